@@ -1,0 +1,1 @@
+//! The first code of this room comes with its own commit.

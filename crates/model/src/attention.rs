@@ -1,0 +1,66 @@
+//! Something waits for a person.
+
+use crate::{AttentionId, EnvironmentId, HookRef, OperationId, RegionName};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What waits.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionKind {
+    /// A step failed and waits for a decision.
+    StepWaiting,
+    /// An attempt is unknown past its deadline.
+    AttemptUnknown,
+    /// A plan was refused (hook absent, required hook missing, empty plan).
+    PlanRefused,
+    /// A version of a hook is quarantined.
+    HookQuarantined,
+    /// A hook has no good version and was left out.
+    HookLeftOut,
+    /// A region has no living agent.
+    RegionSilent,
+    /// An operation is past its deadline.
+    OperationLate,
+}
+
+/// One thing that waits for a person; settled when its cause is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attention {
+    /// UUIDv7.
+    pub id: AttentionId,
+    /// What waits.
+    pub kind: AttentionKind,
+    /// Names its cause: a second one with an equal key is the same one.
+    pub key: String,
+    /// The environment it belongs to.
+    pub environment: Option<EnvironmentId>,
+    /// The operation it belongs to.
+    pub operation: Option<OperationId>,
+    /// The step or hook it belongs to.
+    pub hook: Option<HookRef>,
+    /// The region it belongs to.
+    pub region: Option<RegionName>,
+    /// One sentence for people: what, where.
+    pub message: String,
+    /// The command that resolves it.
+    pub remedy: String,
+    /// Since when.
+    pub raised_at: Timestamp,
+    /// Until when; `None` while it waits.
+    pub settled_at: Option<Timestamp>,
+}
