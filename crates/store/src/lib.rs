@@ -1,1 +1,13 @@
-//! The first code of this room comes with its own commit.
+//! What the manager keeps, behind one door: [`Store`], its transactions, and the conformance suite that every
+//! implementation must pass.
+//!
+//! This crate knows rows, pages and conflicts. It must never know SQL, HTTP or what an operation means: rules
+//! live in the engine and the manager.
+
+mod error;
+mod records;
+mod store;
+
+pub use error::StoreError;
+pub use records::*;
+pub use store::*;
