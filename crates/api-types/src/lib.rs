@@ -1,1 +1,5 @@
-//! The first code of this room comes with its own commit.
+//! What travels over HTTP: the agent protocol ([`agent`]) and the public API ([`v1`]).
+//!
+//! Plain data that clients link. It must never know how anything is served or stored.
+
+pub mod agent;
