@@ -4,6 +4,7 @@
 //! a laptop and a cluster cannot disagree. It must never know a store, an API server or a manager.
 
 mod attempt;
+pub mod codes;
 mod contract;
 mod domains;
 mod files;
@@ -12,6 +13,7 @@ mod order;
 mod outputs;
 mod parse;
 mod policy;
+mod problems;
 mod process;
 mod selector;
 
