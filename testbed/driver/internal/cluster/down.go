@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,12 +35,7 @@ func Down(name string, say Progress) error {
 	// All errors are collected: what can go goes, and the report names the rest.
 	err = id.endProcesses()
 	say("remove mounts, network, cgroups, files")
-	sockets := id.shimSockets()
-	err = errors.Join(err, id.unmountAll(), id.removeNetwork(), id.removeCgroups())
-	for _, s := range sockets {
-		err = errors.Join(err, removeIfThere(s))
-	}
-	err = errors.Join(err, id.removeTraces())
+	err = errors.Join(err, id.unmountAll(), id.removeNetwork(), id.removeCgroups(), id.removeTraces())
 	if err != nil {
 		return fmt.Errorf("cluster %s is not wholly removed; `testbed down %s` may be repeated: %w", name, name, err)
 	}
@@ -137,19 +133,45 @@ func unescape(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// removeTraces removes the files that CNI and the kubelet keep in folders
-// which cannot be chosen.
+// sharedFolders are those of the machine in which something is left; they go
+// when the last cluster goes, if nobody else has anything in them.
+var sharedFolders = []string{
+	"/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/run/containerd/s", "/run/containerd",
+	devicePlugins, filepath.Dir(devicePlugins),
+}
+
+const devicePlugins = "/var/lib/kubelet/device-plugins"
+
+// removeTraces removes the files that containerd, CNI and the kubelet keep in
+// folders which cannot be chosen. It reads the cluster's folder to know them.
 func (i identity) removeTraces() error {
-	var errs []error
+	traces := i.shimSockets()
 	results, _ := filepath.Glob("/var/lib/cni/results/" + i.ID + "-*")
-	for _, f := range results {
-		errs = append(errs, removeIfThere(f))
+	traces = append(traces, results...)
+	sandboxes, _ := filepath.Glob(i.path("containerd-*", "root", "io.containerd.grpc.v1.cri", "sandboxes", "*"))
+	for _, s := range sandboxes {
+		// The loopback network has one name in all clusters.
+		traces = append(traces, "/var/lib/cni/results/cni-loopback-"+filepath.Base(s)+"-lo")
 	}
 	links, _ := filepath.Glob("/var/log/containers/*")
 	for _, l := range links {
 		if to, err := os.Readlink(l); err == nil && strings.HasPrefix(to, i.Dir+"/") {
-			errs = append(errs, removeIfThere(l))
+			traces = append(traces, l)
 		}
+	}
+	var errs []error
+	for _, t := range traces {
+		errs = append(errs, removeIfThere(t))
+	}
+	// The kubelet's socket for device plugins has a fixed path, which the
+	// kubelet that started last holds; the others have no use for it.
+	if conn, err := net.DialTimeout("unix", devicePlugins+"/kubelet.sock", time.Second); err == nil {
+		conn.Close()
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		errs = append(errs, removeIfThere(devicePlugins+"/kubelet.sock"))
+	}
+	for _, dir := range sharedFolders {
+		_ = syscall.Rmdir(dir) // refused while anything is in it
 	}
 	return errors.Join(errs...)
 }
