@@ -124,7 +124,7 @@ impl PlanRefusal {
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
     let mut text = items.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if items.len() > 20 {
-        text.push_str(&format!(" and {} more", items.len() - 20));
+        text += &format!(" and {} more", items.len() - 20);
     }
     text
 }
