@@ -94,6 +94,8 @@ codes! {
     NO_HOOK = "no-hook";
     /// A field that has no effect on attempts.
     WITHOUT_EFFECT = "without-effect";
+    /// An operation `lifecycle.*` that tenantry does not bring along.
+    OPERATION_UNKNOWN = "operation-unknown";
     /// Argo CD cannot update a Job without these options.
     SYNC_OPTIONS = "sync-options";
 }
