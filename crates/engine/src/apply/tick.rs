@@ -9,7 +9,7 @@ use crate::mutants::{self, Mutant};
 use crate::retry::{PLATFORM_RETRIES, backoff};
 use jiff::{SignedDuration, Timestamp};
 use tenantry_model::{
-    Actor, Attempt, AttemptState, HookRef, KillCause, KillRequest, OnLost, OperationState, Step, StepState,
+    Actor, Attempt, HookRef, KillCause, KillRequest, OnLost, OperationState, Step, StepState,
 };
 
 /// A plan that was interrupted by a crash, or waits for an inventory or a hook, is tried again after this. Not kept
@@ -97,7 +97,7 @@ fn may_leave_behind(draft: &Draft<'_>, step: &Step, attempt: &Attempt) -> bool {
     }
     step.policy.on_lost == OnLost::Retry
         && draft.is(OperationState::Running)
-        && attempt.state != AttemptState::Created
+        && attempt.observed > 0
         && attempt.kill.as_ref().is_none_or(|kill| kill.cause == KillCause::Timeout)
         && losses_before(draft, step) < PLATFORM_RETRIES
 }

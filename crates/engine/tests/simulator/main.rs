@@ -8,6 +8,7 @@ mod manager;
 mod people;
 mod region;
 mod script;
+mod story;
 mod witness;
 mod world;
 
@@ -22,7 +23,7 @@ fn live(seed: u64) -> Verdict {
     world.verdict
 }
 
-fn log(seed: u64) -> Vec<String> {
+fn log(seed: u64) -> Vec<(String, String)> {
     let mut world = World::new(seed, true);
     world.live();
     world.manager.log.unwrap_or_default()
@@ -35,7 +36,7 @@ fn from_environment(name: &str) -> Option<u64> {
 #[test]
 fn every_invariant_holds_in_every_seeded_world() {
     if let Some(seed) = from_environment("TENANTRY_SIM_SEED") {
-        for line in log(seed) {
+        for (_, line) in log(seed) {
             println!("{line}");
         }
         let verdict = live(seed);

@@ -3,6 +3,7 @@
 use crate::checks::Check;
 use crate::region::Order;
 use crate::script::{MINUTE, SECOND, Script, at, person};
+use crate::story;
 use crate::world::{Ev, World};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,8 @@ pub struct Manager {
     /// The first attempt after the last rerun, by step: older ones do not count as automatic.
     asked_for: BTreeMap<(OperationId, HookRef), u32>,
     pub attention: BTreeMap<String, (AttentionKind, OperationId)>,
-    pub log: Option<Vec<String>>,
+    /// Each transition in full, and in short.
+    pub log: Option<Vec<(String, String)>>,
     /// What a new operation displaces is being cancelled one by one.
     arriving: bool,
 }
@@ -208,30 +210,24 @@ impl World {
         if verb == StepVerb::Rerun {
             self.manager.asked_for.insert((id, step.clone()), newest + 1);
         }
+        let gives_up = matches!(verb, StepVerb::DeclareLost | StepVerb::Skip | StepVerb::Confirm { .. });
+        let newly_lost = gives_up && open && self.witness.declared_lost.insert(attempt.clone());
+        let key = (id, step.clone());
         if self.commit(id, &event).is_err() {
-            self.manager.asked_for.remove(&(id, step.clone()));
+            self.manager.asked_for.remove(&key);
             if let Some(before) = before {
-                self.manager.asked_for.insert((id, step.clone()), before);
+                self.manager.asked_for.insert(key, before);
+            }
+            if newly_lost {
+                self.witness.declared_lost.remove(&attempt);
             }
             return false;
         }
-        let key = (id, step.clone());
         match verb {
-            StepVerb::Rerun => {
-                self.witness.settled_by_hand.remove(&key);
-            }
-            StepVerb::Kill => {
-                self.witness.killed.insert(attempt);
-            }
-            StepVerb::DeclareLost => {
-                self.witness.declared_lost.insert(attempt);
-            }
-            StepVerb::Skip | StepVerb::Confirm { .. } => {
-                if open {
-                    self.witness.declared_lost.insert(attempt);
-                }
-                self.witness.settled_by_hand.insert(key);
-            }
+            StepVerb::Rerun => _ = self.witness.settled_by_hand.remove(&key),
+            StepVerb::Kill => _ = self.witness.killed.insert(attempt),
+            StepVerb::Skip | StepVerb::Confirm { .. } => _ = self.witness.settled_by_hand.insert(key),
+            StepVerb::DeclareLost => {}
         }
         true
     }
@@ -248,7 +244,7 @@ impl World {
         let again = apply(run, event, moment);
         self.verdict.hold(Check::Deterministic, transition == again, || format!("{event:?}"));
         if let Some(log) = &mut self.manager.log {
-            log.push(format!("{id} {event:?} -> {transition:?}"));
+            log.push((format!("{id} {event:?} -> {transition:?}"), story::committed(id, event, &transition)));
         }
         let transition = transition?;
         self.check_changes(id, &transition);

@@ -45,6 +45,8 @@ pub struct Region {
     pub unacknowledged: Vec<Observation>,
     pub number: u64,
     pub nodes: [bool; 3],
+    /// Nodes that were out of reach at some time: what ran there may have run unseen.
+    pub flaky: [bool; 3],
     pub sending: bool,
 }
 
@@ -62,6 +64,7 @@ impl Region {
             unacknowledged: Vec::new(),
             number: 0,
             nodes: [true; 3],
+            flaky: [false; 3],
             sending: false,
         }
     }
@@ -291,6 +294,7 @@ impl World {
         if !std::mem::replace(&mut self.regions[r].nodes[node], false) {
             return;
         }
+        self.regions[r].flaky[node] = true;
         let dies = self.rng.bool();
         for attempt in self.on_node(r, node) {
             if dies {

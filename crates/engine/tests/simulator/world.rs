@@ -4,6 +4,7 @@ use crate::checks::{Check, Verdict};
 use crate::manager::Manager;
 use crate::region::{Order, Region};
 use crate::script::{HOUR, MINUTE, SECOND, Script};
+use crate::story;
 use crate::witness::{Execution, Witness};
 use fastrand::Rng;
 use std::collections::BTreeMap;
@@ -149,6 +150,9 @@ impl World {
         {
             self.events += 1;
             self.now = when;
+            if let (Some(log), Some(line)) = (&mut self.manager.log, story::outside(&event)) {
+                log.push((String::new(), line));
+            }
             self.happen(event);
         }
     }
@@ -231,7 +235,7 @@ impl World {
         self.witness.executions.insert(attempt.clone(), execution);
     }
 
-    pub fn witness_ended(&mut self, _region: usize, attempt: &AttemptId, success: bool) {
+    pub fn witness_ended(&mut self, region: usize, attempt: &AttemptId, success: bool) {
         let now = self.now;
         let Some(execution) = self.witness.executions.get_mut(attempt) else { return };
         execution.ended = Some(now);
@@ -239,9 +243,11 @@ impl World {
         let started = execution.started;
         let timeout = self.script.hooks[&attempt.step].hook.policy.timeout;
         let overdue = timeout.is_some_and(|timeout| now - started > timeout.as_millis() as i64 + 2 * HOUR);
+        let region = &self.regions[region];
+        let seen = region.objects.get(attempt).is_some_and(|object| !region.flaky[object.node]);
         let noticed =
             self.manager.attempt(attempt).is_none_or(|row| row.kill.is_some() || row.state.is_over());
-        self.verdict.hold(Check::TimeoutsNoticed, !overdue || noticed, || {
+        self.verdict.hold(Check::TimeoutsNoticed, !overdue || !seen || noticed, || {
             format!("{attempt} ran for {} min past its timeout", (now - started) / MINUTE)
         });
     }
