@@ -1,1 +1,24 @@
-//! The first code of this room comes with its own commit.
+//! A typed client of the public API: requests, pages, streams that resume, waiting.
+//!
+//! What a caller must never care about lives here: Idempotency-Keys kept over retries, backoff, reconnection, the
+//! place in a stream. It must never know a terminal, a configuration file or how the server decides.
+
+mod config;
+mod environments;
+mod error;
+mod events;
+mod hooks;
+mod installation;
+mod logs;
+mod operations;
+mod sse;
+mod transport;
+mod wait;
+
+pub use config::{Call, ClientConfig};
+pub use error::{ClientError, Result};
+pub use events::EventScope;
+pub use logs::LogRange;
+pub use operations::StepVerb;
+pub use transport::Client;
+pub use wait::{WaitFor, Waited};

@@ -1,16 +1,16 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow, IdempotentAnswer,
-    OperationFilter, StoreError,
+    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow,
+    IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId,
-    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged, Region,
-    RegionName, Step, Tenant, TenantName, Token, TokenId,
+    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged,
+    Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
 };
 
 /// Result of a store call.
@@ -41,8 +41,11 @@ pub trait Read: Send {
     /// One environment.
     async fn environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
     /// The environment of this name that is not purged.
-    async fn environment_by_name(&mut self, tenant: &TenantName, name: &EnvironmentName)
-    -> Result<Option<Environment>>;
+    async fn environment_by_name(
+        &mut self,
+        tenant: &TenantName,
+        name: &EnvironmentName,
+    ) -> Result<Option<Environment>>;
     /// The environment with this alias that is not purged.
     async fn environment_by_alias(&mut self, alias: &Alias) -> Result<Option<Environment>>;
     /// Environments by id.
@@ -70,7 +73,8 @@ pub trait Read: Send {
     /// The earliest timer of all.
     async fn next_due(&mut self) -> Result<Option<Timestamp>>;
     /// Unfinished operations with an attempt that is not over in this region.
-    async fn operations_running_in(&mut self, region: &RegionName, page: &Page) -> Result<Paged<OperationId>>;
+    async fn operations_running_in(&mut self, region: &RegionName, page: &Page)
+    -> Result<Paged<OperationId>>;
     /// One region.
     async fn region(&mut self, name: &RegionName) -> Result<Option<Region>>;
     /// All regions by name; at most 1,000 exist.
