@@ -6,6 +6,7 @@
 mod access;
 mod agents;
 mod attention;
+mod audit;
 mod config;
 mod definitions;
 mod environments;
@@ -16,10 +17,15 @@ mod idempotency;
 mod logs;
 mod manager;
 mod operations;
+mod outbox;
 mod reconcile;
 mod regions;
+mod runner;
+mod schema;
 mod tenants;
 mod tokens;
+mod wait;
+mod work;
 
 pub use access::*;
 pub use agents::*;

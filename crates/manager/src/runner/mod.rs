@@ -10,7 +10,9 @@ mod effect;
 mod plan;
 mod start;
 
-pub(crate) use plan::PlanBasis;
+pub(crate) use effect::RETENTION_PARAMETER;
+pub(crate) use plan::{region_silent, region_silent_key};
+pub(crate) use start::BACKUP_PARAMETER;
 
 use crate::error::{ManagerError, Result};
 use crate::work::Work;
