@@ -107,7 +107,11 @@ impl Work<'_> {
         before: Value,
         after: Value,
     ) -> Result<()> {
-        let data = if after.is_null() { serde_json::json!({ "name": name, "deleted": true }) } else { after.clone() };
+        let data = if after.is_null() {
+            serde_json::json!({ "name": name, "deleted": true })
+        } else {
+            after.clone()
+        };
         self.common_event(outbox::DEFINITION_CHANGED, data).await?;
         self.audit(Note { action, target: format!("definitions/{name}"), reason: None, before, after }).await
     }

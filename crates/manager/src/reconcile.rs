@@ -147,7 +147,11 @@ impl Manager {
     }
 }
 
-async fn repeat<F: Future<Output = Result<()>>>(name: &'static str, interval: Duration, work: impl Fn() -> F) {
+async fn repeat<F: Future<Output = Result<()>>>(
+    name: &'static str,
+    interval: Duration,
+    work: impl Fn() -> F,
+) {
     let mut pause = Pause::new();
     loop {
         match work().await {

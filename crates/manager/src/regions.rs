@@ -31,7 +31,8 @@ impl Manager {
         let after = outbox::region(&region);
         work.common_event(outbox::REGION_CHANGED, after.clone()).await?;
         let target = format!("regions/{}", region.name);
-        work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after }).await?;
+        work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after })
+            .await?;
         work.commit().await?;
         Ok(region)
     }

@@ -95,7 +95,8 @@ impl Manager {
         let before = outbox::tenant(&tenant);
         work.common_event(outbox::TENANT_DELETED, before.clone()).await?;
         let target = format!("tenants/{name}");
-        work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null }).await?;
+        work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null })
+            .await?;
         work.commit().await
     }
 }

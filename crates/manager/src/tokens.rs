@@ -13,9 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tenantry_model::{
-    Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind,
-};
+use tenantry_model::{Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind};
 use uuid::Uuid;
 
 const PREFIX: &str = "tnt_";
@@ -25,7 +23,8 @@ const NAME_LIMIT: usize = 100;
 const SCOPES_LIMIT: usize = 100;
 /// The setting that says that the first admin token was made.
 const FIRST_ADMIN: &str = "first-admin-token";
-const REFUSED: ManagerError = ManagerError::Unauthenticated("the credential is not known, or has expired or been revoked");
+const REFUSED: ManagerError =
+    ManagerError::Unauthenticated("the credential is not known, or has expired or been revoked");
 
 /// A credential that was just made.
 #[derive(Debug)]

@@ -46,11 +46,8 @@ impl Work<'_> {
         if self.environment.as_ref().is_some_and(|locked| locked.row.id == id) {
             return Ok(());
         }
-        let row = self
-            .tx
-            .lock_environment(id)
-            .await?
-            .ok_or_else(|| ManagerError::not_found("environment", id))?;
+        let row =
+            self.tx.lock_environment(id).await?.ok_or_else(|| ManagerError::not_found("environment", id))?;
         self.environment = Some(Locked { row, raised: false });
         Ok(())
     }

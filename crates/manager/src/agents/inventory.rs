@@ -116,7 +116,11 @@ impl Work<'_> {
         };
         let Some(mut staged) = staged.filter(|staged| staged.session == session) else {
             // Without a staged inventory this is a report of changes; a last page alone proves nothing absent.
-            return if part.end { Err(ManagerError::InventoryRestart(region.to_string())) } else { Ok(changed) };
+            return if part.end {
+                Err(ManagerError::InventoryRestart(region.to_string()))
+            } else {
+                Ok(changed)
+            };
         };
         staged.named.extend(part.present.iter().map(|report| report.path.clone()));
         if !part.end {
@@ -133,7 +137,8 @@ impl Work<'_> {
     }
 
     async fn put_staged(&mut self, key: &str, staged: Option<&Staged>) -> Result<()> {
-        let value = serde_json::to_value(staged).map_err(|error| ManagerError::Internal(error.to_string()))?;
+        let value =
+            serde_json::to_value(staged).map_err(|error| ManagerError::Internal(error.to_string()))?;
         Ok(self.tx.put_setting(key, &value).await?)
     }
 

@@ -29,9 +29,7 @@ fn agent(region: &RegionName, origin: Option<String>) -> Principal {
 fn current(region: &Region, session: AgentSessionId) -> Result<()> {
     match region.session {
         None => Err(ManagerError::SessionExpired(region.name.to_string())),
-        Some(current) if current != session => {
-            Err(ManagerError::SessionSuperseded(region.name.to_string()))
-        }
+        Some(current) if current != session => Err(ManagerError::SessionSuperseded(region.name.to_string())),
         Some(_) => Ok(()),
     }
 }

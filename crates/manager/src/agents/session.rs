@@ -17,7 +17,8 @@ const HEARTBEAT_GRAIN: SignedDuration = SignedDuration::from_secs(5);
 impl Manager {
     /// Exchanges a verified join token for the region's credential; the token cannot be used again.
     pub async fn agent_join(&self, join: TokenId, host: &str, origin: Option<String>) -> Result<IssuedToken> {
-        const REFUSED: ManagerError = ManagerError::Unauthenticated("this join token cannot be used (any more)");
+        const REFUSED: ManagerError =
+            ManagerError::Unauthenticated("this join token cannot be used (any more)");
         let token = self.store.read().await?.token(join).await?.ok_or(REFUSED)?;
         let TokenKind::Join { region, .. } = &token.kind else { return Err(REFUSED) };
         let who = agent(region, origin);
@@ -30,7 +31,12 @@ impl Manager {
         let region = region.clone();
         work.tx.put_token(&token).await?;
         let host: String = host.chars().take(100).collect();
-        let issued = tokens::issue(format!("agent {region} ({host})"), TokenKind::Agent { region: region.clone() }, None, work.now)?;
+        let issued = tokens::issue(
+            format!("agent {region} ({host})"),
+            TokenKind::Agent { region: region.clone() },
+            None,
+            work.now,
+        )?;
         work.tx.put_token(&issued.token).await?;
         let after = json!({ "token": issued.token.id, "host": host });
         let target = format!("regions/{region}");
@@ -71,7 +77,8 @@ impl Manager {
         let mut open = Vec::new();
         for id in self.operations_running_in(region).await? {
             let attempts = self.store.read().await?.attempts(id).await?;
-            for attempt in attempts.into_iter().filter(|a| !a.state.is_over() && a.id.step.region == *region) {
+            for attempt in attempts.into_iter().filter(|a| !a.state.is_over() && a.id.step.region == *region)
+            {
                 let log_offset = self.logs.length(&attempt.id).await?;
                 let Attempt { id, nonce, observed, .. } = attempt;
                 open.push(OpenAttempt { attempt: id, nonce, observed, log_offset });

@@ -10,9 +10,7 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use serde_json::{Map, Value, json};
 use tenantry_hook::generation_document;
-use tenantry_model::{
-    Environment, EnvironmentId, EnvironmentState, OperationName, RegionName, differences,
-};
+use tenantry_model::{Environment, EnvironmentId, EnvironmentState, OperationName, RegionName, differences};
 use uuid::Uuid;
 
 /// The operation that brings an environment to its wanted generation.

@@ -91,7 +91,9 @@ pub(super) fn check_aliases(aliases: &BTreeSet<Alias>, config: &ManagerConfig) -
         return Err(ManagerError::field("/aliases", message));
     }
     match aliases.iter().find(|alias| alias.as_str().parse::<EnvironmentId>().is_ok()) {
-        Some(alias) => Err(ManagerError::field("/aliases", format!("{alias} looks like an id: choose a name"))),
+        Some(alias) => {
+            Err(ManagerError::field("/aliases", format!("{alias} looks like an id: choose a name")))
+        }
         None => Ok(()),
     }
 }

@@ -91,7 +91,9 @@ impl Work<'_> {
     fn can_be_undeleted(&self) -> Result<()> {
         let environment = self.environment()?;
         let hint = match (environment.state, &environment.retention) {
-            (EnvironmentState::Decommissioned, Some(retention)) if retention.until > self.now => return Ok(()),
+            (EnvironmentState::Decommissioned, Some(retention)) if retention.until > self.now => {
+                return Ok(());
+            }
             (EnvironmentState::Decommissioned, Some(retention)) => {
                 format!("; its retention ended at {}", retention.until)
             }

@@ -1,10 +1,10 @@
 //! Why a hook does or does not run for an environment: the questions a plan asks, one by one, in words.
 
 use super::{Check, CheckResult, Explanation};
+use crate::Manager;
 use crate::definitions::meaning;
 use crate::error::{ManagerError, Result, problems};
 use crate::runner::PlanBasis;
-use crate::Manager;
 use tenantry_engine::{Plan, PlanRefusal, RegisteredHook};
 use tenantry_hook::Selector;
 use tenantry_model::{
@@ -71,8 +71,7 @@ fn check(name: &'static str, result: CheckResult, detail: impl Into<String>) -> 
 }
 
 fn region(hook: &HookRef, environment: &Environment, basis: &PlanBasis) -> Check {
-    let takes_part =
-        hook.region == environment.region || basis.policy.further_regions.contains(&hook.region);
+    let takes_part = hook.region == environment.region || basis.policy.further_regions.contains(&hook.region);
     if !takes_part {
         let detail = format!(
             "the environment lives in region {}; hooks of {} take no part in its operations",
@@ -102,7 +101,9 @@ fn exists(hook: &HookRef, row: Option<&RegisteredHook>) -> Check {
     };
     match row.absent_since {
         None => check("exists", CheckResult::Pass, "the Job is in its region"),
-        Some(_) if row.retired => check("exists", CheckResult::Fail, "it was retired: its removal was declared"),
+        Some(_) if row.retired => {
+            check("exists", CheckResult::Fail, "it was retired: its removal was declared")
+        }
         Some(since) => check(
             "exists",
             CheckResult::Fail,
@@ -163,10 +164,12 @@ fn selector(row: &RegisteredHook, environment: &Environment) -> Check {
 
 fn state(environment: &Environment, definition: &OperationDefinition) -> Check {
     if definition.from_states.contains(&environment.state) {
-        let detail = format!("{} is possible while the environment is {:?}", definition.name, environment.state);
+        let detail =
+            format!("{} is possible while the environment is {:?}", definition.name, environment.state);
         return check("state", CheckResult::Pass, detail);
     }
-    let detail = format!("{} is not possible while the environment is {:?}", definition.name, environment.state);
+    let detail =
+        format!("{} is not possible while the environment is {:?}", definition.name, environment.state);
     check("state", CheckResult::Fail, detail)
 }
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tenantry_engine::{Admission, Event, admit};
 use tenantry_model::{
-    ConflictPolicy, EnvironmentId, EnvironmentState, Operation, OperationDefinition, OperationId, OperationName,
-    OperationState,
+    ConflictPolicy, EnvironmentId, EnvironmentState, Operation, OperationDefinition, OperationId,
+    OperationName, OperationState,
 };
 use uuid::Uuid;
 

@@ -25,13 +25,8 @@ impl Manager {
         let mut work = self.begin(who).await?;
         work.lock_of(operation).await?;
         let before = work.step_state(operation, step).await?;
-        let event = Event::Verb {
-            step: step.clone(),
-            verb,
-            by: who.actor.clone(),
-            reason: reason.clone(),
-            expected,
-        };
+        let event =
+            Event::Verb { step: step.clone(), verb, by: who.actor.clone(), reason: reason.clone(), expected };
         work.apply_one(operation, event).await?;
         let after = work.step_state(operation, step).await?;
         let target = format!("operations/{operation}/steps/{}", step.slug());
@@ -79,18 +74,16 @@ impl Work<'_> {
         }
     }
 
-    async fn operation_state(
-        &mut self,
-        id: OperationId,
-    ) -> Result<(tenantry_model::OperationState, u64)> {
+    async fn operation_state(&mut self, id: OperationId) -> Result<(tenantry_model::OperationState, u64)> {
         let row = self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
         Ok((row.state, row.revision))
     }
 
     async fn step_state(&mut self, operation: OperationId, hook: &HookRef) -> Result<Value> {
         let steps = self.tx.steps(operation).await?;
-        Ok(steps.into_iter().find(|step| step.hook == *hook).map_or(Value::Null, |step| {
-            json!({ "state": step.state, "attempt": step.attempt, "waiting": step.waiting })
-        }))
+        Ok(steps.into_iter().find(|step| step.hook == *hook).map_or(
+            Value::Null,
+            |step| json!({ "state": step.state, "attempt": step.attempt, "waiting": step.waiting }),
+        ))
     }
 }

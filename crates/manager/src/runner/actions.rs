@@ -100,7 +100,12 @@ impl Work<'_> {
 ///
 /// An operation that applies nothing (backup, an admin operation) makes a clean hook dirty only for itself: its
 /// success cleans up after itself, and never hides what a failed upsert left behind.
-fn next_applied(before: Option<&AppliedHook>, run: &Run, hook: &HookRef, change: AppliedChange) -> AppliedHook {
+fn next_applied(
+    before: Option<&AppliedHook>,
+    run: &Run,
+    hook: &HookRef,
+    change: AppliedChange,
+) -> AppliedHook {
     let operation = run.operation();
     let mut row = before.cloned().unwrap_or_else(|| AppliedHook {
         hook: hook.clone(),

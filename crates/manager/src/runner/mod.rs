@@ -11,7 +11,7 @@ mod plan;
 mod start;
 
 pub(crate) use effect::RETENTION_PARAMETER;
-pub(crate) use plan::{region_silent, region_silent_key};
+pub(crate) use plan::{PlanBasis, region_silent, region_silent_key};
 pub(crate) use start::BACKUP_PARAMETER;
 
 use crate::error::{ManagerError, Result};
@@ -80,7 +80,9 @@ impl Work<'_> {
                 Err(rejected) => moved.rejected.push(Some(rejected)),
             }
             while let Some(event) = follow_ups.pop_front() {
-                if let Ok(tick) = self.step(&mut run, &event, &mut context, &mut moved, &mut follow_ups).await? {
+                if let Ok(tick) =
+                    self.step(&mut run, &event, &mut context, &mut moved, &mut follow_ups).await?
+                {
                     next_tick = Some(tick);
                 }
             }

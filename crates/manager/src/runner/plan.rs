@@ -111,7 +111,9 @@ pub(crate) fn region_silent(region: &RegionName, message: String) -> Raised {
         step: None,
         region: Some(region.clone()),
         message,
-        remedy: format!("start the agent of region {region}; for a new one: tenantry region join-token {region}"),
+        remedy: format!(
+            "start the agent of region {region}; for a new one: tenantry region join-token {region}"
+        ),
     }
 }
 

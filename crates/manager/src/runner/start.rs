@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tenantry_api_types::agent::StartOrder;
 use tenantry_engine::Run;
-use tenantry_hook::{Before, ChangesetDocument, EnvironmentDocument, ObjectStoreUse};
+use tenantry_hook::{AttemptRequest, Before, ChangesetDocument, EnvironmentDocument, ObjectStoreUse};
 use tenantry_model::{AttemptId, Environment, HookRef, Operation, OperationId, Step};
 
 /// The environment as it was at the generation that the operation applies.
@@ -49,22 +49,22 @@ impl Work<'_> {
         };
         let outputs = ancestors_outputs(run.steps(), step);
         let environment = EnvironmentDocument::new(&wanted, operation, &outputs);
-        let (object_prefix, restore_prefix) = prefixes(operation, &wanted);
         let order = StartOrder {
-            nonce: row.nonce,
             hook: attempt.step.path(),
             hash: step.template_hash.clone(),
-            operation_name: operation.name.clone(),
-            batch: operation.batch.map_or(operation.id.0, |batch| batch.0),
-            environment: wanted.id.0,
-            scheduled_time: operation.scheduled_time,
-            traceparent: operation.traceparent.as_deref().and_then(child_of),
-            environment_file: environment.to_yaml().map_err(|error| defect(&error.to_string()))?,
-            changeset_file: changeset.to_yaml().map_err(|error| defect(&error.to_string()))?,
+            request: AttemptRequest {
+                attempt: attempt.clone(),
+                nonce: row.nonce,
+                environment: wanted.id,
+                operation_name: operation.name.clone(),
+                batch: operation.batch,
+                scheduled_time: operation.scheduled_time,
+                traceparent: operation.traceparent.as_deref().and_then(child_of),
+                environment_file: environment.to_yaml().map_err(|error| defect(&error.to_string()))?,
+                changeset_file: changeset.to_yaml().map_err(|error| defect(&error.to_string()))?,
+                object_store: object_store(operation),
+            },
             timeout: step.policy.timeout,
-            object_prefix,
-            restore_prefix,
-            variables: BTreeMap::new(),
         };
         serde_json::to_value(order).map_err(|error| defect(&error.to_string()))
     }
@@ -109,28 +109,24 @@ fn ancestors_outputs(
         let Some(ancestor) = steps.get(hook).filter(|_| seen.insert(hook.clone())) else { continue };
         queue.extend(&ancestor.after);
         if !ancestor.outputs.is_empty() {
-            let name = if hook.region == step.hook.region {
-                hook.path().to_string()
-            } else {
-                hook.to_string()
-            };
+            let name =
+                if hook.region == step.hook.region { hook.path().to_string() } else { hook.to_string() };
             outputs.insert(name, ancestor.outputs.clone());
         }
     }
     outputs
 }
 
-/// The prefixes that a backup writes and a restore reads, relative to the region's own root.
-fn prefixes(operation: &Operation, environment: &Environment) -> (Option<String>, Option<String>) {
-    let of = |operation, read_only| ObjectStoreUse { operation, read_only }.prefix(environment.id);
+/// The prefix that a backup writes or a restore reads.
+fn object_store(operation: &Operation) -> Option<ObjectStoreUse> {
     match operation.name.as_str() {
-        WRITES_BACKUP => (Some(of(operation.id, false)), None),
+        WRITES_BACKUP => Some(ObjectStoreUse { operation: operation.id, read_only: false }),
         READS_BACKUP => {
             let backup = operation.parameters.get(BACKUP_PARAMETER).and_then(Value::as_str);
-            let backup = backup.and_then(|id| id.parse::<OperationId>().ok());
-            (None, backup.map(|id| of(id, true)))
+            let operation = backup.and_then(|id| id.parse::<OperationId>().ok())?;
+            Some(ObjectStoreUse { operation, read_only: true })
         }
-        _ => (None, None),
+        _ => None,
     }
 }
 
