@@ -123,6 +123,13 @@ pub trait Write: Read {
     async fn delete_tenant(&mut self, name: &TenantName) -> Result<()>;
     /// Reads an environment and keeps others from changing it or its operations until the end of the transaction.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
+    /// Raises the version of a locked environment and returns it; the rest of its row stays as it is. An
+    /// implementation does better than this, which writes the whole row: a step's change is to be one small write.
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        let raised = Environment { version: environment.version + 1, ..environment.clone() };
+        self.put_environment(&raised).await?;
+        Ok(raised.version)
+    }
     /// Inserts or replaces; a taken name or alias is [`StoreError::Duplicate`].
     async fn put_environment(&mut self, environment: &Environment) -> Result<()>;
     /// Keeps a generation's view.
