@@ -3,7 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::Hook;
-use tenantry_model::{AppliedHook, Environment, HookPath, HookRef, OperationDefinition, Problem, RegionName, Step};
+use tenantry_model::{
+    AppliedHook, Environment, HookPath, HookRef, OperationDefinition, Problem, RegionName, Step,
+};
 
 /// A hook as the centre knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

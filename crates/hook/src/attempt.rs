@@ -1,0 +1,157 @@
+//! Template + request → the objects of one attempt (DESIGN §3, The copy).
+
+use crate::{Hook, RegionPolicy};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ConfigMap, Pod},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tenantry_model::{
+    AttemptId, BatchId, EnvironmentId, FailureReason, HookRef, OperationId, OperationName, Problem,
+    TemplateHash,
+};
+use uuid::Uuid;
+
+/// Stays on Pod and Job (and on the Job's pods) until the outcome is committed.
+pub const FINALIZER: &str = "tenantry.io/outcome";
+/// Label: the operation's id.
+pub const LABEL_OPERATION: &str = "tenantry.io/operation";
+/// Label: [`step_label`] of the step; the exact step is the annotation [`ANNOTATION_STEP`].
+pub const LABEL_STEP: &str = "tenantry.io/step";
+/// Label: the attempt's number. Every object of tenantry has it: `tenantry.io/attempt` as a selector finds them all.
+pub const LABEL_ATTEMPT: &str = "tenantry.io/attempt";
+/// Label: the environment's id.
+pub const LABEL_ENVIRONMENT: &str = "tenantry.io/environment";
+/// Annotation: the step as `region/namespace/name`.
+pub const ANNOTATION_STEP: &str = "tenantry.io/step";
+/// Annotation: the attempt's nonce.
+pub const ANNOTATION_NONCE: &str = "tenantry.io/attempt-nonce";
+/// Annotation: the template's hash.
+pub const ANNOTATION_TEMPLATE_HASH: &str = "tenantry.io/template-hash";
+/// Annotation: the container whose exit code counts.
+pub const ANNOTATION_CONTAINER: &str = "tenantry.io/container";
+
+/// What the centre says about one attempt. Travels in the start command; never holds a pod spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRequest {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Told apart from another object of the same name by this.
+    pub nonce: Uuid,
+    /// For which environment.
+    pub environment: EnvironmentId,
+    /// What the operation is called.
+    pub operation_name: OperationName,
+    /// The batch; `None`: the operation's own id is injected.
+    pub batch: Option<BatchId>,
+    /// When a schedule wanted the operation.
+    #[schemars(with = "Option<String>")]
+    pub scheduled_time: Option<Timestamp>,
+    /// W3C trace context of this attempt.
+    pub traceparent: Option<String>,
+    /// Text of `environment.yaml` ([`crate::EnvironmentDocument::to_yaml`]).
+    pub environment_file: String,
+    /// Text of `changeset.yaml` ([`crate::ChangesetDocument::to_yaml`]).
+    pub changeset_file: String,
+    /// Set for operations that write or read a backup.
+    pub object_store: Option<ObjectStoreUse>,
+}
+
+/// The one prefix of the object store that an attempt sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectStoreUse {
+    /// Whose prefix: the operation itself for a backup, the backup that is read for a restore.
+    pub operation: OperationId,
+    /// A restore only reads.
+    pub read_only: bool,
+}
+
+impl ObjectStoreUse {
+    /// The prefix within a namespace's claim or folder: `<environment>/<operation>`.
+    #[must_use]
+    pub fn prefix(&self, environment: EnvironmentId) -> String {
+        format!("{environment}/{}", self.operation)
+    }
+}
+
+/// The objects of one attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptObjects {
+    /// To be created first; swept by label. Only for files above 200 KiB.
+    pub config_map: Option<ConfigMap>,
+    /// The attempt itself.
+    pub workload: Workload,
+}
+
+/// Pod or Job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Workload {
+    /// The default.
+    Pod(Box<Pod>),
+    /// See [`crate::AttemptKind::Job`].
+    Job(Box<Job>),
+}
+
+/// Why no attempt can be made of this template and request. Nothing was started and never will be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", problems.iter().map(|p| format!("{} ({}): {}", p.code, p.pointer, p.message)).collect::<Vec<_>>().join("; "))]
+pub struct Refusal {
+    /// As the attempt's outcome gives it.
+    pub reason: FailureReason,
+    /// Everything that is in the way; never empty.
+    pub problems: Vec<Problem>,
+}
+
+/// Builds the attempt's objects from the template, as JSON as stored, and the [`Hook`] that [`crate::parse`] made of
+/// it. Pure: the same input gives the same objects, so that a repeated create is the same create.
+pub fn build(
+    template: &Value,
+    hook: &Hook,
+    request: &AttemptRequest,
+    policy: &RegionPolicy,
+) -> Result<AttemptObjects, Refusal> {
+    let _ = (template, hook, request, policy);
+    todo!("signature first")
+}
+
+/// The name of the attempt's Pod, Job, ConfigMap, folder: readable prefix, operation, attempt and a hash of all three;
+/// a DNS label of at most 63 characters, different for different attempts.
+#[must_use]
+pub fn attempt_name(attempt: &AttemptId) -> String {
+    let _ = attempt;
+    todo!("signature first")
+}
+
+/// The step as a label's value: `region.namespace.name`, cut and hashed above 63 characters.
+#[must_use]
+pub fn step_label(step: &HookRef) -> String {
+    let _ = step;
+    todo!("signature first")
+}
+
+/// What an object of ours says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptIdentity {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Its nonce.
+    pub nonce: Uuid,
+    /// Of which template.
+    pub template_hash: TemplateHash,
+    /// For which environment.
+    pub environment: EnvironmentId,
+    /// The container whose exit code counts.
+    pub container: String,
+}
+
+/// Reads back what [`build`] wrote; `None` for an object that is not (or only pretends to be) ours.
+#[must_use]
+pub fn attempt_identity(metadata: &ObjectMeta) -> Option<AttemptIdentity> {
+    let _ = metadata;
+    todo!("signature first")
+}

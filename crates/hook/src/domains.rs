@@ -1,0 +1,89 @@
+//! Under which prefixes a region's annotations count (`tenantry.io/tenant.after`, `collibra.com/tenant.after`).
+//!
+//! Cheap enough for every event of a metadata watch. It must never judge what an annotation says.
+
+use std::collections::BTreeMap;
+
+/// The annotation domains of a region, in the order of the configuration; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnnotationDomains(Vec<String>);
+
+impl Default for AnnotationDomains {
+    fn default() -> Self {
+        Self(vec!["tenantry.io".to_owned()])
+    }
+}
+
+impl AnnotationDomains {
+    /// Checks each domain (a DNS subdomain); one given twice counts once. An empty list is the default `tenantry.io`.
+    pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(
+        domains: I,
+    ) -> Result<Self, tenantry_model::InvalidName> {
+        let mut checked: Vec<String> = Vec::new();
+        for domain in domains {
+            let domain = domain.into();
+            // An alias has the same rule (DNS subdomain); only its words are about something else.
+            if domain.parse::<tenantry_model::Alias>().is_err() {
+                return Err(tenantry_model::InvalidName {
+                    what: "annotation domain",
+                    given: domain.chars().take(100).collect(),
+                    rule: "use a DNS subdomain of at most 253 of a-z, 0-9, '-' and '.' (collibra.com)",
+                });
+            }
+            if !checked.contains(&domain) {
+                checked.push(domain);
+            }
+        }
+        Ok(if checked.is_empty() { Self::default() } else { Self(checked) })
+    }
+
+    /// The domains.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// The part after `tenant.` if the key is a contract annotation of one of the domains
+    /// (`collibra.com/tenant.after` → `after`).
+    #[must_use]
+    pub fn contract_key<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let (domain, name) = key.split_once('/')?;
+        let rest = name.strip_prefix("tenant.")?;
+        self.0.iter().any(|known| known == domain).then_some(rest)
+    }
+}
+
+/// Whether an object with these annotations means to be a hook: it has any `<domain>/tenant.*` annotation. The
+/// answer for a metadata watch: only a candidate is read as a whole and given to [`crate::parse`].
+#[must_use]
+pub fn is_candidate(annotations: &BTreeMap<String, String>, domains: &AnnotationDomains) -> bool {
+    annotations.keys().any(|key| domains.contract_key(key).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tenant_annotations_of_a_configured_domain_make_a_candidate() {
+        let domains = AnnotationDomains::new(["collibra.com", "tenantry.io"]).unwrap();
+        let of = |key: &str| BTreeMap::from([(key.to_owned(), String::new())]);
+        assert!(is_candidate(&of("collibra.com/tenant.lifecycle"), &domains));
+        assert!(
+            is_candidate(&of("tenantry.io/tenant.atfer"), &domains),
+            "a typing error must be read to be told"
+        );
+        for other in
+            ["example.com/tenant.lifecycle", "tenant.lifecycle", "collibra.com/tenancy", "x/y/tenant.a"]
+        {
+            assert!(!is_candidate(&of(other), &domains), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_checked_and_none_is_the_default() {
+        assert!(AnnotationDomains::new(["Collibra.com"]).is_err());
+        assert!(AnnotationDomains::new(["a/b"]).is_err());
+        let none: [&str; 0] = [];
+        assert_eq!(AnnotationDomains::new(none).unwrap().iter().collect::<Vec<_>>(), ["tenantry.io"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! The handle that everything hangs on: store, logs, settings and a clock. Cheap to clone.
+
+use crate::{AttemptLogs, ManagerConfig};
+use jiff::Timestamp;
+use std::sync::Arc;
+use tenantry_store::Store;
+
+/// Tells the time; tests bring their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The services. Holds no state of its own: whoever is dropped and made anew over the same store goes on.
+#[derive(Clone)]
+pub struct Manager {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) logs: Arc<dyn AttemptLogs>,
+    pub(crate) config: Arc<ManagerConfig>,
+    clock: Clock,
+}
+
+impl Manager {
+    /// The services over a store and a folder of logs.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, logs: Arc<dyn AttemptLogs>, config: ManagerConfig) -> Self {
+        Self::with_clock(store, logs, config, Arc::new(Timestamp::now))
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(
+        store: Arc<dyn Store>,
+        logs: Arc<dyn AttemptLogs>,
+        config: ManagerConfig,
+        clock: Clock,
+    ) -> Self {
+        Self { store, logs, config: Arc::new(config), clock }
+    }
+
+    /// Checks that the store answers; for readiness.
+    pub async fn ping(&self) -> crate::Result<()> {
+        Ok(self.store.ping().await?)
+    }
+
+    /// Now, in whole milliseconds: the finest that every store keeps, so that what was hashed reads back equal.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = (self.clock)();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+}
