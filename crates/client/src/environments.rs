@@ -3,8 +3,8 @@
 use crate::{Call, Client, Result};
 use reqwest::Method;
 use tenantry_api_types::v1::{
-    Accepted, CreateEnvironment, CreateTenant, Environment, EnvironmentsQuery, List, PageQuery,
-    RestoreEnvironment, RunOperation, StartOperation, Tenant, UpdateEnvironment, UpdateTenant,
+    Accepted, CreateEnvironment, CreateTenant, DecommissionEnvironment, Environment, EnvironmentsQuery, List,
+    PageQuery, RestoreEnvironment, RunOperation, StartOperation, Tenant, UpdateEnvironment, UpdateTenant,
 };
 use tenantry_model::{EnvironmentId, EnvironmentName, TenantName};
 
