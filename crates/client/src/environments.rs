@@ -91,10 +91,10 @@ impl Client {
     pub async fn decommission(
         &self,
         id: EnvironmentId,
-        body: &StartOperation,
+        body: &DecommissionEnvironment,
         call: &Call,
     ) -> Result<Accepted> {
-        self.start(id, "decommission", body, call).await
+        self.post(&format!("v1/environments/{id}:decommission"), body, call).await
     }
     /// Brings a decommissioned environment back.
     pub async fn undelete(&self, id: EnvironmentId, body: &StartOperation, call: &Call) -> Result<Accepted> {

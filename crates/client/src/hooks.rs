@@ -3,7 +3,7 @@
 use crate::{Call, Client, Result};
 use reqwest::Method;
 use tenantry_api_types::v1::{
-    Definition, ExplainQuery, Hook, HookExplanation, HooksQuery, List, PageQuery, RetireHook,
+    Definition, ExplainQuery, Hook, HookExplanation, HooksQuery, List, PageQuery, PlatformSchema, RetireHook,
 };
 use tenantry_model::{HookRef, OperationDefinition, OperationName};
 

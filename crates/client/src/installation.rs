@@ -2,8 +2,8 @@
 
 use crate::{Call, Client, Result};
 use tenantry_api_types::v1::{
-    CreateJoinToken, CreateRegion, CreateToken, CreatedToken, JoinToken, List, PageQuery, Region, Token,
-    WhoAmI,
+    CreateJoinToken, CreateRegion, CreateToken, CreatedToken, JoinToken, List, PageQuery, Region,
+    RevokeToken, Token, WhoAmI,
 };
 use tenantry_model::{RegionName, TokenId};
 
