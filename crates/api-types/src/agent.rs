@@ -11,13 +11,12 @@
 //! | `POST /agent/v1/observations` | facts ([`ObservationsRequest`] → [`ObservationsAnswer`]) |
 //! | `POST /agent/v1/logs` | log chunks ([`LogsRequest`] → [`LogsAnswer`]) |
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use tenantry_hook::Hook;
+use tenantry_hook::{AttemptRequest, Hook};
 use tenantry_model::{
-    AgentSessionId, AttemptId, CommandId, Executor, HookPath, KillCause, Observation, OperationName, Problem,
-    RegionName, TemplateHash,
+    AgentSessionId, AttemptId, CommandId, Executor, HookPath, KillCause, Observation, Problem, RegionName,
+    TemplateHash,
 };
 use uuid::Uuid;
 
@@ -171,38 +170,18 @@ pub enum Order {
 }
 
 /// Everything a start needs besides the template. Never a pod spec: the region holds the templates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StartOrder {
-    /// Told to the object; an object of this name with another nonce is not ours.
-    pub nonce: Uuid,
     /// The hook's namespace and name.
     pub hook: HookPath,
     /// The frozen version.
     pub hash: TemplateHash,
-    /// `LIFECYCLE_OPERATION_NAME`.
-    pub operation_name: OperationName,
-    /// `LIFECYCLE_BATCH_OPERATION_ID`.
-    pub batch: Uuid,
-    /// `LIFECYCLE_TENANT_ENV_ID`.
-    pub environment: Uuid,
-    /// `LIFECYCLE_SCHEDULED_TIME`.
-    pub scheduled_time: Option<Timestamp>,
-    /// `TRACEPARENT`.
-    pub traceparent: Option<String>,
-    /// Text of `environment.yaml`.
-    pub environment_file: String,
-    /// Text of `changeset.yaml`.
-    pub changeset_file: String,
-    /// Of this attempt. The manager sends a kill when it is over; the agent enforces it too, so that a region that
-    /// is cut off keeps to it.
+    /// What the centre says about the attempt: ids, nonce, files, object store.
+    pub request: AttemptRequest,
+    /// Of this attempt, from its start. The manager sends a kill when it is over; the agent enforces it too, so that
+    /// a region that is cut off keeps to it.
     pub timeout: Option<SignedDuration>,
-    /// The object store's prefix for this operation, if the region has one: relative to the region's own root.
-    pub object_prefix: Option<String>,
-    /// For a restore: the prefix of the backup operation that it reads.
-    pub restore_prefix: Option<String>,
-    /// Further variables (`LIFECYCLE_…`), by name.
-    pub variables: BTreeMap<String, String>,
 }
 
 /// These commands are carried out; their effects are reported as observations.

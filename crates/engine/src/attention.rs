@@ -137,13 +137,7 @@ pub(crate) fn quarantined(entry: &Quarantined) -> Raised {
 pub(crate) fn ended(outcome: &Outcome) -> String {
     let Some(reason) = outcome.reason else { return "ended with 0".to_owned() };
     let reason = serde_json::to_value(reason).ok().and_then(|value| value.as_str().map(str::to_owned));
-    let mut text = format!("ended as {}", reason.unwrap_or_default());
-    if let Some(code) = outcome.exit_code {
-        text.push_str(&format!(" (exit code {code})"));
-    }
-    if !outcome.message.is_empty() {
-        text.push_str(": ");
-        text.push_str(&outcome.message);
-    }
-    text
+    let code = outcome.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+    let colon = if outcome.message.is_empty() { "" } else { ": " };
+    format!("ended as {}{code}{colon}{}", reason.unwrap_or_default(), outcome.message)
 }

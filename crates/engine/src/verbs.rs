@@ -178,53 +178,46 @@ pub fn legality(verb: VerbKind, situation: Situation) -> Legality {
     match (verb, situation) {
         (_, S::Over) => No("its operation is ending"),
 
-        (VerbKind::Rerun, S::Ready | S::Waiting) => Yes,
         (VerbKind::Rerun, S::Succeeded | S::Accepted | S::Skipped | S::Confirmed) => UnlessSuccessorStarted,
         (VerbKind::Rerun, S::Blocked) => No("it has not run yet"),
-        (VerbKind::Rerun, S::Running) => No("it is running; kill it first"),
-        (VerbKind::Rerun, S::Ending) => No("wait until its attempt is over"),
         (VerbKind::Rerun, S::Unknown | S::UnknownEnding) => {
             No("its attempt may still run; declare it lost first if it is certain that it does not")
         }
         (_, S::Deselected) => No("the hook's selector leaves it out for this environment"),
 
-        (VerbKind::Kill, S::Running | S::Unknown) => Yes,
+        (VerbKind::Rerun, S::Ready | S::Waiting)
+        | (VerbKind::Kill, S::Running | S::Unknown)
+        | (
+            VerbKind::Skip | VerbKind::Confirm,
+            S::Blocked | S::Ready | S::Waiting | S::Unknown | S::UnknownEnding,
+        )
+        | (VerbKind::DeclareLost, S::Unknown | S::UnknownEnding) => Yes,
+
         (VerbKind::Kill, S::Ending | S::UnknownEnding) => No("its end was already asked for"),
         (VerbKind::Kill, _) => No("no attempt of it is running"),
 
-        (
-            VerbKind::Skip | VerbKind::Confirm,
-            S::Blocked | S::Ready | S::Waiting | S::Unknown | S::UnknownEnding,
-        ) => Yes,
-        (VerbKind::Skip | VerbKind::Confirm, S::Running) => No("it is running; kill it first"),
-        (VerbKind::Skip | VerbKind::Confirm, S::Ending) => No("wait until its attempt is over"),
-        (VerbKind::Skip | VerbKind::Confirm, _) => No("it already counts as done"),
-
-        (VerbKind::DeclareLost, S::Unknown | S::UnknownEnding) => Yes,
         (VerbKind::DeclareLost, S::Running | S::Ending) => No("its region says that it runs"),
         (VerbKind::DeclareLost, _) => No("no attempt of it is unknown"),
+
+        (_, S::Running) => No("it is running; kill it first"),
+        (_, S::Ending) => No("wait until its attempt is over"),
+        (VerbKind::Skip | VerbKind::Confirm, _) => No("it already counts as done"),
     }
 }
 
 /// The table as Markdown, for the docs.
 #[must_use]
 pub fn verb_table() -> String {
-    let mut text = String::from("| step is … |");
-    for verb in VerbKind::ALL {
-        text.push_str(&format!(" {} |", verb.name()));
-    }
-    text.push_str(&format!("\n|---|{}\n", "---|".repeat(VerbKind::ALL.len())));
+    let row = |first: &str, cells: Vec<&str>| format!("| {first} | {} |\n", cells.join(" | "));
+    let mut text = row("step is …", VerbKind::ALL.iter().map(|verb| verb.name()).collect());
+    text += &row("---", vec!["---"; VerbKind::ALL.len()]);
     for situation in Situation::ALL {
-        text.push_str(&format!("| {} |", situation.words()));
-        for verb in VerbKind::ALL {
-            let cell = match legality(verb, situation) {
-                Legality::Yes => "yes",
-                Legality::UnlessSuccessorStarted => "unless a successor has started",
-                Legality::No(_) => "no",
-            };
-            text.push_str(&format!(" {cell} |"));
-        }
-        text.push('\n');
+        let cell = |verb: &VerbKind| match legality(*verb, situation) {
+            Legality::Yes => "yes",
+            Legality::UnlessSuccessorStarted => "unless a successor has started",
+            Legality::No(_) => "no",
+        };
+        text += &row(situation.words(), VerbKind::ALL.iter().map(cell).collect());
     }
     text
 }

@@ -12,6 +12,7 @@ impl Manager {
         filter: AttentionFilter,
         page: &Page,
     ) -> Result<Paged<Attention>> {
-        todo!()
+        let filter = AttentionFilter { scopes: who.filter(), ..filter };
+        Ok(self.store.read().await?.attentions(&filter, page).await?)
     }
 }

@@ -30,8 +30,9 @@ pub struct ManagerConfig {
     pub max_aliases: usize,
     /// Most unfinished operations of one environment.
     pub max_unfinished: usize,
-    /// Largest sum of ancestors' outputs in `environment.yaml`, in bytes.
-    pub max_outputs_bytes: usize,
+
+    /// A join token can be used within this time.
+    pub join_token_time: SignedDuration,
     /// How long the answer to a request with an Idempotency-Key is kept.
     pub idempotency_retention: SignedDuration,
     /// A leased command that is not finished within this time is given out again.
@@ -58,7 +59,7 @@ impl Default for ManagerConfig {
             max_labels: 64,
             max_aliases: 64,
             max_unfinished: 100,
-            max_outputs_bytes: 64 * 1024,
+            join_token_time: SignedDuration::from_hours(1),
             idempotency_retention: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
             conflict_retries: 5,

@@ -204,6 +204,7 @@ impl ManagerError {
             Self::OperationConflict { .. } => "operation-conflict",
             Self::TooManyOperations(_) => "too-many-operations",
             Self::Rejected(Rejected::UnknownStep(_)) => "unknown-step",
+            Self::Rejected(Rejected::UnknownAttempt(_)) => "unknown-attempt",
             Self::Rejected(Rejected::WrongState { .. }) => "wrong-state",
             Self::Rejected(Rejected::Expectation { .. }) | Self::OperationMoved { .. } => "moved-on",
             Self::Rejected(Rejected::OperationState { .. }) => "operation-state",
@@ -240,7 +241,8 @@ impl ManagerError {
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
                 ErrorClass::Invalid
             }
-            Self::NotFound { .. } | Self::Rejected(Rejected::UnknownStep(_)) => ErrorClass::NotFound,
+            Self::NotFound { .. }
+            | Self::Rejected(Rejected::UnknownStep(_) | Rejected::UnknownAttempt(_)) => ErrorClass::NotFound,
             Self::Revision { .. } => ErrorClass::Precondition,
             Self::Unauthenticated(_) => ErrorClass::Unauthenticated,
             Self::Forbidden(_) => ErrorClass::Forbidden,

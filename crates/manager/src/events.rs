@@ -1,11 +1,12 @@
 //! The outbox as readers see it.
 
+use crate::wait::Waiter;
 use crate::{Manager, Result};
 use std::time::Duration;
 use tenantry_store::{EventFilter, EventRecord};
 
 impl Manager {
-    /// Events after a position, in order, at most `limit`; waits up to `wait` for the first.
+    /// Events after a position, in order, at most `limit` (up to 1,000); waits up to `wait` for the first.
     pub async fn events_after(
         &self,
         filter: &EventFilter,
@@ -13,11 +14,18 @@ impl Manager {
         limit: u32,
         wait: Duration,
     ) -> Result<Vec<EventRecord>> {
-        todo!()
+        let mut waiter = Waiter::new(&self.store, wait);
+        loop {
+            waiter.listen();
+            let events = self.store.read().await?.events(filter, after, limit.clamp(1, 1000)).await?;
+            if !events.is_empty() || !waiter.wait().await {
+                return Ok(events);
+            }
+        }
     }
 
     /// The newest event's position; 0 if there is none.
     pub async fn last_event(&self) -> Result<u64> {
-        todo!()
+        Ok(self.store.read().await?.last_event().await?)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{Manager, Result};
 use async_trait::async_trait;
+use futures::FutureExt;
 use std::time::Duration;
 use tenantry_model::AttemptId;
 
@@ -42,6 +43,18 @@ impl Manager {
         limit: usize,
         wait: Duration,
     ) -> Result<LogPart> {
-        todo!()
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            // Listening begins before looking, so that an append in between is not missed.
+            let mut changed = self.logs.changed(attempt);
+            let woken = (&mut changed).now_or_never().is_some();
+            let part = self.logs.read(attempt, offset, limit).await?;
+            if !part.data.is_empty() || part.complete {
+                return Ok(part);
+            }
+            if !woken && tokio::time::timeout_at(deadline, changed).await.is_err() {
+                return Ok(part);
+            }
+        }
     }
 }

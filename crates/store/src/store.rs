@@ -1,16 +1,16 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow, IdempotentAnswer,
-    OperationFilter, StoreError,
+    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow,
+    IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId,
-    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged, Region,
-    RegionName, Step, Tenant, TenantName, Token, TokenId,
+    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged,
+    Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
 };
 
 /// Result of a store call.
@@ -41,8 +41,11 @@ pub trait Read: Send {
     /// One environment.
     async fn environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
     /// The environment of this name that is not purged.
-    async fn environment_by_name(&mut self, tenant: &TenantName, name: &EnvironmentName)
-    -> Result<Option<Environment>>;
+    async fn environment_by_name(
+        &mut self,
+        tenant: &TenantName,
+        name: &EnvironmentName,
+    ) -> Result<Option<Environment>>;
     /// The environment with this alias that is not purged.
     async fn environment_by_alias(&mut self, alias: &Alias) -> Result<Option<Environment>>;
     /// Environments by id.
@@ -70,7 +73,8 @@ pub trait Read: Send {
     /// The earliest timer of all.
     async fn next_due(&mut self) -> Result<Option<Timestamp>>;
     /// Unfinished operations with an attempt that is not over in this region.
-    async fn operations_running_in(&mut self, region: &RegionName, page: &Page) -> Result<Paged<OperationId>>;
+    async fn operations_running_in(&mut self, region: &RegionName, page: &Page)
+    -> Result<Paged<OperationId>>;
     /// One region.
     async fn region(&mut self, name: &RegionName) -> Result<Option<Region>>;
     /// All regions by name; at most 1,000 exist.
@@ -119,6 +123,13 @@ pub trait Write: Read {
     async fn delete_tenant(&mut self, name: &TenantName) -> Result<()>;
     /// Reads an environment and keeps others from changing it or its operations until the end of the transaction.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
+    /// Raises the version of a locked environment and returns it; the rest of its row stays as it is. An
+    /// implementation does better than this, which writes the whole row: a step's change is to be one small write.
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        let raised = Environment { version: environment.version + 1, ..environment.clone() };
+        self.put_environment(&raised).await?;
+        Ok(raised.version)
+    }
     /// Inserts or replaces; a taken name or alias is [`StoreError::Duplicate`].
     async fn put_environment(&mut self, environment: &Environment) -> Result<()>;
     /// Keeps a generation's view.

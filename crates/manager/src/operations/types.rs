@@ -106,7 +106,7 @@ pub struct Explanation {
 /// One question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Stable name (`exists`, `readable`, `registered`, `selector`, `order`, `absent`, `region`, `planned`).
+    /// Stable name (`region`, `exists`, `readable`, `registered`, `selector`, `state`, `planned`, `order`).
     pub name: &'static str,
     /// How it came out.
     pub result: CheckResult,

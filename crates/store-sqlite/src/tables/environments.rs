@@ -1,0 +1,237 @@
+//! Environments, their aliases, generations, and what hooks have applied.
+
+use super::Db;
+use crate::{
+    codec::{decode, encode, page_size, paged, position, word},
+    errors::{failed, taken},
+    keys::{Condition, List, arms, keys, rows_of_keys},
+};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use tenantry_model::{
+    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, Page, Paged, Scope,
+    TenantName,
+};
+use tenantry_store::{EnvironmentFilter, Result, StoreError};
+
+const TABLE: &str = "environments";
+pub const LIST: List =
+    List { table: TABLE, drivers: &["tenant", "region", "state"], partial: None, descending: false };
+
+pub async fn get(db: Db<'_>, id: EnvironmentId) -> Result<Option<Environment>> {
+    let id = id.to_string();
+    sqlx::query_scalar!("SELECT payload FROM environments WHERE id = ?", id)
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read an environment"))?
+        .map(|payload| decode(TABLE, &id, &payload))
+        .transpose()
+}
+
+pub async fn by_name(db: Db<'_>, tenant: &TenantName, name: &EnvironmentName) -> Result<Option<Environment>> {
+    let (tenant, name) = (tenant.as_str(), name.as_str());
+    sqlx::query!(
+        "SELECT id, payload FROM environments WHERE tenant = ? AND name = ? AND state <> 'purged'",
+        tenant,
+        name
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed("read an environment by its name"))?
+    .map(|row| decode(TABLE, &row.id, &row.payload))
+    .transpose()
+}
+
+pub async fn by_alias(db: Db<'_>, alias: &Alias) -> Result<Option<Environment>> {
+    let alias = alias.as_str();
+    sqlx::query!(
+        "SELECT e.id, e.payload FROM aliases a JOIN environments e ON e.id = a.environment WHERE a.alias = ?",
+        alias
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed("read an environment by its alias"))?
+    .map(|row| decode(TABLE, &row.id, &row.payload))
+    .transpose()
+}
+
+/// What a scope asks of an environment.
+pub fn scope_columns(scope: &Scope) -> Vec<Condition> {
+    match scope {
+        Scope::All => vec![],
+        Scope::Tenant(tenant) => vec![("tenant", tenant.to_string())],
+        Scope::Region(region) => vec![("region", region.to_string())],
+    }
+}
+
+/// What a filter asks of an environment, scopes aside.
+pub fn conditions(filter: &EnvironmentFilter) -> Vec<Condition> {
+    let tenant = filter.tenant.iter().map(|tenant| ("tenant", tenant.to_string()));
+    let region = filter.region.iter().map(|region| ("region", region.to_string()));
+    let state = filter.state.iter().map(|state| ("state", word(state)));
+    tenant.chain(region).chain(state).collect()
+}
+
+pub async fn list(db: Db<'_>, filter: &EnvironmentFilter, page: &Page) -> Result<Paged<Environment>> {
+    let (size, limit) = page_size(page);
+    let arms = arms(&conditions(filter), filter.scopes.as_deref(), scope_columns);
+    let keys = keys(&mut *db, LIST, &arms, page, limit).await?;
+    let rows = rows_of_keys!(
+        db,
+        "SELECT e.id, e.payload FROM json_each(?) k JOIN environments e ON e.id = k.value ORDER BY e.id",
+        keys,
+        "environments"
+    )?;
+    Ok(paged(rows, size))
+}
+
+pub async fn put(db: Db<'_>, environment: &Environment) -> Result<()> {
+    let id = environment.id.to_string();
+    let purged = environment.state == EnvironmentState::Purged;
+    let wanted: BTreeSet<&str> =
+        if purged { BTreeSet::new() } else { environment.aliases.iter().map(Alias::as_str).collect() };
+    let present = aliases(&mut *db, &id).await?;
+    // All look-ups before the first write, so that a refusal leaves nothing half done in the caller's transaction;
+    // nobody else writes between them and the writes.
+    for alias in wanted.iter().filter(|alias| !present.contains(**alias)) {
+        refuse_taken_alias(&mut *db, alias).await?;
+    }
+    let before = sqlx::query_scalar!("SELECT region FROM environments WHERE id = ?", id)
+        .fetch_optional(&mut *db)
+        .await
+        .map_err(failed("read an environment"))?;
+    put_row(&mut *db, &id, environment).await?;
+    if before.is_some_and(|region| region != environment.region.as_str()) {
+        follow_region(&mut *db, &id, environment.region.as_str()).await?;
+    }
+    for alias in present.iter().filter(|alias| !wanted.contains(alias.as_str())) {
+        sqlx::query!("DELETE FROM aliases WHERE alias = ?", alias)
+            .execute(&mut *db)
+            .await
+            .map_err(failed("delete an alias"))?;
+    }
+    for alias in wanted.into_iter().filter(|alias| !present.contains(*alias)) {
+        sqlx::query!("INSERT INTO aliases (alias, environment) VALUES (?, ?)", alias, id)
+            .execute(&mut *db)
+            .await
+            .map_err(taken("write an alias", || format!("alias {alias}")))?;
+    }
+    Ok(())
+}
+
+async fn put_row(db: Db<'_>, id: &str, environment: &Environment) -> Result<()> {
+    let (tenant, name) = (environment.tenant.as_str(), environment.name.as_str());
+    let (region, state) = (environment.region.as_str(), word(&environment.state));
+    let payload = encode(TABLE, id, environment)?;
+    sqlx::query!(
+        "INSERT INTO environments (id, tenant, name, region, state, payload) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET tenant = excluded.tenant, name = excluded.name, region = excluded.region,
+             state = excluded.state, payload = excluded.payload",
+        id,
+        tenant,
+        name,
+        region,
+        state,
+        payload
+    )
+    .execute(db)
+    .await
+    .map_err(taken("write an environment", || format!("environment name {tenant}/{name}")))?;
+    Ok(())
+}
+
+async fn aliases(db: Db<'_>, id: &str) -> Result<BTreeSet<String>> {
+    sqlx::query_scalar!("SELECT alias FROM aliases WHERE environment = ?", id)
+        .fetch_all(db)
+        .await
+        .map(|aliases| aliases.into_iter().collect())
+        .map_err(failed("read aliases"))
+}
+
+async fn refuse_taken_alias(db: Db<'_>, alias: &str) -> Result<()> {
+    let holder = sqlx::query_scalar!("SELECT environment FROM aliases WHERE alias = ?", alias)
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read an alias"))?;
+    match holder {
+        Some(_) => Err(StoreError::Duplicate(format!("alias {alias}"))),
+        None => Ok(()),
+    }
+}
+
+/// Lists that a region's scope narrows look at the environment's present region.
+async fn follow_region(db: Db<'_>, id: &str, region: &str) -> Result<()> {
+    sqlx::query!("UPDATE operations SET region = ? WHERE environment = ?", region, id)
+        .execute(&mut *db)
+        .await
+        .map_err(failed("move an environment's operations"))?;
+    sqlx::query!("UPDATE attentions SET home = ? WHERE environment = ?", region, id)
+        .execute(&mut *db)
+        .await
+        .map_err(failed("move an environment's attentions"))?;
+    Ok(())
+}
+
+pub async fn generation(db: Db<'_>, id: EnvironmentId, generation: u64) -> Result<Option<Value>> {
+    let id = id.to_string();
+    let number = position(generation);
+    sqlx::query_scalar!(
+        "SELECT payload FROM generations WHERE environment = ? AND generation = ?",
+        id,
+        number
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed("read a generation"))?
+    .map(|payload| decode("generations", format_args!("{id}/{generation}"), &payload))
+    .transpose()
+}
+
+pub async fn put_generation(db: Db<'_>, id: EnvironmentId, generation: u64, view: &Value) -> Result<()> {
+    let id = id.to_string();
+    let payload = encode("generations", format_args!("{id}/{generation}"), view)?;
+    let generation = position(generation);
+    sqlx::query!(
+        "INSERT INTO generations (environment, generation, payload) VALUES (?, ?, ?)
+         ON CONFLICT (environment, generation) DO UPDATE SET payload = excluded.payload",
+        id,
+        generation,
+        payload
+    )
+    .execute(db)
+    .await
+    .map_err(failed("write a generation"))?;
+    Ok(())
+}
+
+pub async fn applied(db: Db<'_>, id: EnvironmentId) -> Result<Vec<AppliedHook>> {
+    let id = id.to_string();
+    let rows = sqlx::query!("SELECT hook, payload FROM applied WHERE environment = ?", id)
+        .fetch_all(db)
+        .await
+        .map_err(failed("read what hooks have applied"))?;
+    let mut rows = rows
+        .into_iter()
+        .map(|row| decode("applied", format_args!("{id}/{}", row.hook), &row.payload))
+        .collect::<Result<Vec<AppliedHook>>>()?;
+    // By region, namespace, name: the text does not sort so ('-' comes before '/').
+    rows.sort_by(|a, b| a.hook.cmp(&b.hook));
+    Ok(rows)
+}
+
+pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
+    let id = id.to_string();
+    let hook = applied.hook.to_string();
+    let payload = encode("applied", format_args!("{id}/{hook}"), applied)?;
+    sqlx::query!(
+        "INSERT INTO applied (environment, hook, payload) VALUES (?, ?, ?)
+         ON CONFLICT (environment, hook) DO UPDATE SET payload = excluded.payload",
+        id,
+        hook,
+        payload
+    )
+    .execute(db)
+    .await
+    .map_err(failed("write what a hook has applied"))?;
+    Ok(())
+}
