@@ -15,12 +15,26 @@ impl Default for AnnotationDomains {
 }
 
 impl AnnotationDomains {
-    /// Checks each domain (a DNS subdomain). An empty list is the default `tenantry.io`.
+    /// Checks each domain (a DNS subdomain); one given twice counts once. An empty list is the default `tenantry.io`.
     pub fn new<I: IntoIterator<Item = S>, S: Into<String>>(
         domains: I,
     ) -> Result<Self, tenantry_model::InvalidName> {
-        let _ = domains.into_iter();
-        todo!("signature first")
+        let mut checked: Vec<String> = Vec::new();
+        for domain in domains {
+            let domain = domain.into();
+            // An alias has the same rule (DNS subdomain); only its words are about something else.
+            if domain.parse::<tenantry_model::Alias>().is_err() {
+                return Err(tenantry_model::InvalidName {
+                    what: "annotation domain",
+                    given: domain.chars().take(100).collect(),
+                    rule: "use a DNS subdomain of at most 253 of a-z, 0-9, '-' and '.' (collibra.com)",
+                });
+            }
+            if !checked.contains(&domain) {
+                checked.push(domain);
+            }
+        }
+        Ok(if checked.is_empty() { Self::default() } else { Self(checked) })
     }
 
     /// The domains.
@@ -43,4 +57,33 @@ impl AnnotationDomains {
 #[must_use]
 pub fn is_candidate(annotations: &BTreeMap<String, String>, domains: &AnnotationDomains) -> bool {
     annotations.keys().any(|key| domains.contract_key(key).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tenant_annotations_of_a_configured_domain_make_a_candidate() {
+        let domains = AnnotationDomains::new(["collibra.com", "tenantry.io"]).unwrap();
+        let of = |key: &str| BTreeMap::from([(key.to_owned(), String::new())]);
+        assert!(is_candidate(&of("collibra.com/tenant.lifecycle"), &domains));
+        assert!(
+            is_candidate(&of("tenantry.io/tenant.atfer"), &domains),
+            "a typing error must be read to be told"
+        );
+        for other in
+            ["example.com/tenant.lifecycle", "tenant.lifecycle", "collibra.com/tenancy", "x/y/tenant.a"]
+        {
+            assert!(!is_candidate(&of(other), &domains), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_checked_and_none_is_the_default() {
+        assert!(AnnotationDomains::new(["Collibra.com"]).is_err());
+        assert!(AnnotationDomains::new(["a/b"]).is_err());
+        let none: [&str; 0] = [];
+        assert_eq!(AnnotationDomains::new(none).unwrap().iter().collect::<Vec<_>>(), ["tenantry.io"]);
+    }
 }
