@@ -75,7 +75,8 @@ pub(crate) async fn create<K: Kind>(
     let name = object.metadata().name.clone().unwrap_or_default();
     let kind = K::KIND;
     let what = format!("create {kind} {namespace}/{name}");
-    let error = match cluster.until_answered(&what, || api.create(&PostParams::default(), object)).await {
+    let params = PostParams::default();
+    let error = match cluster.until_answered(&what, || api.create(&params, object)).await {
         Ok(_) => return Ok(Made::New),
         Err(error) => error,
     };
@@ -135,9 +136,8 @@ pub(crate) async fn patch<K: Kind>(
     let api = cluster.namespaced::<K>(namespace);
     let name = metadata.name.as_deref().unwrap_or_default();
     let what = format!("{verb} {} {namespace}/{name}", K::KIND);
-    let answer = cluster
-        .until_answered(&what, || api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(change)))
-        .await;
+    let (params, change) = (PatchParams::default(), Patch::Merge(change));
+    let answer = cluster.until_answered(&what, || api.patch_metadata(name, &params, &change)).await;
     there(answer)
 }
 

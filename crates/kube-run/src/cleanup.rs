@@ -4,7 +4,7 @@
 //! It must never remove an attempt that is not proven to be over.
 
 use crate::{
-    Known, RunError, Runner, Settled, Settings, View, apply, classify,
+    Known, RunError, Runner, Settings, Settled, View, apply, classify,
     runner::{Inner, lock},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -104,7 +104,8 @@ impl Inner {
             }
             return Ok(());
         };
-        let (succeeded, failed) = released(main).unwrap_or((self.settings.keep_succeeded, self.settings.keep_failed));
+        let (succeeded, failed) =
+            released(main).unwrap_or((self.settings.keep_succeeded, self.settings.keep_failed));
         let keep = if outcome.is_success() { succeeded } else { failed };
         let due = classify::later(ended_at, keep) <= now;
         self.remove_finalizers(namespace, view, Some(self.mark())).await?;
@@ -119,7 +120,8 @@ impl Inner {
     }
 
     fn mark(&self) -> BTreeMap<String, String> {
-        let kept = format!("{},{}", self.settings.keep_succeeded.as_secs(), self.settings.keep_failed.as_secs());
+        let kept =
+            format!("{},{}", self.settings.keep_succeeded.as_secs(), self.settings.keep_failed.as_secs());
         BTreeMap::from([(ANNOTATION_RELEASED.to_owned(), kept)])
     }
 
@@ -164,7 +166,8 @@ impl Inner {
         let Some(found) = found.filter(|found| found.metadata.uid == metadata.uid) else { return Ok(0) };
         match without_finalizer(&found.metadata) {
             Some(change) => {
-                let done = apply::patch::<K>(&self.cluster, namespace, &found.metadata, &change, "release").await?;
+                let done =
+                    apply::patch::<K>(&self.cluster, namespace, &found.metadata, &change, "release").await?;
                 if done { Ok(1) } else { Err(RunError::NotSettled { retry_in: Duration::from_secs(1) }) }
             }
             None => Ok(0),

@@ -4,7 +4,9 @@
 
 use crate::{RunError, Settings};
 use backon::{ExponentialBuilder, Retryable};
-use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api, Client, Config,
     client::{Body, ClientBuilder},
@@ -77,13 +79,16 @@ impl Cluster {
     pub async fn connect(connection: &Connection, settings: &Settings) -> Result<Self, RunError> {
         // One provider for the whole process; a second install (another cluster, a test) changes nothing.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let shown =
-            connection.kubeconfig.as_ref().map_or("(in-cluster or default)".into(), |p| p.display().to_string());
+        let shown = connection
+            .kubeconfig
+            .as_ref()
+            .map_or("(in-cluster or default)".into(), |p| p.display().to_string());
         let unusable = |source: Box<dyn std::error::Error + Send + Sync>| RunError::Kubeconfig {
             path: shown.clone(),
             source,
         };
-        let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+        let options =
+            KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
         let config = match &connection.kubeconfig {
             Some(path) => {
                 let read = Kubeconfig::read_from(path).map_err(|e| unusable(e.into()))?;

@@ -149,8 +149,8 @@ impl State {
                 Vec::new()
             }
             Event::InitApply(job) => {
-                let path = path_of(&job.metadata);
-                self.scopes[scope].named.extend(path.filter(|_| self.is_candidate(&job.metadata)));
+                let path = path_of(&job.metadata).filter(|_| self.is_candidate(&job.metadata));
+                self.scopes[scope].named.extend(path);
                 self.applied(scope, &job.metadata).await
             }
             Event::InitDone => self.listed(scope),

@@ -135,8 +135,7 @@ impl Follower {
         for name in &verdict.delete_pods {
             let pod = view.pods.values().find(|seen| seen.pod.metadata.name.as_deref() == Some(name));
             let Some(pod) = pod else { continue };
-            if let Err(error) =
-                apply::delete::<Pod>(&self.cluster, &self.namespace, &pod.pod.metadata).await
+            if let Err(error) = apply::delete::<Pod>(&self.cluster, &self.namespace, &pod.pod.metadata).await
             {
                 tracing::warn!(attempt = %self.attempt, %error, "cannot delete a Pod of a deleted Job; asked again");
                 done = false;

@@ -6,8 +6,8 @@
 
 mod apply;
 mod classify;
-mod client;
 mod cleanup;
+mod client;
 mod discovery;
 mod error;
 mod follow;

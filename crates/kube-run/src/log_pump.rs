@@ -12,6 +12,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tenantry_model::{AttemptId, Namespace};
 use tokio::{sync::watch, time::Instant};
 
+/// How long a container's status takes to follow its end: the kubelet looks once a second.
+const STATUS_LAG: Duration = Duration::from_secs(3);
+
 /// What there is to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogPlan {
@@ -88,7 +91,13 @@ impl LogPump {
             let problem = match self.stream(&pods, source, complete, &mut reader, out).await {
                 Ok(End::Whole) => break,
                 Ok(End::Completed) => continue,
-                Ok(End::Closed) => "the stream was closed".to_owned(),
+                Ok(End::Closed) => {
+                    // Most often the container has ended and its status is on the way: one read less.
+                    if tokio::time::timeout(STATUS_LAG, completed(&mut self.plan, source)).await.is_ok() {
+                        continue;
+                    }
+                    "the stream was closed".to_owned()
+                }
                 Err(error) => error,
             };
             if reader.position() != before {
@@ -128,11 +137,10 @@ impl LogPump {
             ..LogParams::default()
         };
         let what = format!("read the log of {}/{}", self.namespace, source.pod);
-        let stream = self
-            .cluster
-            .once(&what, pods.log_stream(&source.pod, &params))
-            .await
-            .map_err(|error| error.server_message().map_or_else(|| error.to_string(), ToOwned::to_owned))?;
+        let stream =
+            self.cluster.once(&what, pods.log_stream(&source.pod, &params)).await.map_err(|error| {
+                error.server_message().map_or_else(|| error.to_string(), ToOwned::to_owned)
+            })?;
         pin_mut!(stream);
         let mut fresh = Vec::new();
         loop {

@@ -176,7 +176,8 @@ fn going_on(job: &Job, pods: &[(&PodSeen, PodState)], context: &Context<'_>) -> 
         })
         && pods.iter().any(|(_, state)| matches!(state, PodState::Running { .. }))
         && completions(job) == 1;
-    let (end, wait, look_again) = patience.map_or((None, None, None), |p| (p.end, Some(p.wait), p.look_again));
+    let (end, wait, look_again) =
+        patience.map_or((None, None, None), |p| (p.end, Some(p.wait), p.look_again));
     Verdict {
         end: end.or_else(|| {
             result_ended
@@ -242,9 +243,9 @@ fn failed_job(
 fn ended_by_deletion(pods: &[(&PodSeen, PodState)], ending: Option<&(Ending, String)>) -> Outcome {
     let exit_code = overs(pods).find_map(|over| over.outcome.exit_code.filter(|code| *code != 0));
     match ending {
-        Some((Ending::ResultEnded, _)) => {
-            overs(pods).find(|over| !over.outcome.is_success()).map_or_else(|| succeeded(pods), |o| o.outcome.clone())
-        }
+        Some((Ending::ResultEnded, _)) => overs(pods)
+            .find(|over| !over.outcome.is_success())
+            .map_or_else(|| succeeded(pods), |o| o.outcome.clone()),
         Some((ending, message)) => {
             failed(ending.reason().unwrap_or(FailureReason::Deleted), exit_code, message)
         }

@@ -38,7 +38,10 @@ pub(super) fn of_pod(
                     failed(
                         FailureReason::HookFailed,
                         None,
-                        &words(&status, "the containers are gone, and the kubelet does not know how they ended"),
+                        &words(
+                            &status,
+                            "the containers are gone, and the kubelet does not know how they ended",
+                        ),
                     )
                 })
         }
@@ -108,10 +111,14 @@ fn pod_reason(reason: &str) -> Option<FailureReason> {
             Some(FailureReason::Evicted)
         }
         // The kubelet's admission: the node that the scheduler chose does not take it. Nothing ran.
-        "NodeAffinity" | "NodePorts" | "NodeName" | "NodeUnschedulable" | "UnexpectedAdmissionError"
-        | "TopologyAffinityError" | "PodOSNotSupported" | "PodLevelResourcesNotAdmittedReason" => {
-            Some(FailureReason::Unschedulable)
-        }
+        "NodeAffinity"
+        | "NodePorts"
+        | "NodeName"
+        | "NodeUnschedulable"
+        | "UnexpectedAdmissionError"
+        | "TopologyAffinityError"
+        | "PodOSNotSupported"
+        | "PodLevelResourcesNotAdmittedReason" => Some(FailureReason::Unschedulable),
         other if other.starts_with("OutOf") => Some(FailureReason::Unschedulable),
         _ => None,
     }
@@ -131,7 +138,9 @@ fn of_container(terminated: &ContainerStateTerminated) -> Outcome {
         };
     }
     match reason {
-        "OOMKilled" => failed(FailureReason::OutOfMemory, code, "the container used more memory than its limit"),
+        "OOMKilled" => {
+            failed(FailureReason::OutOfMemory, code, "the container used more memory than its limit")
+        }
         "StartError" | "ContainerCannotRun" => failed(FailureReason::CannotStart, code, message),
         _ => failed(FailureReason::HookFailed, code, message),
     }

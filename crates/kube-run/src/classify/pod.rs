@@ -27,8 +27,9 @@ pub(super) fn classify(seen: &PodSeen, context: &Context<'_>) -> Verdict {
             }
         }
         PodState::Running { started_at, result_ended } => Verdict {
-            end: result_ended
-                .then(|| (Ending::ResultEnded, "the hook's container has ended, others still ran".to_owned())),
+            end: result_ended.then(|| {
+                (Ending::ResultEnded, "the hook's container has ended, others still ran".to_owned())
+            }),
             ..Verdict::of(Fact::Running {
                 object,
                 started_at: started_at.unwrap_or(context.now),
@@ -65,7 +66,8 @@ pub(super) fn state(seen: &PodSeen, ending: Option<(Ending, String)>, context: &
         let (started_at, ended, outcome) = outcome::of_pod(pod, context.container, ending.as_ref());
         PodState::Over(PodOver { started_at, ended_at: ended.unwrap_or(ended_at), outcome })
     };
-    let unknown = |why: String, look_again| PodState::Unknown { why, node: node.map(ToOwned::to_owned), look_again };
+    let unknown =
+        |why: String, look_again| PodState::Unknown { why, node: node.map(ToOwned::to_owned), look_again };
 
     // The API server binds no Pod that is being deleted: what no node has seen by then never runs.
     if node.is_none() && (deleted.is_some() || seen.gone) {
@@ -97,7 +99,9 @@ pub(super) fn state(seen: &PodSeen, ending: Option<(Ending, String)>, context: &
         let silent_from = later(deleted, context.limits.kubelet_tolerance);
         if silent_from <= context.now {
             return unknown(
-                format!("the Pod was to be gone at {deleted}; its kubelet has not said that its containers ended"),
+                format!(
+                    "the Pod was to be gone at {deleted}; its kubelet has not said that its containers ended"
+                ),
                 Some(later(context.now, context.limits.node_interval)),
             );
         }
@@ -106,10 +110,9 @@ pub(super) fn state(seen: &PodSeen, ending: Option<(Ending, String)>, context: &
         return unknown(why, Some(later(context.now, context.limits.node_interval)));
     }
     match statuses.own.and_then(|own| own.state.as_ref()) {
-        Some(ContainerState { running: Some(running), .. }) => PodState::Running {
-            started_at: running.started_at.as_ref().map(|t| t.0),
-            result_ended: false,
-        },
+        Some(ContainerState { running: Some(running), .. }) => {
+            PodState::Running { started_at: running.started_at.as_ref().map(|t| t.0), result_ended: false }
+        }
         Some(ContainerState { terminated: Some(ended), .. }) => {
             PodState::Running { started_at: ended.started_at.as_ref().map(|t| t.0), result_ended: true }
         }

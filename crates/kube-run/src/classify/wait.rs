@@ -75,10 +75,7 @@ pub(crate) fn patience(
 
 /// `since` + `by`, at most the end of time.
 pub(crate) fn later(since: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by)
-        .ok()
-        .and_then(|by| since.checked_add(by).ok())
-        .unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(by).ok().and_then(|by| since.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
 /// What this Pod, none of whose hook's containers has started, waits for; with the platform's words, and since when
@@ -121,9 +118,11 @@ pub(crate) fn waiting_for(pod: &Pod, container: &str) -> (WaitKind, String, Opti
         return (WaitKind::Starting, format!("init container {}", running.name), None);
     }
     match condition("PodReadyToStartContainers") {
-        Some(c) if c.status == "False" => {
-            (WaitKind::Preparing, "sandbox and volumes".to_owned(), c.last_transition_time.as_ref().map(|t| t.0))
-        }
+        Some(c) if c.status == "False" => (
+            WaitKind::Preparing,
+            "sandbox and volumes".to_owned(),
+            c.last_transition_time.as_ref().map(|t| t.0),
+        ),
         _ => (WaitKind::Starting, "image pull, container start".to_owned(), None),
     }
 }
@@ -134,10 +133,18 @@ fn stuck(container: &ContainerStatus) -> Option<(WaitKind, String)> {
     let reason = waiting.reason.as_deref()?;
     let kind = match reason {
         "InvalidImageName" => WaitKind::ImageName,
-        "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "ImageInspectError"
-        | "RegistryUnavailable" | "SignatureValidationFailed" => WaitKind::ImagePull,
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "PreStartHookError"
-        | "PostStartHookError" | "CrashLoopBackOff" => WaitKind::CannotStart,
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => WaitKind::ImagePull,
+        "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError"
+        | "PreStartHookError"
+        | "PostStartHookError"
+        | "CrashLoopBackOff" => WaitKind::CannotStart,
         _ => return None,
     };
     let what = if kind == WaitKind::CannotStart { "container" } else { "image pull" };
