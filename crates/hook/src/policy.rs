@@ -44,7 +44,7 @@ pub struct RegionPolicy {
     /// Labels by which Argo CD tracks its objects besides its default `app.kubernetes.io/instance`
     /// (`application.instanceLabelKey`); removed from the copy, else Argo CD prunes it.
     pub tracking_labels: BTreeSet<String>,
-    /// The PersistentVolumeClaim, of the same name in each namespace, that is mounted for the object store.
+    /// The claim (persistent volume), of the same name in each namespace, that is mounted for the object store.
     /// `None`: attempts that need one are refused.
     pub object_store_claim: Option<String>,
 }

@@ -167,6 +167,7 @@ impl<'de> Visitor<'de> for Visit {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 
