@@ -17,7 +17,9 @@ use tenantry_hook::{AnnotationDomains, RegionPolicy};
 pub async fn executor<G: OfGroup>(settings: &Settings<G>, folder: &Path) -> Result<Arc<dyn Executor>> {
     match settings.need("executor")? {
         "process" => {
-            let templates = settings.need("templates").map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
+            let templates = settings
+                .need("templates")
+                .map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
             let mut config = ProcessConfig::new(folder.join("process"), PathBuf::from(templates), shim()?);
             config.domains = domains(settings)?;
             if let Some(volumes) = settings.get("volumes") {
@@ -38,7 +40,9 @@ pub async fn executor<G: OfGroup>(settings: &Settings<G>, folder: &Path) -> Resu
             config.policy.object_store_claim = settings.get("object-store-claim").map(str::to_owned);
             Ok(Arc::new(KubernetesExecutor::connect(config).await?))
         }
-        other => Err(Failure::new(Exit::Usage, format!("executor {other:?}: use process or kubernetes")).into()),
+        other => {
+            Err(Failure::new(Exit::Usage, format!("executor {other:?}: use process or kubernetes")).into())
+        }
     }
 }
 
@@ -75,7 +79,8 @@ pub async fn agent(args: AgentArgs) -> Result<Exit> {
         None => Vec::new(),
     };
     let join_token = settings.get("join-token").map(|token| token.to_owned().into());
-    let (client, region) = joined::client(settings.need("manager-url")?, &certificates, &folder, join_token).await?;
+    let (client, region) =
+        joined::client(settings.need("manager-url")?, &certificates, &folder, join_token).await?;
     anstream::eprintln!("tenantry agent speaks for region {region}");
     let config = AgentConfig {
         domains: domains(&settings)?,

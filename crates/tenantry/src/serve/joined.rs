@@ -16,9 +16,11 @@ pub async fn client(
     folder: &Path,
     join_token: Option<SecretString>,
 ) -> Result<(AgentClient, RegionName)> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the agent's folder {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the agent's folder {}", folder.display()))?;
     let (credential_file, region_file) = (folder.join("credential"), folder.join("region"));
-    if let (Some(credential), Some(region)) = (private::read(&credential_file)?, private::read(&region_file)?) {
+    if let (Some(credential), Some(region)) = (private::read(&credential_file)?, private::read(&region_file)?)
+    {
         let region = region.parse().with_context(|| format!("{} is damaged", region_file.display()))?;
         return Ok((AgentClient::new(url, credential.into(), certificates)?, region));
     }

@@ -8,7 +8,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// Starts logging as the settings say.
 pub fn start<G: OfGroup>(settings: &Settings<G>) -> Result<()> {
     let filter = settings.need("log")?;
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("setting `log` has the value {filter:?}"))?;
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("setting `log` has the value {filter:?}"))?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.need("log-format")? {
         "json" => builder.json().init(),

@@ -40,11 +40,12 @@ impl Running {
         shutdown: &CancellationToken,
     ) -> Result<Self> {
         let store = SqliteStore::open(data).await.map_err(|error| refused(&error))?;
+        let default = Limits::default();
         let limits = Limits {
-            head: settings.parse("log-head")?.unwrap_or_default(),
-            tail: settings.parse("log-tail")?.unwrap_or_default(),
+            head: settings.parse("log-head")?.unwrap_or(default.head),
+            tail: settings.parse("log-tail")?.unwrap_or(default.tail),
         };
-        let logs = LogStore::open(&data.join("logs"), limits).await.map_err(|error| refused(&error))?;
+        let logs = LogStore::with_limits(&data.join("logs"), limits).map_err(|error| refused(&error))?;
         let manager = Manager::new(Arc::new(store), Arc::new(logs), configuration(settings)?);
         if let Some(file) = settings.get("platform-schema") {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
@@ -102,7 +103,8 @@ fn configuration<G: OfGroup>(settings: &Settings<G>) -> Result<ManagerConfig> {
 
 /// Runs until a signal.
 pub async fn manager(args: ManagerArgs) -> Result<Exit> {
-    let settings = args.settings.resolve().map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
+    let settings =
+        args.settings.resolve().map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
     log::start(&settings)?;
     let shutdown = shutdown_on_signal()?;
     let data = PathBuf::from(settings.need("data")?);

@@ -14,18 +14,21 @@ use tenantry_model::RegionName;
 
 /// Runs until a signal.
 pub async fn up(args: UpArgs) -> Result<Exit> {
-    let settings = args.settings.resolve().map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
+    let settings =
+        args.settings.resolve().map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
     log::start(&settings)?;
     let shutdown = shutdown_on_signal()?;
     let region: RegionName =
         args.region.parse().map_err(|error| Failure::new(Exit::Usage, format!("--region: {error}")))?;
     // Dropped last: the folder goes when everything in it has ended.
-    let scratch = args.temporary.then(tempfile::tempdir).transpose().context("cannot make a temporary folder")?;
+    let scratch =
+        args.temporary.then(tempfile::tempdir).transpose().context("cannot make a temporary folder")?;
     let (data, listen) = match &scratch {
         Some(folder) => (folder.path().to_owned(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-        None => {
-            (PathBuf::from(settings.need("data")?), settings.parse("listen")?.context("setting `listen` is missing")?)
-        }
+        None => (
+            PathBuf::from(settings.need("data")?),
+            settings.parse("listen")?.context("setting `listen` is missing")?,
+        ),
     };
     let folder = data.join("agent");
     let executor = agent::executor(&settings, &folder).await?;
@@ -35,7 +38,8 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
 
     let join_token = join(&running.manager, &region, &folder).await?;
     let (client, _) = joined::client(&url, &[], &folder, join_token).await?;
-    let config = AgentConfig { domains: agent::domains(&settings)?, ..AgentConfig::new(folder.join("agent"), client) };
+    let config =
+        AgentConfig { domains: agent::domains(&settings)?, ..AgentConfig::new(folder.join("agent"), client) };
     let mut agent = tokio::spawn(Agent::run(config, executor, shutdown.clone()));
 
     if let Some(file) = &args.env_file {
@@ -70,7 +74,11 @@ async fn admin_token(manager: &Manager, data: &Path) -> Result<Option<String>> {
 }
 
 /// Makes the region on the first start, and a join token when the agent has no credential yet.
-async fn join(manager: &Manager, region: &RegionName, folder: &Path) -> Result<Option<secrecy::SecretString>> {
+async fn join(
+    manager: &Manager,
+    region: &RegionName,
+    folder: &Path,
+) -> Result<Option<secrecy::SecretString>> {
     if private::read(&folder.join("credential"))?.is_some() {
         return Ok(None);
     }
