@@ -20,18 +20,13 @@ pub async fn executor<G: OfGroup>(settings: &Settings<G>, folder: &Path) -> Resu
             let templates = settings
                 .need("templates")
                 .map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
-            let mut config = ProcessConfig::new(folder.join("process"), PathBuf::from(templates), shim()?);
+            let root = settings.get("root").map_or_else(|| folder.join("root"), PathBuf::from);
+            let objects = settings.get("object-store").map_or_else(|| folder.join("objects"), PathBuf::from);
+            let mut config = ProcessConfig::new(vec![PathBuf::from(templates)], folder.join("attempts"), root)
+                .context("cannot find this program's own file")?;
             config.domains = domains(settings)?;
-            if let Some(volumes) = settings.get("volumes") {
-                config.volumes = PathBuf::from(volumes);
-            }
-            if let Some(secrets) = settings.get("secrets") {
-                config.secrets = PathBuf::from(secrets);
-            }
-            if let Some(claim) = settings.get("object-store-claim") {
-                config.object_store_claim = claim.to_owned();
-            }
-            Ok(Arc::new(ProcessExecutor::open(config)?))
+            config.object_store = Some(objects);
+            Ok(Arc::new(ProcessExecutor::new(config)?))
         }
         "kubernetes" => {
             let mut config = KubernetesConfig { domains: domains(settings)?, ..KubernetesConfig::default() };
@@ -49,12 +44,6 @@ pub async fn executor<G: OfGroup>(settings: &Settings<G>, folder: &Path) -> Resu
 /// How the agent is configured besides its executor.
 pub fn domains<G: OfGroup>(settings: &Settings<G>) -> Result<AnnotationDomains> {
     AnnotationDomains::new(settings.list("annotation-domains")).context("setting `annotation-domains`")
-}
-
-/// This program, as the shim of attempts.
-fn shim() -> Result<Vec<String>> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    Ok(vec![program.display().to_string(), "shim".to_owned()])
 }
 
 /// Runs until a signal. Attempts that run go on running.
