@@ -107,7 +107,7 @@ const HANDLERS: [&str; 5] =
     ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle/postStart", "lifecycle/preStop"];
 const CALLS: [&str; 2] = ["httpGet", "tcpSocket"];
 
-/// The SELinux types that Pod Security's baseline allows.
+/// The `SELinux` types that Pod Security's baseline allows.
 const SELINUX_TYPES: [&str; 5] =
     ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 
