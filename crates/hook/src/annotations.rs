@@ -250,7 +250,8 @@ fn operations(entry: &Entry<'_>, problems: &mut Problems) -> BTreeSet<OperationN
     found
 }
 
-const BUILT_IN: [&str; 8] = [
+/// The operations that tenantry brings along.
+pub(crate) const BUILT_IN: [&str; 8] = [
     "lifecycle.upsert",
     "lifecycle.suspend",
     "lifecycle.resume",
@@ -261,7 +262,7 @@ const BUILT_IN: [&str; 8] = [
     "lifecycle.decommission",
 ];
 
-fn operation_hint(word: &str) -> String {
+pub(crate) fn operation_hint(word: &str) -> String {
     let lower = word.to_ascii_lowercase();
     closest(&lower, BUILT_IN)
         .or_else(|| closest(&format!("lifecycle.{lower}"), BUILT_IN))

@@ -1,6 +1,8 @@
-//! Template + request → the objects of one attempt (DESIGN §3, The copy).
+//! What one attempt is asked to be, and what its objects say of themselves (DESIGN §3, The copy).
+//!
+//! It must never know an API server: creating, adopting and sweeping is for others.
 
-use crate::{Hook, RegionPolicy};
+use crate::{Hook, hash::sha256};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     batch::v1::Job,
@@ -8,7 +10,7 @@ use k8s_openapi::api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::collections::BTreeMap;
 use tenantry_model::{
     AttemptId, BatchId, EnvironmentId, FailureReason, HookRef, OperationId, OperationName, Problem,
     TemplateHash,
@@ -107,31 +109,41 @@ pub struct Refusal {
     pub problems: Vec<Problem>,
 }
 
-/// Builds the attempt's objects from the template, as JSON as stored, and the [`Hook`] that [`crate::parse`] made of
-/// it. Pure: the same input gives the same objects, so that a repeated create is the same create.
-pub fn build(
-    template: &Value,
-    hook: &Hook,
-    request: &AttemptRequest,
-    policy: &RegionPolicy,
-) -> Result<AttemptObjects, Refusal> {
-    let _ = (template, hook, request, policy);
-    todo!("signature first")
-}
-
-/// The name of the attempt's Pod, Job, ConfigMap, folder: readable prefix, operation, attempt and a hash of all three;
+/// The name of the attempt's Pod, Job, config map, folder: readable prefix, operation, attempt and a hash of all three;
 /// a DNS label of at most 63 characters, different for different attempts.
 #[must_use]
 pub fn attempt_name(attempt: &AttemptId) -> String {
-    let _ = attempt;
-    todo!("signature first")
+    let mut prefix: String =
+        attempt.step.name.as_str().chars().map(|c| if c == '.' { '-' } else { c }).take(24).collect();
+    prefix.truncate(prefix.trim_end_matches('-').len());
+    let operation = attempt.operation.0.simple().to_string();
+    // The end of a UUIDv7 is its random part; people find the operation by it, the hash makes the name unique.
+    let tail = &operation[operation.len() - 8..];
+    format!("{prefix}-{tail}-{}-{}", attempt.number, short_hash(&attempt.to_string(), 12))
 }
 
 /// The step as a label's value: `region.namespace.name`, cut and hashed above 63 characters.
 #[must_use]
 pub fn step_label(step: &HookRef) -> String {
-    let _ = step;
-    todo!("signature first")
+    let slug = step.slug();
+    if slug.len() <= 63 {
+        return slug;
+    }
+    // Names are ASCII, so cutting at a byte is cutting at a character.
+    format!("{}-{}", slug[..50].trim_end_matches(['-', '.']), short_hash(&slug, 12))
+}
+
+/// Lower-case base32 of the SHA-256, cut to `length` characters of five bits each.
+fn short_hash(text: &str, length: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let digest = sha256(text.as_bytes());
+    let bit = |index: usize| digest.get(index / 8).is_some_and(|byte| byte >> (7 - index % 8) & 1 == 1);
+    (0..length)
+        .map(|place| {
+            let value = (0..5).fold(0, |value, offset| value << 1 | usize::from(bit(place * 5 + offset)));
+            char::from(ALPHABET[value])
+        })
+        .collect()
 }
 
 /// What an object of ours says of itself.
@@ -149,9 +161,44 @@ pub struct AttemptIdentity {
     pub container: String,
 }
 
-/// Reads back what [`build`] wrote; `None` for an object that is not (or only pretends to be) ours.
+/// The labels of every object of an attempt.
+pub(crate) fn labels(request: &AttemptRequest) -> BTreeMap<String, String> {
+    [
+        (LABEL_OPERATION, request.attempt.operation.to_string()),
+        (LABEL_STEP, step_label(&request.attempt.step)),
+        (LABEL_ATTEMPT, request.attempt.number.to_string()),
+        (LABEL_ENVIRONMENT, request.environment.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// The annotations of every object of an attempt.
+pub(crate) fn annotations(request: &AttemptRequest, hook: &Hook) -> BTreeMap<String, String> {
+    [
+        (ANNOTATION_STEP, request.attempt.step.to_string()),
+        (ANNOTATION_NONCE, request.nonce.to_string()),
+        (ANNOTATION_TEMPLATE_HASH, hook.hash.to_string()),
+        (ANNOTATION_CONTAINER, hook.container.clone()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// Reads back what [`crate::build`] wrote; `None` for an object that is not (or only pretends to be) ours.
 #[must_use]
 pub fn attempt_identity(metadata: &ObjectMeta) -> Option<AttemptIdentity> {
-    let _ = metadata;
-    todo!("signature first")
+    let label = |key: &str| metadata.labels.as_ref()?.get(key);
+    let annotation = |key: &str| metadata.annotations.as_ref()?.get(key);
+    Some(AttemptIdentity {
+        attempt: AttemptId {
+            operation: label(LABEL_OPERATION)?.parse().ok()?,
+            step: annotation(ANNOTATION_STEP)?.parse().ok()?,
+            number: label(LABEL_ATTEMPT)?.parse().ok()?,
+        },
+        nonce: annotation(ANNOTATION_NONCE)?.parse().ok()?,
+        template_hash: TemplateHash(annotation(ANNOTATION_TEMPLATE_HASH)?.clone()),
+        environment: label(LABEL_ENVIRONMENT)?.parse().ok()?,
+        container: annotation(ANNOTATION_CONTAINER)?.clone(),
+    })
 }

@@ -5,12 +5,15 @@
 
 mod annotations;
 mod attempt;
+mod build;
 pub mod codes;
 mod contract;
 mod domains;
+mod expand;
 mod files;
 mod hash;
 mod lint;
+mod local;
 mod order;
 mod outputs;
 mod parse;
@@ -20,13 +23,17 @@ mod problems;
 mod process;
 mod selector;
 mod spec;
+mod tree;
+mod variables;
 
 pub use attempt::*;
+pub use build::{FILES_INLINE_LIMIT, build};
 pub use contract::*;
 pub use domains::*;
 pub use files::*;
 pub use hash::template_hash;
 pub use lint::*;
+pub use local::process_spec;
 pub use order::*;
 pub use outputs::*;
 pub use parse::*;

@@ -36,7 +36,7 @@ pub enum Privilege {
 }
 
 /// A region's rules for hooks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct RegionPolicy {
     /// What is allowed; nothing by default.
@@ -44,13 +44,32 @@ pub struct RegionPolicy {
     /// Labels by which Argo CD tracks its objects besides its default `app.kubernetes.io/instance`
     /// (`application.instanceLabelKey`); removed from the copy, else Argo CD prunes it.
     pub tracking_labels: BTreeSet<String>,
-    /// The PersistentVolumeClaim, of the same name in each namespace, that is mounted for the object store.
+    /// The claim (persistent volume), of the same name in each namespace, that is mounted for the object store.
     /// `None`: attempts that need one are refused.
     pub object_store_claim: Option<String>,
 }
 
-impl Default for RegionPolicy {
-    fn default() -> Self {
-        Self { allow: BTreeSet::new(), tracking_labels: BTreeSet::new(), object_store_claim: None }
+impl Privilege {
+    /// Every privilege, for tables and for regions that forbid nothing.
+    pub const ALL: [Self; 11] = [
+        Self::HostPath,
+        Self::HostNetwork,
+        Self::HostPid,
+        Self::HostIpc,
+        Self::HostPort,
+        Self::Privileged,
+        Self::AddCapabilities,
+        Self::Sysctls,
+        Self::Unconfined,
+        Self::NodeName,
+        Self::ForeignNamespaceAnnotations,
+    ];
+}
+
+impl RegionPolicy {
+    /// A region that forbids nothing: where attempts are processes, privileges of containers mean nothing.
+    #[must_use]
+    pub fn unrestricted() -> Self {
+        Self { allow: Privilege::ALL.into(), ..Self::default() }
     }
 }

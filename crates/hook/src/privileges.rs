@@ -152,11 +152,8 @@ impl Check<'_> {
         }
         for profile in ["seccompProfile", "appArmorProfile"] {
             if context.get(profile).and_then(|p| p.get("type")).is_some_and(|kind| kind == "Unconfined") {
-                self.asks(
-                    Privilege::Unconfined,
-                    below(pointer, profile),
-                    &format!("an unconfined {profile}"),
-                );
+                let pointer = below(&below(pointer, profile), "type");
+                self.asks(Privilege::Unconfined, pointer, &format!("an unconfined {profile}"));
             }
         }
     }

@@ -1,7 +1,10 @@
-//! Template → what the process executor and `hook run` start on a machine without a cluster.
+//! What the process executor and `hook run` start on a machine without a cluster.
+//!
+//! It says what is needed (this Secret's key, that volume) and never where it is: mapping names to local folders is
+//! the executor's.
 
-use crate::{AttemptRequest, Hook, Refusal};
-use serde_json::Value;
+use crate::expand;
+use std::collections::BTreeMap;
 
 /// Where the executor has put things for one attempt; absolute paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +58,9 @@ pub enum EnvValue {
         /// Left out when it is not there.
         optional: bool,
     },
-    /// A key of a ConfigMap.
+    /// A key of a config map.
     ConfigMap {
-        /// The ConfigMap.
+        /// The config map.
         name: String,
         /// The key.
         key: String,
@@ -71,9 +74,9 @@ pub enum EnvValue {
         /// Left out when it is not there.
         optional: bool,
     },
-    /// All keys of a ConfigMap (`envFrom`); `ProcessEnv::name` is the prefix.
+    /// All keys of a config map (`envFrom`); `ProcessEnv::name` is the prefix.
     AllOfConfigMap {
-        /// The ConfigMap.
+        /// The config map.
         name: String,
         /// Left out when it is not there.
         optional: bool,
@@ -107,7 +110,7 @@ pub enum MountSource {
         /// May be absent.
         optional: bool,
     },
-    /// A ConfigMap; with the keys to be projected (empty: all).
+    /// A config map; with the keys to be projected (empty: all).
     ConfigMap {
         /// Its name.
         name: String,
@@ -118,23 +121,45 @@ pub enum MountSource {
     },
     /// An empty folder of the attempt's own.
     EmptyDir,
-    /// A PersistentVolumeClaim: a folder that lasts, one per namespace and claim.
+    /// A persistent volume claim: a folder that lasts, one per namespace and claim.
     Claim {
         /// Its name.
         name: String,
     },
 }
 
+/// Gives the values behind a variable: key and value, each.
+pub type Lookup<'a, E> = dyn FnMut(&ProcessEnv) -> Result<Vec<(String, String)>, E> + 'a;
+
 impl ProcessSpec {
-    /// Resolves the variables in order and expands `$(VAR)` in command and arguments as the kubelet does
+    /// Resolves the variables in order and expands `$(VAR)` in values, command and arguments as the kubelet does
     /// (`$$(VAR)` is a literal `$(VAR)`, an unknown one stays as it is). `lookup` gives the values of Secrets and
-    /// ConfigMaps: one pair for a key, all pairs for an `AllOf…`; nothing for what is absent and optional.
-    pub fn resolve<E>(
-        &self,
-        lookup: &mut dyn FnMut(&ProcessEnv) -> Result<Vec<(String, String)>, E>,
-    ) -> Result<ResolvedProcess, E> {
-        let _ = lookup;
-        todo!("signature first")
+    /// config maps: one pair for a key, all pairs for an `AllOf…`; nothing for what is absent and optional.
+    pub fn resolve<E>(&self, lookup: &mut Lookup<'_, E>) -> Result<ResolvedProcess, E> {
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        let mut order: Vec<String> = Vec::new();
+        for variable in &self.env {
+            let values = match &variable.value {
+                EnvValue::Literal(text) => vec![(variable.name.clone(), expand::expand(text, &known))],
+                EnvValue::Injected(text) => vec![(variable.name.clone(), text.clone())],
+                EnvValue::AllOfSecret { .. } | EnvValue::AllOfConfigMap { .. } => lookup(variable)?
+                    .into_iter()
+                    .map(|(key, value)| (format!("{}{key}", variable.name), value))
+                    .collect(),
+                EnvValue::Secret { .. } | EnvValue::ConfigMap { .. } => {
+                    lookup(variable)?.into_iter().map(|(_, value)| (variable.name.clone(), value)).collect()
+                }
+            };
+            for (name, value) in values {
+                if known.insert(name.clone(), value).is_none() {
+                    order.push(name);
+                }
+            }
+        }
+        let argv = self.command.iter().map(|word| expand::expand(word, &known)).collect();
+        let env =
+            order.into_iter().filter_map(|name| known.remove(&name).map(|value| (name, value))).collect();
+        Ok(ResolvedProcess { argv, env })
     }
 }
 
@@ -145,16 +170,4 @@ pub struct ResolvedProcess {
     pub argv: Vec<String>,
     /// The environment, in order, each name once.
     pub env: Vec<(String, String)>,
-}
-
-/// What the process executor runs for this template, or why it cannot: init containers, sidecars, several
-/// completions, a command that only the image knows, a kind of volume that has no local form.
-pub fn process_spec(
-    template: &Value,
-    hook: &Hook,
-    request: &AttemptRequest,
-    paths: &ProcessPaths,
-) -> Result<ProcessSpec, Refusal> {
-    let _ = (template, hook, request, paths);
-    todo!("signature first")
 }

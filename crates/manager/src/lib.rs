@@ -33,7 +33,7 @@ pub use config::ManagerConfig;
 pub use environments::*;
 pub use error::{ErrorClass, Fault, FieldError, ManagerError, Result};
 pub use idempotency::*;
-pub use logs::*;
 pub use manager::{Clock, Manager};
 pub use operations::*;
+pub use tenantry_logs::{Chunk as LogPart, LogStore, Missing};
 pub use tokens::*;

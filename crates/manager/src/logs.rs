@@ -1,60 +1,48 @@
 //! Reading an attempt's log, also while it is being written.
 
-use crate::{Manager, Result};
-use async_trait::async_trait;
-use futures::FutureExt;
+use crate::{Manager, ManagerError, Result};
 use std::time::Duration;
+use tenantry_logs::{Chunk, LogError};
 use tenantry_model::AttemptId;
+use tokio::time::{Instant, timeout_at};
 
-/// Where attempts' logs are kept. The manager knows offsets and bytes, not files.
-#[async_trait]
-pub trait AttemptLogs: Send + Sync + 'static {
-    /// Stores `data` at `offset`; what is stored already is passed over, so that a repeated piece changes nothing.
-    async fn append(&self, attempt: &AttemptId, offset: u64, data: &[u8], last: bool) -> Result<()>;
-    /// How many bytes of the log have been taken in; 0 if there is none.
-    async fn length(&self, attempt: &AttemptId) -> Result<u64>;
-    /// Up to `limit` bytes from `offset` on; `data` is empty at the end.
-    async fn read(&self, attempt: &AttemptId, offset: u64, limit: usize) -> Result<LogPart>;
-    /// Resolves after the next append to this attempt's log; may wake for nothing.
-    async fn changed(&self, attempt: &AttemptId);
-}
-
-/// A part of an attempt's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogPart {
-    /// Where it begins (may be later than asked for, when the middle of the log was cut).
-    pub offset: u64,
-    /// The bytes.
-    pub data: Vec<u8>,
-    /// Where to go on.
-    pub next: u64,
-    /// Nothing follows `next`.
-    pub complete: bool,
-    /// Bytes that were cut between the offset asked for and `offset`.
-    pub cut: u64,
-}
+/// Largest part that is read at once, in bytes.
+const PART_LIMIT: usize = 1024 * 1024;
 
 impl Manager {
-    /// Up to `limit` bytes of an attempt's log from `offset` on; waits up to `wait` when there is nothing yet.
+    /// Up to `limit` bytes of an attempt's log from `offset` on; waits up to `wait` when there is nothing yet. The
+    /// part is empty when nothing came; `end` says that nothing will.
     pub async fn read_log(
         &self,
         attempt: &AttemptId,
         offset: u64,
         limit: usize,
         wait: Duration,
-    ) -> Result<LogPart> {
-        let deadline = tokio::time::Instant::now() + wait;
+    ) -> Result<Chunk> {
+        let deadline = Instant::now() + wait;
+        // Listening begins before looking, so that an append in between is not missed.
+        let mut changes = self.logs.changed(attempt);
         loop {
-            // Listening begins before looking, so that an append in between is not missed.
-            let mut changed = self.logs.changed(attempt);
-            let woken = (&mut changed).now_or_never().is_some();
-            let part = self.logs.read(attempt, offset, limit).await?;
-            if !part.data.is_empty() || part.complete {
+            let part = self
+                .logs
+                .read(attempt, offset, limit.clamp(1, PART_LIMIT))
+                .await
+                .map_err(|error| failed(attempt, error))?;
+            if !part.bytes.is_empty() || part.end {
                 return Ok(part);
             }
-            if !woken && tokio::time::timeout_at(deadline, changed).await.is_err() {
+            if !matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
                 return Ok(part);
             }
         }
+    }
+}
+
+pub(crate) fn failed(attempt: &AttemptId, error: LogError) -> ManagerError {
+    match error {
+        LogError::BadOffset { offset, .. } => {
+            ManagerError::field("/chunks", format!("offset {offset} of attempt {attempt} is too large"))
+        }
+        error => ManagerError::Logs { what: attempt.to_string(), source: Box::new(error) },
     }
 }

@@ -1,8 +1,9 @@
 //! The handle that everything hangs on: store, logs, settings and a clock. Cheap to clone.
 
-use crate::{AttemptLogs, ManagerConfig};
+use crate::ManagerConfig;
 use jiff::Timestamp;
 use std::sync::Arc;
+use tenantry_logs::LogStore;
 use tenantry_store::Store;
 
 /// Tells the time; tests bring their own.
@@ -12,7 +13,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 #[derive(Clone)]
 pub struct Manager {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) logs: Arc<dyn AttemptLogs>,
+    pub(crate) logs: LogStore,
     pub(crate) config: Arc<ManagerConfig>,
     clock: Clock,
 }
@@ -20,18 +21,13 @@ pub struct Manager {
 impl Manager {
     /// The services over a store and a folder of logs.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, logs: Arc<dyn AttemptLogs>, config: ManagerConfig) -> Self {
+    pub fn new(store: Arc<dyn Store>, logs: LogStore, config: ManagerConfig) -> Self {
         Self::with_clock(store, logs, config, Arc::new(Timestamp::now))
     }
 
     /// The same with another clock.
     #[must_use]
-    pub fn with_clock(
-        store: Arc<dyn Store>,
-        logs: Arc<dyn AttemptLogs>,
-        config: ManagerConfig,
-        clock: Clock,
-    ) -> Self {
+    pub fn with_clock(store: Arc<dyn Store>, logs: LogStore, config: ManagerConfig, clock: Clock) -> Self {
         Self { store, logs, config: Arc::new(config), clock }
     }
 

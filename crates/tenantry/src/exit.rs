@@ -34,7 +34,10 @@ impl Exit {
         (Self::NotFound, "not found"),
         (Self::Conflict, "conflict: it exists already, or has changed since it was read"),
         (Self::Unreachable, "unreachable: the manager does not answer"),
-        (Self::NeedsPerson, "needs a person: a step waits for a decision; the command that resolves it was printed"),
+        (
+            Self::NeedsPerson,
+            "needs a person: a step waits for a decision; the command that resolves it was printed",
+        ),
     ];
 }
 

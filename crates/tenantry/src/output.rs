@@ -23,7 +23,11 @@ pub fn list<T: Serialize + Rows>(format: Format, items: &[T]) -> Result<()> {
 }
 
 /// Prints one thing: as a document, or with `table` in the given lines.
-pub fn one<T: Serialize>(format: Format, item: &T, lines: impl FnOnce(&T) -> Vec<(&'static str, String)>) -> Result<()> {
+pub fn one<T: Serialize>(
+    format: Format,
+    item: &T,
+    lines: impl FnOnce(&T) -> Vec<(&'static str, String)>,
+) -> Result<()> {
     match format {
         Format::Table => {
             let lines = lines(item);
@@ -42,7 +46,7 @@ pub fn one<T: Serialize>(format: Format, item: &T, lines: impl FnOnce(&T) -> Vec
 /// Prints a table.
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
     for row in rows {
         table.add_row(row);

@@ -146,5 +146,8 @@ pub fn describe(step: &Step) -> String {
 
 /// How long an operation has taken so far.
 pub fn duration(operation: &Operation) -> String {
-    operation.started_at.map(|from| age(from, operation.ended_at.unwrap_or_else(Timestamp::now))).unwrap_or_default()
+    operation
+        .started_at
+        .map(|from| age(from, operation.ended_at.unwrap_or_else(Timestamp::now)))
+        .unwrap_or_default()
 }

@@ -39,8 +39,9 @@ impl EnvironmentFile {
             std::io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
             text
         } else {
-            std::fs::read_to_string(path)
-                .map_err(|error| Failure::new(Exit::Usage, format!("cannot read {}: {error}", path.display())))?
+            std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(Exit::Usage, format!("cannot read {}: {error}", path.display()))
+            })?
         };
         serde_saphyr::from_str(&text)
             .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display())).into())
@@ -75,7 +76,11 @@ pub fn label(labels: &mut BTreeMap<String, String>, flags: &[String]) -> Result<
         } else if let Some(key) = flag.strip_suffix('-') {
             labels.remove(key);
         } else {
-            return Err(Failure::new(Exit::Usage, format!("--label {flag}: write KEY=VALUE, or KEY- to remove it")).into());
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--label {flag}: write KEY=VALUE, or KEY- to remove it"),
+            )
+            .into());
         }
     }
     Ok(())
@@ -122,7 +127,11 @@ fn set(settings: &mut Map<String, Value>, entry: &str) -> Result<()> {
         }
         let next = at.entry(part).or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(members) = next else {
-            return Err(Failure::new(Exit::Usage, format!("--set {entry}: {part:?} holds a value, not members")).into());
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--set {entry}: {part:?} holds a value, not members"),
+            )
+            .into());
         };
         at = members;
     }

@@ -3,6 +3,8 @@
 use super::LogPiece;
 use crate::Manager;
 use crate::error::Result;
+use crate::logs::failed;
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{AttemptId, OperationId, RegionName};
 
@@ -19,11 +21,20 @@ impl Manager {
             }
             let is_known = known.get(&id.operation).is_some_and(|attempts| attempts.contains(id));
             if id.step.region == *region && is_known {
-                self.logs.append(id, piece.offset, &piece.data, piece.last).await?;
+                let stored = self.logs.append(id, piece.offset, Bytes::from(piece.data)).await;
+                stored.map_err(|error| failed(id, error))?;
+                if piece.last {
+                    self.logs.finish(id).await.map_err(|error| failed(id, error))?;
+                }
             } else {
                 unknown.insert(piece.attempt);
             }
         }
         Ok(unknown.into_iter().collect())
+    }
+
+    pub(super) async fn log_end(&self, attempt: &AttemptId) -> Result<u64> {
+        let extent = self.logs.extent(attempt).await.map_err(|error| failed(attempt, error))?;
+        Ok(extent.end)
     }
 }

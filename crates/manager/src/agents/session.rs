@@ -79,7 +79,7 @@ impl Manager {
             let attempts = self.store.read().await?.attempts(id).await?;
             for attempt in attempts.into_iter().filter(|a| !a.state.is_over() && a.id.step.region == *region)
             {
-                let log_offset = self.logs.length(&attempt.id).await?;
+                let log_offset = self.log_end(&attempt.id).await?;
                 let Attempt { id, nonce, observed, .. } = attempt;
                 open.push(OpenAttempt { attempt: id, nonce, observed, log_offset });
             }

@@ -22,7 +22,13 @@ pub enum HookCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// Prefixes under which annotations are read
-        #[arg(long, value_name = "NAMES", default_value = "tenantry.io", value_delimiter = ',', env = "TENANTRY_ANNOTATION_DOMAINS")]
+        #[arg(
+            long,
+            value_name = "NAMES",
+            default_value = "tenantry.io",
+            value_delimiter = ',',
+            env = "TENANTRY_ANNOTATION_DOMAINS"
+        )]
         annotation_domains: Vec<String>,
     },
     /// Runs one hook alone on this machine
@@ -48,7 +54,13 @@ pub enum HookCommand {
         #[arg(long = "parameter", short = 'p', value_name = "KEY=VALUE")]
         parameters: Vec<String>,
         /// Prefixes under which annotations are read
-        #[arg(long, value_name = "NAMES", default_value = "tenantry.io", value_delimiter = ',', env = "TENANTRY_ANNOTATION_DOMAINS")]
+        #[arg(
+            long,
+            value_name = "NAMES",
+            default_value = "tenantry.io",
+            value_delimiter = ',',
+            env = "TENANTRY_ANNOTATION_DOMAINS"
+        )]
         annotation_domains: Vec<String>,
     },
     /// Says why a hook does or does not run

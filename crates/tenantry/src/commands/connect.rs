@@ -12,9 +12,9 @@ pub fn connect(connection: Connection) -> Result<Client> {
     let mut config = ClientConfig::new(settings.need("url")?);
     let token = match (settings.get("token"), settings.get("token-file")) {
         (Some(token), _) => Some(token.to_owned()),
-        (None, Some(file)) => {
-            Some(std::fs::read_to_string(file).with_context(|| format!("cannot read the token file {file}"))?)
-        }
+        (None, Some(file)) => Some(
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the token file {file}"))?,
+        ),
         (None, None) => None,
     };
     if let Some(token) = token {

@@ -10,7 +10,8 @@ use tenantry_client::Call;
 use tenantry_model::OperationDefinition;
 
 impl Rows for Definition {
-    const HEADINGS: &'static [&'static str] = &["name", "lock", "on conflict", "empty plan", "built in", "description"];
+    const HEADINGS: &'static [&'static str] =
+        &["name", "lock", "on conflict", "empty plan", "built in", "description"];
     fn cells(&self) -> Vec<String> {
         let definition = &self.definition;
         vec![
@@ -42,16 +43,18 @@ pub async fn run(context: Context, command: DefinitionCommand) -> Result<Exit> {
             document(context, &definition)?;
         }
         DefinitionCommand::Apply { file, connection } => {
-            let text = std::fs::read_to_string(&file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
-            let wanted: OperationDefinition =
-                serde_saphyr::from_str(&text).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            let text = std::fs::read_to_string(&file)
+                .map_err(|error| usage(format!("{}: {error}", file.display())))?;
+            let wanted: OperationDefinition = serde_saphyr::from_str(&text)
+                .map_err(|error| usage(format!("{}: {error}", file.display())))?;
             let client = connect(connection)?;
             let now = match client.definition(&wanted.name).await {
                 Ok(now) => Some(now.etag),
                 Err(error) if error.problem().is_some_and(|problem| problem.status == 404) => None,
                 Err(error) => return Err(error.into()),
             };
-            let definition = client.put_definition(&wanted, &Call { if_match: now, ..Call::default() }).await?;
+            let definition =
+                client.put_definition(&wanted, &Call { if_match: now, ..Call::default() }).await?;
             document(context, &definition)?;
         }
         DefinitionCommand::Delete { name: operation, connection } => {

@@ -10,8 +10,8 @@ use crate::wanted;
 use anyhow::Result;
 use serde_json::Map;
 use tenantry_api_types::v1::{
-    Accepted, CreateEnvironment, Environment, EnvironmentsQuery, OperationsQuery, RestoreEnvironment, StartOperation,
-    UpdateEnvironment,
+    Accepted, CreateEnvironment, Environment, EnvironmentsQuery, OperationsQuery, RestoreEnvironment,
+    StartOperation, UpdateEnvironment,
 };
 use tenantry_client::{Call, Client};
 use tenantry_model::{EnvironmentId, EnvironmentSpec, OperationId, OperationState};
@@ -82,9 +82,17 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
                 Some(text) => super::resolve::operation(&text)?,
                 None => newest_backup(&client, &now).await?,
             };
-            let reason = start.reason.clone().ok_or_else(|| usage("restore overwrites data: say why with --reason"))?;
-            let body =
-                RestoreEnvironment { backup, reason, parameters: Map::new(), on_conflict: None, expected_state: None };
+            let reason = start
+                .reason
+                .clone()
+                .ok_or_else(|| usage("restore overwrites data: say why with --reason"))?;
+            let body = RestoreEnvironment {
+                backup,
+                reason,
+                parameters: Map::new(),
+                on_conflict: None,
+                expected_state: None,
+            };
             let accepted = client.restore(now.id, &body, &call(&start)).await?;
             finish(context, &client, accepted, &start).await
         }
@@ -127,11 +135,17 @@ async fn request(
     }
 }
 
-fn create_body(name_flag: Option<&str>, region: Option<&str>, flags: &Wanted, start: &StartArgs) -> Result<CreateEnvironment> {
+fn create_body(
+    name_flag: Option<&str>,
+    region: Option<&str>,
+    flags: &Wanted,
+    start: &StartArgs,
+) -> Result<CreateEnvironment> {
     let file = wanted::read(flags, None)?;
     let (tenant, own) = match name_flag {
         Some(text) => {
-            let (tenant, own) = text.split_once('/').ok_or_else(|| usage(format!("{text}: write TENANT/NAME")))?;
+            let (tenant, own) =
+                text.split_once('/').ok_or_else(|| usage(format!("{text}: write TENANT/NAME")))?;
             (Some(name(tenant)?), Some(name(own)?))
         }
         None => (file.tenant, file.name),
@@ -149,7 +163,10 @@ fn create_body(name_flag: Option<&str>, region: Option<&str>, flags: &Wanted, st
         aliases: file.aliases.unwrap_or_default(),
         labels,
         region: region.ok_or_else(|| usage("which region? give --region, or `region` in the file"))?,
-        spec: EnvironmentSpec { apps: file.apps.unwrap_or_default(), settings: file.settings.unwrap_or_default() },
+        spec: EnvironmentSpec {
+            apps: file.apps.unwrap_or_default(),
+            settings: file.settings.unwrap_or_default(),
+        },
         reason: start.reason.clone(),
     })
 }
@@ -176,7 +193,13 @@ fn update_body(now: &Environment, flags: &Wanted, start: &StartArgs) -> Result<U
     if file.name.is_none() && file.aliases.is_none() && labels.is_none() && spec.is_none() {
         return Err(usage("nothing to change: give --file, --set, --label or --alias"));
     }
-    Ok(UpdateEnvironment { name: file.name, aliases: file.aliases, labels, spec, reason: start.reason.clone() })
+    Ok(UpdateEnvironment {
+        name: file.name,
+        aliases: file.aliases,
+        labels,
+        spec,
+        reason: start.reason.clone(),
+    })
 }
 
 async fn newest_backup(client: &Client, environment: &Environment) -> Result<OperationId> {
@@ -196,7 +219,8 @@ async fn newest_backup(client: &Client, environment: &Environment) -> Result<Ope
 
 fn detail(environment: &Environment) -> Vec<(&'static str, String)> {
     let mut lines = environment_lines(environment);
-    let document = |value: &Map<String, serde_json::Value>| serde_saphyr::to_string(value).unwrap_or_default();
+    let document =
+        |value: &Map<String, serde_json::Value>| serde_saphyr::to_string(value).unwrap_or_default();
     if !environment.spec.apps.is_empty() {
         lines.push(("apps", document(&environment.spec.apps)));
     }

@@ -14,7 +14,7 @@ mod start;
 mod tenant;
 mod token;
 
-pub use connect::connect;
+pub use connect::{chain, connect, exit_of, explain};
 
 use crate::cli::{Cli, Command, Format};
 use crate::exit::Exit;

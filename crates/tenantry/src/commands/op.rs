@@ -12,13 +12,15 @@ use anyhow::Result;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use tenantry_api_types::v1::{
-    CancelOperation, ConfirmStep, ExpectedStep, LogQuery, Operation, OperationsQuery, RunOperation, SteerStep, Step,
+    CancelOperation, ConfirmStep, ExpectedStep, LogQuery, Operation, OperationsQuery, RunOperation,
+    SteerStep, Step,
 };
 use tenantry_client::{Call, Client, StepVerb};
 use tenantry_model::{AttemptId, HookRef};
 
 impl Rows for Operation {
-    const HEADINGS: &'static [&'static str] = &["operation", "name", "environment", "state", "created", "took"];
+    const HEADINGS: &'static [&'static str] =
+        &["operation", "name", "environment", "state", "created", "took"];
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.to_string(),
@@ -142,7 +144,8 @@ async fn confirm(context: Context, args: Verb, outputs: &[String]) -> Result<Exi
     let outputs: BTreeMap<String, String> = outputs
         .iter()
         .map(|entry| {
-            let (key, value) = entry.split_once('=').ok_or_else(|| usage(format!("--set {entry}: write KEY=VALUE")))?;
+            let (key, value) =
+                entry.split_once('=').ok_or_else(|| usage(format!("--set {entry}: write KEY=VALUE")))?;
             Ok((key.to_owned(), value.to_owned()))
         })
         .collect::<Result<_>>()?;
@@ -161,7 +164,8 @@ async fn target(args: &Verb) -> Result<(Client, Operation, HookRef)> {
 
 fn expected(args: &Verb) -> Result<Option<ExpectedStep>> {
     let state = args.expect_state.as_deref().map(|state| word(state, "state")).transpose()?;
-    Ok((state.is_some() || args.expect_attempt.is_some()).then_some(ExpectedStep { state, attempt: args.expect_attempt }))
+    Ok((state.is_some() || args.expect_attempt.is_some())
+        .then_some(ExpectedStep { state, attempt: args.expect_attempt }))
 }
 
 async fn after_verb(context: Context, client: &Client, operation: Operation, args: &Verb) -> Result<Exit> {

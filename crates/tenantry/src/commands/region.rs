@@ -48,7 +48,8 @@ pub async fn run(context: Context, command: RegionCommand) -> Result<Exit> {
         }
         RegionCommand::JoinToken { name: region, connection } => {
             let body = CreateJoinToken::default();
-            let token = connect(connection)?.create_join_token(&name(&region)?, &body, &Call::default()).await?;
+            let token =
+                connect(connection)?.create_join_token(&name(&region)?, &body, &Call::default()).await?;
             if context.format == Format::Table {
                 anstream::eprintln!("give it to one agent, once: `tenantry agent --join-token …`");
                 output::print(&format!("{}\n", token.token))?;

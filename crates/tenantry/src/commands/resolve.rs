@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use anyhow::Result;
-use tenantry_api_types::v1::{Environment, HooksQuery, Operation};
+use tenantry_api_types::v1::{Environment, Operation};
 use tenantry_client::Client;
 use tenantry_model::{EnvironmentId, HookPath, HookRef, InvalidName, OperationId};
 
@@ -29,13 +29,15 @@ pub async fn environment(client: &Client, text: &str) -> Result<Environment> {
     }
     match text.split_once('/') {
         Some((tenant, own)) => Ok(client.environment_by_name(&name(tenant)?, &name(own)?).await?),
-        None => Ok(client.environment_by_alias(&name(text)?).await?),
+        None => Err(usage("write TENANT/NAME or the id")),
     }
 }
 
 /// An operation's id.
 pub fn operation(text: &str) -> Result<OperationId> {
-    text.parse().map_err(|error| usage(format!("operation {text:?} is no UUID ({error}); `tenantry op list` shows the ids")))
+    text.parse().map_err(|error| {
+        usage(format!("operation {text:?} is no UUID ({error}); `tenantry op list` shows the ids"))
+    })
 }
 
 /// A step of an operation, by `namespace/name` or `region/namespace/name`.
@@ -50,7 +52,8 @@ pub fn step(operation: &Operation, text: &str) -> Result<HookRef> {
         [one] => Ok((*one).clone()),
         [] => {
             let known: Vec<String> = steps.iter().take(20).map(|step| step.hook.path().to_string()).collect();
-            let message = format!("operation {} has no step {text}; its steps: {}", operation.id, known.join(", "));
+            let message =
+                format!("operation {} has no step {text}; its steps: {}", operation.id, known.join(", "));
             Err(Failure::new(Exit::NotFound, message).into())
         }
         several => {
@@ -82,15 +85,14 @@ pub async fn hook(client: &Client, text: &str) -> Result<HookRef> {
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::new(Exit::NotFound, format!("no region has a hook {path}; `tenantry hook list` shows all")).into()),
+        [] => Err(Failure::new(
+            Exit::NotFound,
+            format!("no region has a hook {path}; `tenantry hook list` shows all"),
+        )
+        .into()),
         several => {
             let names: Vec<String> = several.iter().map(ToString::to_string).collect();
             Err(usage(format!("{path} is in several regions: name one: {}", names.join(", "))))
         }
     }
-}
-
-/// A query for all hooks of a region or of all.
-pub fn hooks(region: Option<&str>) -> Result<HooksQuery> {
-    Ok(HooksQuery { region: region.map(name).transpose()?, ..HooksQuery::default() })
 }

@@ -16,7 +16,12 @@ pub fn call(start: &StartArgs) -> Call {
 }
 
 /// Prints what was accepted; with `--wait` after its end.
-pub async fn finish(context: Context, client: &Client, accepted: Accepted, start: &StartArgs) -> Result<Exit> {
+pub async fn finish(
+    context: Context,
+    client: &Client,
+    accepted: Accepted,
+    start: &StartArgs,
+) -> Result<Exit> {
     let title = |operation: &Operation| {
         format!("{} {}/{}", operation.name, accepted.environment.tenant, accepted.environment.name)
     };
@@ -51,7 +56,8 @@ fn show(context: Context, accepted: &Accepted) -> Result<()> {
 
 /// An environment for people.
 pub fn environment_lines(environment: &Environment) -> Vec<(&'static str, String)> {
-    let labels: Vec<String> = environment.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> =
+        environment.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let aliases: Vec<String> = environment.aliases.iter().map(ToString::to_string).collect();
     let mut lines = vec![
         ("environment", format!("{}/{}", environment.tenant, environment.name)),
@@ -107,7 +113,11 @@ pub async fn wait(client: &Client, id: OperationId, title: String, until: Wait) 
 
 fn failures(operation: &Operation) {
     for step in operation.steps.iter().flatten() {
-        if let Some(attempt) = step.attempts.last().filter(|attempt| attempt.outcome.as_ref().is_some_and(|outcome| !outcome.is_success())) {
+        if let Some(attempt) = step
+            .attempts
+            .last()
+            .filter(|attempt| attempt.outcome.as_ref().is_some_and(|outcome| !outcome.is_success()))
+        {
             anstream::eprintln!("{}: {}", name(step), describe(step));
             if let Some(outcome) = attempt.outcome.as_ref().filter(|outcome| !outcome.message.is_empty()) {
                 anstream::eprintln!("  {}", outcome.message);

@@ -54,7 +54,11 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<Exit> {
             let created = connect(connection)?.create_token(&body, &Call::default()).await?;
             if context.format == Format::Table {
                 // Only the secret goes to stdout, so that `TOKEN=$(tenantry token create …)` works.
-                anstream::eprintln!("token {} for {}; its secret is shown only now:", created.token.id, created.token.name);
+                anstream::eprintln!(
+                    "token {} for {}; its secret is shown only now:",
+                    created.token.id,
+                    created.token.name
+                );
                 output::print(&format!("{}\n", created.secret))?;
             } else {
                 output::document(context.format, &created)?;

@@ -93,7 +93,8 @@ impl<G: OfGroup> FromArgMatches for Settings<G> {
 impl<G: OfGroup> Settings<G> {
     /// Fills in what the flags leave open from the environment and the configuration file.
     pub fn resolve(mut self) -> Result<Self> {
-        let variable = |setting: &Setting| std::env::var(setting.env()).ok().filter(|value| !value.is_empty());
+        let variable =
+            |setting: &Setting| std::env::var(setting.env()).ok().filter(|value| !value.is_empty());
         for setting in of_groups(G::GROUPS) {
             if let (false, Some(value)) = (self.values.contains_key(setting.key), variable(setting)) {
                 self.values.insert(setting.key, value);
@@ -121,13 +122,17 @@ impl<G: OfGroup> Settings<G> {
         let Some((path, asked_for)) = self.file() else { return Ok(BTreeMap::new()) };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => return Ok(BTreeMap::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => {
+                return Ok(BTreeMap::new());
+            }
             Err(error) => {
-                return Err(error).with_context(|| format!("cannot read the configuration file {}", path.display()));
+                return Err(error)
+                    .with_context(|| format!("cannot read the configuration file {}", path.display()));
             }
         };
-        let table: toml::Table =
-            text.parse().with_context(|| format!("the configuration file {} is not valid TOML", path.display()))?;
+        let table: toml::Table = text
+            .parse()
+            .with_context(|| format!("the configuration file {} is not valid TOML", path.display()))?;
         table
             .into_iter()
             .map(|(key, value)| match value {
@@ -135,8 +140,10 @@ impl<G: OfGroup> Settings<G> {
                 toml::Value::Integer(number) => Ok((key, number.to_string())),
                 toml::Value::Boolean(flag) => Ok((key, flag.to_string())),
                 toml::Value::Array(items) => {
-                    let items: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-                    let items = items.with_context(|| format!("setting `{key}`: a list may hold only text"))?;
+                    let items: Option<Vec<_>> =
+                        items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                    let items =
+                        items.with_context(|| format!("setting `{key}`: a list may hold only text"))?;
                     Ok((key, items.join(",")))
                 }
                 _ => anyhow::bail!("setting `{key}` must be text, a number, true, false or a list of texts"),
@@ -166,7 +173,9 @@ impl<G: OfGroup> Settings<G> {
         self.get(key).with_context(|| {
             let setting = ALL.iter().find(|setting| setting.key == key);
             let env = setting.map(Setting::env).unwrap_or_default();
-            format!("setting `{key}` is missing: give --{key}, {env}, or `{key} = …` in the configuration file")
+            format!(
+                "setting `{key}` is missing: give --{key}, {env}, or `{key} = …` in the configuration file"
+            )
         })
     }
 
@@ -184,7 +193,9 @@ impl<G: OfGroup> Settings<G> {
     /// A list, given as text with commas.
     pub fn list(&self, key: &'static str) -> Vec<String> {
         self.get(key)
-            .map(|text| text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+            .map(|text| {
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+            })
             .unwrap_or_default()
     }
 }
