@@ -1,1 +1,5 @@
-//! The first code of this room comes with its own commit.
+//! Clients of the manager's HTTP interfaces.
+//!
+//! They translate calls and errors; they decide nothing and keep nothing.
+
+pub mod agent;
