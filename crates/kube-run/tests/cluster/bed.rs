@@ -74,8 +74,8 @@ impl Bed {
         Ok(Runner::new(Cluster::connect(&connection, &settings()).await?, settings()))
     }
 
-    /// Removes what the test left, finalizers included.
-    pub async fn clean_up(&self) -> anyhow::Result<()> {
+    /// Removes all Pods by force, finalizers included.
+    pub async fn clean_up_pods(&self) -> anyhow::Result<()> {
         let none = json!({"metadata": {"finalizers": null}});
         for pod in self.api::<Pod>().list(&ListParams::default()).await?.items {
             if let Some(name) = pod.metadata.name {
@@ -83,6 +83,13 @@ impl Bed {
                 drop(self.api::<Pod>().delete(&name, &DeleteParams::default().grace_period(0)).await);
             }
         }
+        Ok(())
+    }
+
+    /// Removes what the test left, finalizers included.
+    pub async fn clean_up(&self) -> anyhow::Result<()> {
+        let none = json!({"metadata": {"finalizers": null}});
+        self.clean_up_pods().await?;
         for job in self.api::<Job>().list(&ListParams::default()).await?.items {
             if let Some(name) = job.metadata.name {
                 drop(self.api::<Job>().patch(&name, &PatchParams::default(), &Patch::Merge(&none)).await);
