@@ -21,16 +21,24 @@ use tenantry_hook::{
     RegionPolicy, parse, read_manifest,
 };
 use tenantry_model::{
-    Actor, AttemptId, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Fact, HookRef, Operation,
-    OperationDefinition, OperationId, OperationState, Outcome,
+    Actor, AttemptId, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Fact, HookRef,
+    Operation, OperationDefinition, OperationId, OperationState, Outcome,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// Runs the hook; ends with 0 when it did, with 1 when it failed.
 pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
-    let HookCommand::Run { file, environment, operation, name: wanted, secrets, volumes, parameters, annotation_domains } =
-        command
+    let HookCommand::Run {
+        file,
+        environment,
+        operation,
+        name: wanted,
+        secrets,
+        volumes,
+        parameters,
+        annotation_domains,
+    } = command
     else {
         return Ok(Exit::Usage);
     };
@@ -39,7 +47,11 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
     let operation_name = name(&operation)?;
     if !hook.operations.contains(&operation_name) {
         let known: Vec<String> = hook.operations.iter().map(ToString::to_string).collect();
-        return Err(usage(format!("{} is not registered for {operation}, only for {}", hook.path, known.join(", "))));
+        return Err(usage(format!(
+            "{} is not registered for {operation}, only for {}",
+            hook.path,
+            known.join(", ")
+        )));
     }
 
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -52,7 +64,8 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
     let request = request(&environment, &operation, &hook)?;
 
     // ConfigMaps of the manifest's folder are found as a region finds them.
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder =
+        file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut config = ProcessConfig::new(vec![folder.to_owned()], scratch.path().join("attempts"), root)
         .context("cannot find this program's own file")?;
     config.domains = domains;
@@ -66,7 +79,10 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
     }
 
     let (sender, facts) = mpsc::unbounded_channel();
-    let outcome = match executor.start(StartRequest { request, hook, template }, Arc::new(Console { sender })).await {
+    let outcome = match executor
+        .start(StartRequest { request, hook, template }, Arc::new(Console { sender }))
+        .await
+    {
         Ok(()) => ended(facts).await?,
         Err(StartError::Refused(outcome)) => return Err(Failure::new(Exit::Refused, outcome.message).into()),
         Err(error) => return Err(Failure::new(Exit::Failed, chain(&error)).into()),
@@ -75,24 +91,44 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
 }
 
 fn select(file: &Path, wanted: Option<&str>, domains: &AnnotationDomains) -> Result<(Value, Hook)> {
-    let text = std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
     let said = |problems: Vec<String>| Failure::new(Exit::Refused, problems.join("\n"));
     let templates = read_manifest(&text, &file.display().to_string(), domains).map_err(|findings| {
-        said(findings.into_iter().map(|f| format!("{}:{}: {}\n  {}", f.file, f.line, f.message, f.remedy)).collect())
+        said(
+            findings
+                .into_iter()
+                .map(|f| format!("{}:{}: {}\n  {}", f.file, f.line, f.message, f.remedy))
+                .collect(),
+        )
     })?;
-    let named = |template: &Value| template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let named = |template: &Value| {
+        template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let names: Vec<String> = templates.iter().map(|(_, template)| named(template)).collect();
-    let mut found = templates.into_iter().filter(|(_, template)| wanted.is_none_or(|wanted| named(template) == wanted));
+    let mut found =
+        templates.into_iter().filter(|(_, template)| wanted.is_none_or(|wanted| named(template) == wanted));
     let (line, template) = match (found.next(), found.next()) {
         (Some(one), None) => one,
-        (None, _) => return Err(usage(format!("{} holds these hooks: {}", file.display(), names.join(", ")))),
+        (None, _) => {
+            return Err(usage(format!("{} holds these hooks: {}", file.display(), names.join(", "))));
+        }
         (Some(_), Some(_)) => {
-            return Err(usage(format!("{} holds several hooks, choose one with --name: {}", file.display(), names.join(", "))));
+            return Err(usage(format!(
+                "{} holds several hooks, choose one with --name: {}",
+                file.display(),
+                names.join(", ")
+            )));
         }
     };
     let hook = parse(&template, domains, &RegionPolicy::default()).map_err(|problems| {
         let place = format!("{}:{line}", file.display());
-        said(problems.into_iter().map(|p| format!("{place}{}: {}\n  {}", p.pointer, p.message, p.remedy)).collect())
+        said(
+            problems
+                .into_iter()
+                .map(|p| format!("{place}{}: {}\n  {}", p.pointer, p.message, p.remedy))
+                .collect(),
+        )
     })?;
     Ok((template, hook))
 }
@@ -108,7 +144,8 @@ fn map_folders(root: &Path, hook: &Hook, flags: &[String], flag: &str) -> Result
             .canonicalize()
             .map_err(|error| usage(format!("--{flag} {entry}: {target}: {error}")))?;
         let link = folder.join(name);
-        std::os::unix::fs::symlink(&target, &link).with_context(|| format!("cannot make {}", link.display()))?;
+        std::os::unix::fs::symlink(&target, &link)
+            .with_context(|| format!("cannot make {}", link.display()))?;
     }
     Ok(())
 }
@@ -122,7 +159,10 @@ fn environment_of(file: EnvironmentFile) -> Result<Environment> {
         aliases: file.aliases.unwrap_or_default(),
         labels: file.labels.unwrap_or_default(),
         region: file.region.map_or_else(|| name("local"), Ok)?,
-        spec: EnvironmentSpec { apps: file.apps.unwrap_or_default(), settings: file.settings.unwrap_or_default() },
+        spec: EnvironmentSpec {
+            apps: file.apps.unwrap_or_default(),
+            settings: file.settings.unwrap_or_default(),
+        },
         state: EnvironmentState::Active,
         generation: 1,
         revision: 1,
@@ -157,6 +197,7 @@ fn operation_of(
         started_at: Some(now),
         ended_at: None,
         deadline_at: None,
+        late: false,
         traceparent: None,
         cancel: None,
         revision: 1,
@@ -197,7 +238,8 @@ fn report(context: Context, outcome: &Outcome) -> Result<Exit> {
     }
     anstream::eprintln!("succeeded");
     if !outcome.outputs.is_empty() {
-        let lines: Vec<String> = outcome.outputs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let lines: Vec<String> =
+            outcome.outputs.iter().map(|(key, value)| format!("{key}={value}")).collect();
         match context.format {
             crate::cli::Format::Table => anstream::eprintln!("outputs: {}", lines.join(" ")),
             // stdout belongs to the hook's own log.

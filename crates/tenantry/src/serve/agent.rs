@@ -22,8 +22,9 @@ pub async fn executor<G: OfGroup>(settings: &Settings<G>, folder: &Path) -> Resu
                 .map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
             let root = settings.get("root").map_or_else(|| folder.join("root"), PathBuf::from);
             let objects = settings.get("object-store").map_or_else(|| folder.join("objects"), PathBuf::from);
-            let mut config = ProcessConfig::new(vec![PathBuf::from(templates)], folder.join("attempts"), root)
-                .context("cannot find this program's own file")?;
+            let mut config =
+                ProcessConfig::new(vec![PathBuf::from(templates)], folder.join("attempts"), root)
+                    .context("cannot find this program's own file")?;
             config.domains = domains(settings)?;
             config.object_store = Some(objects);
             Ok(Arc::new(ProcessExecutor::new(config)?))

@@ -46,7 +46,7 @@ impl Running {
             tail: settings.parse("log-tail")?.unwrap_or(default.tail),
         };
         let logs = LogStore::with_limits(&data.join("logs"), limits).map_err(|error| refused(&error))?;
-        let manager = Manager::new(Arc::new(store), Arc::new(logs), configuration(settings)?);
+        let manager = Manager::new(Arc::new(store), logs, configuration(settings)?);
         if let Some(file) = settings.get("platform-schema") {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
             let schema = serde_json::from_str(&text).with_context(|| format!("{file} is no JSON"))?;
