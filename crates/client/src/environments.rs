@@ -3,8 +3,8 @@
 use crate::{Call, Client, Result};
 use reqwest::Method;
 use tenantry_api_types::v1::{
-    Accepted, CreateEnvironment, CreateTenant, Environment, EnvironmentsQuery, List, PageQuery,
-    RestoreEnvironment, RunOperation, StartOperation, Tenant, UpdateEnvironment, UpdateTenant,
+    Accepted, CreateEnvironment, CreateTenant, DecommissionEnvironment, Environment, EnvironmentsQuery, List,
+    PageQuery, RestoreEnvironment, RunOperation, StartOperation, Tenant, UpdateEnvironment, UpdateTenant,
 };
 use tenantry_model::{EnvironmentId, EnvironmentName, TenantName};
 
@@ -91,10 +91,10 @@ impl Client {
     pub async fn decommission(
         &self,
         id: EnvironmentId,
-        body: &StartOperation,
+        body: &DecommissionEnvironment,
         call: &Call,
     ) -> Result<Accepted> {
-        self.start(id, "decommission", body, call).await
+        self.post(&format!("v1/environments/{id}:decommission"), body, call).await
     }
     /// Brings a decommissioned environment back.
     pub async fn undelete(&self, id: EnvironmentId, body: &StartOperation, call: &Call) -> Result<Accepted> {

@@ -3,7 +3,7 @@
 use crate::{Call, Client, Result};
 use reqwest::Method;
 use tenantry_api_types::v1::{
-    Definition, ExplainQuery, Hook, HookExplanation, HooksQuery, List, PageQuery, RetireHook,
+    Definition, ExplainQuery, Hook, HookExplanation, HooksQuery, List, PageQuery, PlatformSchema, RetireHook,
 };
 use tenantry_model::{HookRef, OperationDefinition, OperationName};
 
@@ -45,6 +45,25 @@ impl Client {
     /// Removes a definition; needs `if_match`.
     pub async fn delete_definition(&self, name: &OperationName, call: &Call) -> Result<()> {
         let request = self.change(Method::DELETE, &format!("v1/definitions/{name}"), None::<&()>, call)?;
+        self.send(&request).await.map(drop)
+    }
+
+    /// The JSON Schema that every environment's `spec` must meet.
+    pub async fn platform_schema(&self) -> Result<PlatformSchema> {
+        self.get("v1/platform-schema", &()).await
+    }
+    /// Sets that schema; needs `if_match`.
+    pub async fn put_platform_schema(
+        &self,
+        schema: &serde_json::Value,
+        call: &Call,
+    ) -> Result<PlatformSchema> {
+        let request = self.change(Method::PUT, "v1/platform-schema", Some(schema), call)?;
+        self.json(&self.send(&request).await?)
+    }
+    /// Removes that schema; needs `if_match`.
+    pub async fn delete_platform_schema(&self, call: &Call) -> Result<()> {
+        let request = self.change(Method::DELETE, "v1/platform-schema", None::<&()>, call)?;
         self.send(&request).await.map(drop)
     }
 }

@@ -1,10 +1,9 @@
 //! Regions, tokens, and who the caller is.
 
 use crate::{Call, Client, Result};
-use reqwest::Method;
 use tenantry_api_types::v1::{
-    CreateJoinToken, CreateRegion, CreateToken, CreatedToken, JoinToken, List, PageQuery, Region, Token,
-    WhoAmI,
+    CreateJoinToken, CreateRegion, CreateToken, CreatedToken, JoinToken, List, PageQuery, Region,
+    RevokeToken, Token, WhoAmI,
 };
 use tenantry_model::{RegionName, TokenId};
 
@@ -22,13 +21,8 @@ impl Client {
         self.post("v1/regions", body, call).await
     }
     /// Makes a token that lets one agent join the region.
-    pub async fn create_join_token(
-        &self,
-        region: &RegionName,
-        body: &CreateJoinToken,
-        call: &Call,
-    ) -> Result<JoinToken> {
-        self.post(&format!("v1/regions/{region}/join-tokens"), body, call).await
+    pub async fn create_join_token(&self, region: &RegionName, call: &Call) -> Result<JoinToken> {
+        self.post(&format!("v1/regions/{region}/join-tokens"), &CreateJoinToken {}, call).await
     }
 
     /// One page of tokens, by id.
@@ -40,10 +34,8 @@ impl Client {
         self.post("v1/tokens", body, call).await
     }
     /// Refuses a token from now on. Doing it twice changes nothing.
-    pub async fn revoke_token(&self, id: TokenId) -> Result<()> {
-        let request =
-            self.change(Method::DELETE, &format!("v1/tokens/{id}"), None::<&()>, &Call::if_match("*"))?;
-        self.send(&request).await.map(drop)
+    pub async fn revoke_token(&self, id: TokenId, body: &RevokeToken, call: &Call) -> Result<Token> {
+        self.post(&format!("v1/tokens/{id}:revoke"), body, call).await
     }
     /// Who the caller is.
     pub async fn whoami(&self) -> Result<WhoAmI> {

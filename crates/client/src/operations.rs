@@ -5,7 +5,7 @@ use std::fmt;
 use tenantry_api_types::v1::{
     Attention, AttentionQuery, CancelOperation, ConfirmStep, List, Operation, OperationsQuery, SteerStep,
 };
-use tenantry_model::{AttentionId, HookRef, OperationId};
+use tenantry_model::{HookRef, OperationId};
 
 /// A verb on a step that takes nothing but a reason and an expectation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +68,5 @@ impl Client {
     /// One page of what waits for a person, oldest first.
     pub async fn attention(&self, query: &AttentionQuery) -> Result<List<Attention>> {
         self.get("v1/attention", query).await
-    }
-    /// One thing that waits for a person.
-    pub async fn attention_by_id(&self, id: AttentionId) -> Result<Attention> {
-        self.get(&format!("v1/attention/{id}"), &()).await
     }
 }

@@ -1,6 +1,6 @@
 //! `/v1/environments`.
 
-use super::{Operation, etag};
+use super::{Operation, Preview, etag};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,15 +113,15 @@ pub struct CreateEnvironment {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct UpdateEnvironment {
-    /// A new name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<EnvironmentName>,
     /// All aliases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aliases: Option<BTreeSet<Alias>>,
     /// All labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
+    /// Another region; only before hooks have run for the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionName>,
     /// The whole spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec: Option<EnvironmentSpec>,
@@ -139,6 +139,9 @@ pub struct Accepted {
     /// The operation; absent when nothing has to run, and with `validateOnly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
+    /// With `validateOnly`: what the operation would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
 }
 
 /// Which environments.

@@ -169,26 +169,40 @@ pub struct ExplainQuery {
 pub struct HookExplanation {
     /// Which hook.
     pub hook: HookRef,
-    /// It would run.
+    /// For which operation.
+    pub operation: OperationName,
+    /// It would be a step that runs.
     pub runs: bool,
-    /// The version that would run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<TemplateHash>,
-    /// The steps it would wait for.
-    #[serde(default)]
-    pub after: Vec<HookRef>,
-    /// Each rule that was looked at, in order; the first that does not hold is why it does not run.
+    /// One sentence.
+    pub summary: String,
+    /// Each question, in the order in which they decide.
     pub checks: Vec<HookCheck>,
+    /// The steps it would wait for.
+    pub waits_for: Vec<HookRef>,
 }
 
-/// One rule that decides whether a hook runs.
+/// One question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HookCheck {
-    /// Stable name of the rule (`present`, `readable`, `registered`, `selector`, `order`, …).
-    pub rule: String,
-    /// It holds.
-    pub holds: bool,
-    /// What was found, and what to do if it does not hold.
+    /// Stable name (`exists`, `readable`, `registered`, `selector`, `order`, `absent`, `region`, `planned`).
+    pub name: String,
+    /// How it came out.
+    pub result: HookCheckResult,
+    /// What was found, and what to do about it.
     pub detail: String,
+}
+
+/// How a question came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookCheckResult {
+    /// Nothing in the way.
+    Pass,
+    /// This keeps the hook from running.
+    Fail,
+    /// It runs, but somebody should know.
+    Warn,
+    /// Could not be answered because of an earlier failure, or not from here.
+    Unknown,
 }

@@ -1,13 +1,13 @@
 //! `/v1/operations`, and the custom methods that start one.
 
 use super::Step;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model as model;
 use tenantry_model::{
-    Actor, BatchId, Cancel, ConflictPolicy, EnvironmentId, EnvironmentState, OperationId, OperationName,
-    OperationState,
+    Actor, BatchId, Cancel, ConflictPolicy, EnvironmentId, EnvironmentName, EnvironmentState, OperationId,
+    OperationName, OperationState, RegionName, TenantName,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,6 +19,15 @@ pub struct Operation {
     pub id: OperationId,
     /// For which environment.
     pub environment: EnvironmentId,
+    /// Its environment's owner; only in the answer for one operation, never in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<TenantName>,
+    /// Its environment's name; only in the answer for one operation, never in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_name: Option<EnvironmentName>,
+    /// Its environment's region; only in the answer for one operation, never in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<RegionName>,
     /// What it is called.
     pub name: OperationName,
     /// The batch it is part of.
@@ -73,6 +82,9 @@ impl From<model::Operation> for Operation {
         Self {
             id: from.id,
             environment: from.environment,
+            tenant: None,
+            environment_name: None,
+            region: None,
             name: from.name,
             batch: from.batch,
             done: from.state.is_final(),
@@ -95,42 +107,55 @@ impl From<model::Operation> for Operation {
     }
 }
 
-/// Starts a lifecycle operation: body of `:reconcile`, `:suspend`, `:resume`, `:backup`, `:decommission`, `:undelete`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+/// Starts a lifecycle operation: body of `:reconcile`, `:suspend`, `:resume`, `:backup`, `:undelete`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StartOperation {
-    /// Why; required by `:suspend`, `:decommission` and `:restore`.
+    /// Why, for the audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What the hooks read as `operation.parameters`; checked by the definition's schema.
-    pub parameters: Map<String, Value>,
     /// What to do when another operation is in the way; absent: what the definition says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_conflict: Option<ConflictPolicy>,
     /// The state in which the caller saw the environment; another one is 409.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_state: Option<EnvironmentState>,
-    /// When a schedule wanted it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheduled_time: Option<Timestamp>,
 }
 
 /// Restores a backup: body of `:restore`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct RestoreEnvironment {
-    /// The `lifecycle.backup` operation that wrote the backup.
-    pub backup: OperationId,
-    /// Why.
-    pub reason: String,
-    /// Further parameters.
-    #[serde(default)]
-    pub parameters: Map<String, Value>,
-    /// What to do when another operation is in the way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The `lifecycle.backup` operation that wrote the backup; absent: the newest that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<OperationId>,
+    /// Why, for the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do when another operation is in the way; absent: what the definition says.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_conflict: Option<ConflictPolicy>,
     /// The state in which the caller saw the environment; another one is 409.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_state: Option<EnvironmentState>,
+}
+
+/// Tears an environment down: body of `:decommission`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct DecommissionEnvironment {
+    /// How long `:undelete` is possible, ISO 8601 (`PT720H`) or `720h`; absent: the installation's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub retention: Option<SignedDuration>,
+    /// Why, for the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do when another operation is in the way; absent: what the definition says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<ConflictPolicy>,
+    /// The state in which the caller saw the environment; another one is 409.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_state: Option<EnvironmentState>,
 }
 

@@ -1,6 +1,6 @@
 //! `/v1/regions`.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tenantry_model::{Executor, RegionName};
 use utoipa::ToSchema;
@@ -39,12 +39,7 @@ pub struct CreateRegion {
 /// Makes a token that lets one agent join the region, once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct CreateJoinToken {
-    /// How long it is good for: ISO 8601 (`PT1H`) or `1h`; default 1 h, at most 7 days.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub expires_in: Option<SignedDuration>,
-}
+pub struct CreateJoinToken {}
 
 /// A join token; shown once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
