@@ -143,6 +143,9 @@ impl Read for Tx {
     async fn commands(&mut self, region: &RegionName, limit: u32) -> Result<Vec<Command>> {
         ask!(self, commands::of_region(region, limit))
     }
+    async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
+        commands::has_free(&mut self.tx, region, now).await
+    }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
         ask!(self, attentions::get(id))
     }

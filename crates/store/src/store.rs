@@ -90,6 +90,12 @@ pub trait Read: Send {
     async fn hooks_page(&mut self, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>>;
     /// Commands of a region that are not done, in order (whoever leases them).
     async fn commands(&mut self, region: &RegionName, limit: u32) -> Result<Vec<Command>>;
+    /// Whether the region has a command that nobody holds (or whose lease has run out): asked after every commit by
+    /// every agent's poll. An implementation does better than this, which reads whole commands.
+    async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
+        let commands = self.commands(region, 1000).await?;
+        Ok(commands.iter().any(|command| command.lease.as_ref().is_none_or(|lease| lease.until <= now)))
+    }
     /// One attention by id.
     async fn attention(&mut self, id: tenantry_model::AttentionId) -> Result<Option<Attention>>;
     /// Things that wait for a person, oldest first.
