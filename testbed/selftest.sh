@@ -53,23 +53,37 @@ k() { name=$1; shift; "$testbed" kubectl "$name" "$@"; }
 # field FILE NAME: a text of a JSON file of ours, one field a line.
 field() { sed -n "s/^ *\"$2\": \"\\(.*\\)\".*/\\1/p" "$1" | head -n 1; }
 
-# What clusters leave, if they leave anything, is in one of these.
+# Every place in which a cluster could leave something. Other clusters may come
+# and go meanwhile: only lines that have one of our marks count.
 traces() {
 	{
-		ip netns list | cut -d' ' -f1
-		ip -o link show | cut -d: -f2 | cut -d@ -f1 | grep -E '^ (tb|veth|cni)' || true
+		ip netns list
+		ip -o link show
 		ip -4 route show table all
-		iptables -S 2>/dev/null | grep -E ' tb' || true
-		find /sys/fs/cgroup -maxdepth 2 -type d -name 'tb-*'
+		iptables -S 2>/dev/null
+		find /sys/fs/cgroup -maxdepth 2 -type d
 		find /run/netns /var/lib/cni /var/log/containers /var/log/pods /run/containerd /run/runc /var/lib/kubelet \
-			/var/lib/containerd /opt/containerd 2>/dev/null || true
-		grep -F -e "$TESTBED_STATE" -e /run/netns /proc/self/mountinfo || true
-		ls "$TESTBED_STATE"
+			/var/lib/containerd /opt/containerd -printf '%p %l\n' 2>/dev/null || true
+		cat /proc/self/mountinfo
+		find "$TESTBED_STATE" -maxdepth 1 -mindepth 1
 		for p in /proc/[0-9]*; do
-			# Only what names our folder: others' processes come and go.
-			tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -F "$TESTBED_STATE" || true
+			{ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null || true
+			echo
 		done
-	} | grep -v selftest | sort
+	} | grep -F -f "$work/marks" | LC_ALL=C sort -u
+}
+
+# marks: what names a thing as one of our two clusters'.
+marks() {
+	echo "$TESTBED_STATE/"
+	for name in one two; do
+		field "$work/$name.json" netns | cut -d- -f2 # also in the names of links
+		field "$work/$name.json" podRange
+		field "$work/$name.json" serviceRange
+		ls "$TESTBED_STATE/$name/containerd-1/root/io.containerd.grpc.v1.cri/sandboxes"
+		# The file name of a shim's socket.
+		cat "$TESTBED_STATE/$name"/containerd-1/state/io.containerd.runtime.v2.task/*/*/address | xargs -n 1 basename
+	done
 }
 
 pod() { # NAME EXIT-CODE
@@ -121,8 +135,6 @@ spec:
   - {name: main, image: local/tools:1, imagePullPolicy: Never, command: [tb, serve, ":8080", --text, "this is $1"]}
 YAML
 }
-
-traces >"$work/before"
 
 step "two clusters, started at the same time"
 "$testbed" up one >"$work/one.json" 2>"$work/one.log" &
@@ -177,15 +189,22 @@ until_is 60 Unknown k one get node one-1 -o 'jsonpath={.status.conditions[?(@.ty
 "$testbed" thaw one kubelet
 until_is 60 True k one get node one-1 -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'
 "$testbed" kill two kubelet
-grep -q running <<PIDS || fail "pids says nothing of running parts"
-$("$testbed" pids two)
-PIDS
-expect "the pod outlives its kubelet" "$(curl_pod() { "$testbed" exec two -- "$here/bin/tb" get "http://$(k two get pod stay -o 'jsonpath={.status.podIP}'):8080/"; }; curl_pod)" "this is two"
+expect "stopped parts in pids" "$("$testbed" pids two | grep -c '"stopped"')" 1
+address=$(k two get pod stay -o 'jsonpath={.status.podIP}')
+expect "a pod whose kubelet is gone, from the root namespace" "$("$here/bin/tb" get "http://$address:8080/")" "this is two"
+expect "the same from the cluster's namespace" "$("$testbed" exec two -- "$here/bin/tb" get "http://$address:8080/")" "this is two"
 "$testbed" start two kubelet
 
 step "down, and nothing is left"
+marks >"$work/marks"
+traces >"$work/before"
+for place in netns/tb- /sys/fs/cgroup/ /run/containerd/s/ /var/lib/cni/results/ /var/log/containers/ dev\ tb; do
+	# A search that finds nothing now would find nothing later either.
+	grep -qF "$place" "$work/before" || fail "the search for leftovers does not see $place"
+done
 "$testbed" down one
 "$testbed" down two
 if "$testbed" down two 2>/dev/null; then fail "a second 'down two' was taken"; fi
-traces >"$work/after"
-diff "$work/before" "$work/after" >&2 || fail "left on the machine: the lines above"
+left=$(traces || true)
+[ -z "$left" ] || fail "left on the machine:
+$left"

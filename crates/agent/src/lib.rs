@@ -4,3 +4,21 @@
 //! It must never know why an attempt is wanted (no engine, no plan), and never read a Secret of a team in a cluster.
 
 pub mod executors;
+pub mod shim;
+pub mod spool;
+
+mod config;
+mod error;
+mod inventory;
+mod masker;
+mod orders;
+mod pace;
+mod recorder;
+mod reports;
+mod run;
+mod templates;
+
+pub use config::AgentConfig;
+pub use error::AgentError;
+pub use masker::Masker;
+pub use run::Agent;

@@ -3,6 +3,7 @@
 //! What a caller must never care about lives here: Idempotency-Keys kept over retries, backoff, reconnection, the
 //! place in a stream. It must never know a terminal, a configuration file or how the server decides.
 
+pub mod agent;
 mod config;
 mod environments;
 mod error;

@@ -38,7 +38,7 @@ pub enum Event {
         /// When it was last heard.
         since: Timestamp,
     },
-    /// Time has passed: backoffs, timeouts, deadlines.
+    /// Time has passed: backoffs, timeouts, deadlines. While the operation is planning, the caller plans again too.
     Tick,
     /// A person steers a step.
     Verb {

@@ -12,7 +12,8 @@ pub enum Admission {
     Start,
     /// It waits in the queue.
     Wait,
-    /// It waits, and these are cancelled first. They end when their attempts are known to be over.
+    /// It waits, and these are cancelled, in this order: what waits comes first, so that none of it starts in
+    /// between. What runs ends when its attempts are known to be over.
     WaitAndCancel(Vec<OperationId>),
     /// It is refused because of these.
     Refuse(Vec<OperationId>),
@@ -29,11 +30,11 @@ pub fn admit(new: &Operation, unfinished: &[Operation]) -> Admission {
         ConflictPolicy::Queue => Admission::Wait,
         ConflictPolicy::Refuse => Admission::Refuse(conflicting.iter().map(|other| other.id).collect()),
         ConflictPolicy::CancelRunning => {
-            let ending: Vec<OperationId> = conflicting
+            let (waiting, running): (Vec<&Operation>, Vec<&Operation>) = conflicting
                 .iter()
                 .filter(|other| other.state != OperationState::Cancelling)
-                .map(|other| other.id)
-                .collect();
+                .partition(|other| other.state == OperationState::Pending);
+            let ending: Vec<OperationId> = waiting.iter().chain(&running).map(|other| other.id).collect();
             if ending.is_empty() || mutants::on(Mutant::SuspendQueues) {
                 Admission::Wait
             } else {

@@ -16,6 +16,10 @@ pub enum Mutant {
     SilentWaiting,
     /// Invariant 3: the order of actions depends on something else than the events.
     Unordered,
+    /// Invariant 3: a transition rewrites the operation's row when nothing changed.
+    UnchangedRows,
+    /// The next tick always lies in the past.
+    EndlessTimer,
     /// Invariant 4: a second report of an end counts again.
     CountEndTwice,
     /// Invariant 5: an unknown attempt counts as over.

@@ -122,11 +122,8 @@ impl PlanRefusal {
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
-    let mut text = items.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if items.len() > 20 {
-        text += &format!(" and {} more", items.len() - 20);
-    }
-    text
+    let text = items.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if items.len() > 20 { format!("{text} and {} more", items.len() - 20) } else { text }
 }
 
 /// Makes the plan. Deterministic: the order of `hooks` and `applied` does not matter.

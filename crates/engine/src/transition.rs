@@ -15,8 +15,8 @@ pub struct Transition {
     /// What others must do, in order.
     pub actions: Vec<Action>,
     /// When `Tick` must come at the latest (it may lie in the past: then at once); `None`: no timer is running.
-    /// Replaces what an earlier transition said, also when nothing else changed. After
-    /// [`crate::PlanRefusal::AbsentForNow`] it is when to plan again.
+    /// Replaces what an earlier transition said, also when nothing else changed. While the operation is planning it is
+    /// when to plan again at the latest: what planned may have died, the hook that is waited for may be back.
     pub next_tick: Option<Timestamp>,
 }
 

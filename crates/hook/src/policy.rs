@@ -29,6 +29,10 @@ pub enum Privilege {
     Sysctls,
     /// `seccompProfile`/`appArmorProfile` of type `Unconfined`.
     Unconfined,
+    /// `seLinuxOptions` with a user, a role, or a type that is none of containers.
+    SelinuxOptions,
+    /// `host` of probes and of `postStart` and `preStop`: the node calls an address of the template's choice.
+    ProbeHost,
     /// `nodeName`: goes past the scheduler.
     NodeName,
     /// Annotations of the pod that name objects of another namespace (Multus networks).
@@ -51,7 +55,7 @@ pub struct RegionPolicy {
 
 impl Privilege {
     /// Every privilege, for tables and for regions that forbid nothing.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::HostPath,
         Self::HostNetwork,
         Self::HostPid,
@@ -61,6 +65,8 @@ impl Privilege {
         Self::AddCapabilities,
         Self::Sysctls,
         Self::Unconfined,
+        Self::SelinuxOptions,
+        Self::ProbeHost,
         Self::NodeName,
         Self::ForeignNamespaceAnnotations,
     ];

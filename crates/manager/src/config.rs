@@ -37,8 +37,6 @@ pub struct ManagerConfig {
     pub idempotency_retention: SignedDuration,
     /// A leased command that is not finished within this time is given out again.
     pub lease_time: SignedDuration,
-    /// How often a transaction that met a conflict is tried in all.
-    pub conflict_retries: u32,
     /// How often the regions' silence is judged.
     pub region_check_interval: Duration,
     /// An operation that waits for a region looks again after this time even if nothing wakes it.
@@ -62,7 +60,6 @@ impl Default for ManagerConfig {
             join_token_time: SignedDuration::from_hours(1),
             idempotency_retention: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
-            conflict_retries: 5,
             region_check_interval: Duration::from_secs(5),
             planning_retry: SignedDuration::from_secs(30),
         }

@@ -168,9 +168,6 @@ pub enum ManagerError {
     /// Another request came under the same Idempotency-Key.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,
-    /// The same transaction met conflicts again and again.
-    #[error("too many changes at the same moment: ask again")]
-    Busy,
     /// The store.
     #[error(transparent)]
     Store(StoreError),
@@ -222,7 +219,6 @@ impl ManagerError {
             Self::InventoryRestart(_) => "inventory-restart",
             Self::AlreadyApplied(_) => "request-already-applied",
             Self::KeyReused => "idempotency-key-reused",
-            Self::Busy => "busy",
             Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_)) => "store-unavailable",
             Self::Store(_) => "store-damaged",
             Self::Logs { .. } => "logs-unavailable",
@@ -263,9 +259,9 @@ impl ManagerError {
             | Self::InventoryRestart(_)
             | Self::AlreadyApplied(_)
             | Self::KeyReused => ErrorClass::Conflict,
-            Self::Busy
-            | Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_))
-            | Self::Logs { .. } => ErrorClass::Unavailable,
+            Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_)) | Self::Logs { .. } => {
+                ErrorClass::Unavailable
+            }
             Self::Store(_) | Self::Internal(_) => ErrorClass::Internal,
         }
     }
@@ -304,7 +300,7 @@ impl ManagerError {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), message: message.into() }])
     }
 
-    pub(crate) fn not_found(what: &'static str, name: impl ToString) -> Self {
+    pub(crate) fn not_found(what: &'static str, name: impl std::fmt::Display) -> Self {
         Self::NotFound { what, name: name.to_string() }
     }
 }
@@ -332,7 +328,7 @@ fn fields(fields: &[FieldError]) -> String {
             .collect::<Vec<_>>()
             .join("; ");
     if fields.len() > 10 {
-        text.push_str(&format!("; and {} more", fields.len() - 10));
+        text.extend(["; and ".to_owned(), (fields.len() - 10).to_string(), " more".to_owned()]);
     }
     text
 }

@@ -17,9 +17,9 @@ use tracing::{debug, warn};
 /// Timers that are taken at a time.
 const BATCH: u32 = 200;
 /// Longest sleep of the timer loop: a clock that was set back is noticed then.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// How often old answers are looked for.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 /// First and longest pause after an error.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 

@@ -68,8 +68,8 @@ impl Manager {
     ) -> Result<IssuedToken> {
         let length = name.chars().count();
         if length == 0 || length > NAME_LIMIT || name.chars().any(char::is_control) {
-            let rule = format!("must have 1 to {NAME_LIMIT} characters, none of them a control character");
-            return Err(ManagerError::field("/name", rule));
+            let message = format!("must have 1 to {NAME_LIMIT} characters, none of them a control character");
+            return Err(ManagerError::field("/name", message));
         }
         if scopes.is_empty() || scopes.len() > SCOPES_LIMIT {
             return Err(ManagerError::field("/scopes", format!("must name 1 to {SCOPES_LIMIT} scopes")));

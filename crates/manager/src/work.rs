@@ -68,7 +68,8 @@ impl Work<'_> {
 
     /// Stores new contents of the locked environment; its version is raised once per unit.
     pub(crate) async fn put_environment(&mut self, mut row: Environment) -> Result<()> {
-        row.version = self.raise().await?;
+        let raised = self.environment.as_ref().is_some_and(|locked| locked.raised);
+        row.version = self.environment()?.version + u64::from(!raised);
         self.tx.put_environment(&row).await?;
         self.environment = Some(Locked { row, raised: true });
         Ok(())

@@ -114,6 +114,9 @@ impl Read for Tx {
     async fn commands(&mut self, region: &RegionName, limit: u32) -> Result<Vec<Command>> {
         commands::of_region(&mut self.tx, region, limit).await
     }
+    async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
+        commands::has_free(&mut self.tx, region, now).await
+    }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
         attentions::get(&mut self.tx, id).await
     }

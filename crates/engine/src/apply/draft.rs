@@ -137,6 +137,8 @@ impl<'a> Draft<'a> {
             let mut operation = operation.unwrap_or_else(|| self.run.operation().clone());
             operation.revision += 1;
             changes.push(Change::Operation(operation));
+        } else if mutants::on(Mutant::UnchangedRows) {
+            changes.push(Change::Operation(self.run.operation().clone()));
         }
         changes.extend(self.steps.into_values().map(Change::Step));
         changes.extend(self.attempts.into_values().map(Change::Attempt));

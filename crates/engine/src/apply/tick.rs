@@ -7,10 +7,14 @@ use crate::Action;
 use crate::attention;
 use crate::mutants::{self, Mutant};
 use crate::retry::{PLATFORM_RETRIES, backoff};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tenantry_model::{
-    Actor, Attempt, AttemptState, HookRef, KillCause, KillRequest, OnLost, OperationState, Step, StepState,
+    Actor, Attempt, HookRef, KillCause, KillRequest, OnLost, OperationState, Step, StepState,
 };
+
+/// A plan that was interrupted by a crash, or waits for an inventory or a hook, is tried again after this. Not kept
+/// in a row: any event while planning sets it anew.
+const REPLAN: SignedDuration = SignedDuration::from_secs(30);
 
 /// What happens when a timer is due.
 #[derive(Clone, Copy)]
@@ -45,8 +49,12 @@ pub(super) fn next(draft: &Draft<'_>) -> Option<Timestamp> {
     if draft.operation().state.is_final() {
         return None;
     }
+    if mutants::on(Mutant::EndlessTimer) {
+        return Some(draft.now());
+    }
+    let replan = draft.is(OperationState::Planning).then(|| later(draft.now(), REPLAN));
     let steps = draft.live().flat_map(|step| timers(draft, step)).flatten().map(|(at, _)| at);
-    steps.chain(deadline(draft)).min()
+    steps.chain(deadline(draft)).chain(replan).min()
 }
 
 fn due(draft: &Draft<'_>, hook: &HookRef, now: Timestamp) -> Option<Timer> {
@@ -89,7 +97,7 @@ fn may_leave_behind(draft: &Draft<'_>, step: &Step, attempt: &Attempt) -> bool {
     }
     step.policy.on_lost == OnLost::Retry
         && draft.is(OperationState::Running)
-        && attempt.state != AttemptState::Created
+        && attempt.observed > 0
         && attempt.kill.as_ref().is_none_or(|kill| kill.cause == KillCause::Timeout)
         && losses_before(draft, step) < PLATFORM_RETRIES
 }

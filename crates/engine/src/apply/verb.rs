@@ -85,8 +85,11 @@ fn rerun(draft: &mut Draft<'_>, mut step: Step, request: &Request<'_>) {
     step.retries_used = 0;
     step.not_before = None;
     step.failure_accepted = false;
-    step.state = StepState::Ready;
-    start::start(draft, step);
+    // Not ready: one that was skipped beforehand still has to wait for its predecessors.
+    step.state = StepState::Blocked;
+    let hook = step.hook.clone();
+    draft.put_step(step);
+    start::if_unblocked(draft, &hook);
 }
 
 fn kill(draft: &mut Draft<'_>, step: &Step, request: &Request<'_>) {

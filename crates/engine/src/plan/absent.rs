@@ -25,7 +25,7 @@ pub(super) fn check(input: &PlanInput<'_>) -> Result<(), PlanRefusal> {
         let Some(since) = registered.absent_since.filter(|_| !registered.retired) else { continue };
         let relevance = would_run(input, registered);
         let missed = expected.contains(hook) && relevance != Some(false);
-        let grace_ends = since.checked_add(input.policy.absent_grace).unwrap_or(Timestamp::MAX);
+        let grace_ends = grace_ends(input, since);
         if grace_ends > input.now && (missed || relevance == Some(true)) {
             for_now.push(hook.clone());
             until = Some(until.map_or(grace_ends, |until| until.min(grace_ends)));
@@ -38,6 +38,11 @@ pub(super) fn check(input: &PlanInput<'_>) -> Result<(), PlanRefusal> {
         Some(until) => Err(PlanRefusal::AbsentForNow { hooks: for_now, until }),
         None => Ok(()),
     }
+}
+
+/// Until when an absence may be a replacement.
+pub(super) fn grace_ends(input: &PlanInput<'_>, since: Timestamp) -> Timestamp {
+    since.checked_add(input.policy.absent_grace).unwrap_or(Timestamp::MAX)
 }
 
 /// Whether the version that was there last would run for this operation and environment; `None`: no version is known.

@@ -3,7 +3,7 @@
 //! Repeated until nothing changes, since a version that steps back may change what others wait for. Each round takes
 //! at least one version away, so that it ends.
 
-use super::{PlanInput, Quarantined, RegisteredHook, takes_part};
+use super::{PlanInput, Quarantined, RegisteredHook, absent, takes_part};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{Edges, Hook, OrderPolicy, Selector, codes, cycles, resolve_edges};
 use tenantry_model::{HookPath, HookRef, OperationName, Problem, RegionName};
@@ -15,6 +15,13 @@ pub(super) struct Judged<'a> {
     pub(super) after: BTreeMap<HookRef, BTreeSet<HookRef>>,
     pub(super) quarantined: Vec<Quarantined>,
     pub(super) good: Vec<(HookRef, Hook)>,
+}
+
+/// The hooks of one region: edges never leave it.
+#[derive(Default)]
+struct Region<'a> {
+    candidates: BTreeMap<HookPath, Candidate<'a>>,
+    replaced: BTreeSet<HookPath>,
 }
 
 /// One hook that is present, and which of its versions is considered.
@@ -51,11 +58,18 @@ impl<'a> Candidate<'a> {
 }
 
 pub(super) fn judge<'a>(input: &PlanInput<'a>) -> Judged<'a> {
-    let mut regions: BTreeMap<RegionName, BTreeMap<HookPath, Candidate<'a>>> = BTreeMap::new();
+    let mut regions: BTreeMap<RegionName, Region<'a>> = BTreeMap::new();
     for registered in input.hooks.iter().filter(|hook| takes_part(input, &hook.hook.region)) {
-        if registered.absent_since.is_none() {
-            let candidates = regions.entry(registered.hook.region.clone()).or_default();
-            candidates.insert(registered.hook.path(), Candidate::new(registered));
+        let region = regions.entry(registered.hook.region.clone()).or_default();
+        let path = registered.hook.path();
+        match registered.absent_since {
+            None => _ = region.candidates.insert(path, Candidate::new(registered)),
+            // Being replaced: it exists for those that wait for it, and counts as done. A plan in which it would run
+            // was refused before.
+            Some(since) if !registered.retired && absent::grace_ends(input, since) > input.now => {
+                region.replaced.insert(path);
+            }
+            Some(_) => {}
         }
     }
     let mut judged = Judged {
@@ -65,13 +79,13 @@ pub(super) fn judge<'a>(input: &PlanInput<'a>) -> Judged<'a> {
         good: Vec::new(),
     };
     let policy = OrderPolicy { cross_namespace_after: input.policy.cross_namespace_after };
-    for (region, mut candidates) in regions {
-        let edges = settle(&mut candidates, &input.definition.name, policy);
-        let full = |path: HookPath| HookRef::new(region.clone(), path);
+    for (name, mut region) in regions {
+        let edges = settle(&mut region, &input.definition.name, policy);
+        let full = |path: HookPath| HookRef::new(name.clone(), path);
         for (path, waits) in edges.after {
             judged.after.insert(full(path), waits.into_iter().map(full).collect());
         }
-        for candidate in candidates.into_values() {
+        for candidate in region.candidates.into_values() {
             take_in(&mut judged, candidate, &input.definition.name);
         }
     }
@@ -79,19 +93,16 @@ pub(super) fn judge<'a>(input: &PlanInput<'a>) -> Judged<'a> {
 }
 
 /// Steps bad versions back until the order of the rest is sound.
-fn settle(
-    candidates: &mut BTreeMap<HookPath, Candidate<'_>>,
-    operation: &OperationName,
-    policy: OrderPolicy,
-) -> Edges {
+fn settle(region: &mut Region<'_>, operation: &OperationName, policy: OrderPolicy) -> Edges {
+    let Region { candidates, replaced } = region;
+    let exists: BTreeSet<HookPath> = candidates.keys().chain(replaced.iter()).cloned().collect();
     loop {
-        let paths: BTreeSet<HookPath> = candidates.keys().cloned().collect();
         let taking_part: BTreeMap<HookPath, &Hook> = candidates
             .iter()
             .filter_map(|(path, candidate)| Some((path.clone(), candidate.version?)))
             .filter(|(_, version)| version.operations.contains(operation))
             .collect();
-        let edges = resolve_edges(&taking_part, operation, &|path| paths.contains(path), policy);
+        let edges = resolve_edges(&taking_part, operation, &|path| exists.contains(path), policy);
         let bad =
             bad_versions(&taking_part, &edges, |path| candidates.get(path).is_some_and(Candidate::is_new));
         if bad.is_empty() {

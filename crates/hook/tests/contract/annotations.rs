@@ -71,6 +71,7 @@ fn every_mistake_in_a_value_has_its_code() {
         ("timeout", "31d", codes::TIMEOUT_INVALID),
         ("container", "man", codes::CONTAINER_UNKNOWN),
         ("atfer", "a", codes::ANNOTATION_UNKNOWN),
+        (&format!("after.team.{}", "x".repeat(50)), "", codes::ANNOTATION_TOO_LONG),
         ("selector", &"a,".repeat(5_000), codes::ANNOTATION_TOO_LONG),
     ] {
         assert_eq!(codes_of(name, value), [code], "{name}: {value:.60}");
@@ -87,6 +88,14 @@ fn a_typing_error_is_answered_with_what_was_meant() {
     assert_eq!(remedy("lifecycle", "Upsert"), "did you mean lifecycle.upsert?");
     assert_eq!(remedy("after.lifecycle.upser", ""), "did you mean tenant.after.lifecycle.upsert?");
     assert_eq!(remedy("container", "mian"), "did you mean main?");
+}
+
+#[test]
+fn a_value_without_quotes_is_told_whichever_annotation_it_is() {
+    for key in ["tenantry.io~1tenant.retries", "example.com~1revision"] {
+        let pointer = format!("/metadata/annotations/{key}");
+        assert_eq!(wrong(&with(small(), &pointer, json!(2))), [(codes::FIELD_TYPE.to_owned(), pointer)]);
+    }
 }
 
 #[test]

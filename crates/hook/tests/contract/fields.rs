@@ -107,6 +107,32 @@ fn a_privilege_is_forbidden_until_the_region_allows_it() {
         ),
         (Privilege::Sysctls, format!("{POD}/securityContext/sysctls"), json!([{"name": "a", "value": "1"}])),
         (Privilege::Unconfined, format!("{POD}/securityContext/seccompProfile/type"), json!("Unconfined")),
+        (
+            Privilege::Unconfined,
+            "/spec/template/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1main"
+                .to_owned(),
+            json!("unconfined"),
+        ),
+        (
+            Privilege::SelinuxOptions,
+            format!("{POD}/securityContext/seLinuxOptions"),
+            json!({"type": "spc_t"}),
+        ),
+        (
+            Privilege::SelinuxOptions,
+            format!("{container}/securityContext/seLinuxOptions"),
+            json!({"user": "root"}),
+        ),
+        (
+            Privilege::ProbeHost,
+            format!("{container}/livenessProbe/httpGet"),
+            json!({"port": 80, "host": "169.254.169.254"}),
+        ),
+        (
+            Privilege::ProbeHost,
+            format!("{container}/lifecycle/preStop/tcpSocket"),
+            json!({"port": 80, "host": "db"}),
+        ),
         (Privilege::NodeName, format!("{POD}/nodeName"), json!("node-1")),
         (
             Privilege::ForeignNamespaceAnnotations,

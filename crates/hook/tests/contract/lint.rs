@@ -1,6 +1,7 @@
 //! Findings have a line and a remedy.
 
 use crate::common::*;
+use proptest::prelude::*;
 use tenantry_hook::{Finding, RegionPolicy, Severity, codes, lint_manifest, read_manifest};
 
 fn lint(text: &str) -> Vec<Finding> {
@@ -105,4 +106,22 @@ fn a_missing_namespace_is_only_a_warning_in_a_file() {
     let findings = lint(&text);
     assert_eq!(at(&findings, codes::NAMESPACE_INVALID), [line_of(&text, "metadata:")], "{findings:#?}");
     assert_eq!(findings[0].severity, Severity::Warning);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_lint_panic_and_every_finding_is_within_it(
+        from in 0..COMPLETE.len(),
+        length in 0_usize..60,
+        inserted in prop_oneof![Just(String::new()), "\\PC{0,10}", "[\\[\\]{}:,&*!|>'\"%@\\n\\t -]{0,6}"],
+    ) {
+        // The example is ASCII: every place is between two characters.
+        let end = (from + length).min(COMPLETE.len());
+        let text = format!("{}{inserted}{}", &COMPLETE[..from], &COMPLETE[end..]);
+        for finding in lint(&text) {
+            prop_assert!(finding.line >= 1 && finding.line <= text.lines().count() + 1, "{finding:?}");
+            prop_assert!(tenantry_hook::codes::ALL_CODES.contains(&finding.code.as_str()), "{finding:?}");
+            prop_assert!(!finding.message.is_empty() && !finding.remedy.is_empty(), "{finding:?}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ impl Manager {
             let row = self.region_of_session(region, session).await?;
             self.heard(&row).await?;
             waiter.listen();
-            if self.has_free_command(region, limit).await? {
+            if self.has_free_command(region).await? {
                 let leased = self.take_commands(region, session, limit).await?;
                 if !leased.is_empty() {
                     return Ok(leased);
@@ -37,11 +37,8 @@ impl Manager {
     }
 
     /// A look that writes nothing, since every commit wakes every agent's poll.
-    async fn has_free_command(&self, region: &RegionName, limit: u32) -> Result<bool> {
-        let now = self.now();
-        // Commands that are leased come first in the order; a region never has more than one batch out per poll.
-        let commands = self.store.read().await?.commands(region, limit.saturating_mul(4)).await?;
-        Ok(commands.iter().any(|command| command.lease.as_ref().is_none_or(|lease| lease.until <= now)))
+    async fn has_free_command(&self, region: &RegionName) -> Result<bool> {
+        Ok(self.store.read().await?.has_command(region, self.now()).await?)
     }
 
     async fn take_commands(
@@ -56,7 +53,10 @@ impl Manager {
         super::current(&row, session)?;
         let until = work.now.checked_add(self.config.lease_time).unwrap_or(jiff::Timestamp::MAX);
         let leased = work.tx.lease_commands(region, session, work.now, until, limit).await?;
-        work.commit().await?;
+        // Every commit wakes every poll: one that changed nothing would wake itself for ever.
+        if !leased.is_empty() {
+            work.commit().await?;
+        }
         Ok(leased)
     }
 

@@ -104,7 +104,8 @@ impl Manager {
     /// The agent has spoken.
     pub(super) async fn heard(&self, region: &Region) -> Result<()> {
         let now = self.now();
-        let fresh = region.last_seen_at.is_some_and(|seen| now.duration_since(seen) < HEARTBEAT_GRAIN);
+        let grain = HEARTBEAT_GRAIN.min(self.config.agent_silent_after / 4);
+        let fresh = region.last_seen_at.is_some_and(|seen| now.duration_since(seen) < grain);
         if fresh {
             return Ok(());
         }

@@ -13,13 +13,16 @@ impl Work<'_> {
         let mut strict = operation.clone();
         strict.definition.on_conflict = ConflictPolicy::Refuse;
         let waits_for = match admit(&strict, &unfinished) {
-            Admission::Refuse(with) => with,
+            Admission::Refuse(others) => others,
             _ => Vec::new(),
         };
         let cancels = match admit(&operation, &unfinished) {
             Admission::WaitAndCancel(ids) => ids,
-            Admission::Refuse(with) => {
-                return Err(ManagerError::OperationConflict { name: operation.name.to_string(), with });
+            Admission::Refuse(others) => {
+                return Err(ManagerError::OperationConflict {
+                    name: operation.name.to_string(),
+                    with: others,
+                });
             }
             Admission::Start | Admission::Wait => Vec::new(),
         };

@@ -145,8 +145,11 @@ impl Work<'_> {
         let in_the_way = match admit(&operation, &unfinished) {
             Admission::Start | Admission::Wait => Vec::new(),
             Admission::WaitAndCancel(ids) => ids,
-            Admission::Refuse(with) => {
-                return Err(ManagerError::OperationConflict { name: operation.name.to_string(), with });
+            Admission::Refuse(others) => {
+                return Err(ManagerError::OperationConflict {
+                    name: operation.name.to_string(),
+                    with: others,
+                });
             }
         };
         self.tx.put_operation(&operation).await?;

@@ -120,7 +120,7 @@ pub(crate) fn region_silent(region: &RegionName, message: String) -> Raised {
 impl Work<'_> {
     /// Plans an operation that is in planning. Tells whether it ended by that.
     pub(super) async fn plan(&mut self, operation: &Operation) -> Result<bool> {
-        let environment = self.environment()?.clone();
+        let environment = self.environment_at(operation.generation).await?;
         let manager = self.manager;
         let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
         if !basis.unready.is_empty() {

@@ -73,15 +73,21 @@ impl Work<'_> {
         if let Some(Wanted(environment)) = &context.wanted {
             return Ok(environment.clone());
         }
-        let mut environment = self.environment()?.clone();
-        if environment.generation != operation.generation {
-            let document = self.tx.generation(environment.id, operation.generation).await?;
-            let document = document.ok_or_else(|| {
-                defect(&format!("generation {} of {} is not kept", operation.generation, environment.id))
-            })?;
-            restore_generation(&mut environment, operation.generation, &document)?;
-        }
+        let environment = self.environment_at(operation.generation).await?;
         context.wanted = Some(Wanted(environment.clone()));
+        Ok(environment)
+    }
+
+    /// The locked environment as it was at a generation: what an operation plans and applies, whatever clients have
+    /// wished since.
+    pub(super) async fn environment_at(&mut self, generation: u64) -> Result<Environment> {
+        let mut environment = self.environment()?.clone();
+        if environment.generation != generation {
+            let document = self.tx.generation(environment.id, generation).await?.ok_or_else(|| {
+                defect(&format!("generation {generation} of {} is not kept", environment.id))
+            })?;
+            restore_generation(&mut environment, generation, &document)?;
+        }
         Ok(environment)
     }
 }

@@ -66,6 +66,26 @@ pub async fn of_region(db: Db<'_>, region: &RegionName, limit: u32) -> Result<Ve
     .collect()
 }
 
+/// As [`lease`] would find one.
+pub async fn has_free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result<bool> {
+    let (region, now) = (region.as_str(), nanos(now));
+    let free = sqlx::query_scalar!(
+        "SELECT EXISTS (
+             SELECT 1 FROM commands c
+             WHERE c.region = ?1 AND (c.lease_until IS NULL OR c.lease_until <= ?2)
+               AND NOT EXISTS (
+                   SELECT 1 FROM commands e
+                   WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
+                     AND e.id < c.id AND e.lease_until > ?2)) AS \"free!: bool\"",
+        region,
+        now
+    )
+    .fetch_one(db)
+    .await
+    .map_err(failed("look for a free command"))?;
+    Ok(free)
+}
+
 pub async fn put(db: Db<'_>, command: &Command) -> Result<()> {
     let id = command.id.to_string();
     let region = command.region.as_str();

@@ -127,7 +127,13 @@ pub enum EnvCommand {
         operation: EnvOperation,
     },
     /// Tears it down; it can be undeleted until its retention ends
-    Decommission(EnvOperation),
+    Decommission {
+        /// How long it can be undeleted (`720h`); default: the installation's
+        #[arg(long, value_name = "DURATION")]
+        retention: Option<String>,
+        #[command(flatten)]
+        operation: EnvOperation,
+    },
     /// Brings a decommissioned environment back
     Undelete(EnvOperation),
 }

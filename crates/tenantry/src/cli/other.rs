@@ -30,6 +30,9 @@ pub enum TokenCommand {
     Revoke {
         /// Its id
         id: String,
+        /// Why (kept in the audit log)
+        #[arg(long)]
+        reason: Option<String>,
         #[command(flatten)]
         connection: Connection,
     },

@@ -4,17 +4,17 @@ use super::resolve::{environment, name, usage, word};
 use super::start::{call, environment_lines, finish};
 use super::{Context, connect, connect::all};
 use crate::cli::{EnvCommand, EnvOperation, StartArgs, Wanted};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::output::{self, Rows};
 use crate::wanted;
 use anyhow::Result;
 use serde_json::Map;
 use tenantry_api_types::v1::{
-    Accepted, CreateEnvironment, Environment, EnvironmentsQuery, OperationsQuery, RestoreEnvironment,
+    Accepted, CreateEnvironment, DecommissionEnvironment, Environment, EnvironmentsQuery, RestoreEnvironment,
     StartOperation, UpdateEnvironment,
 };
 use tenantry_client::{Call, Client};
-use tenantry_model::{EnvironmentId, EnvironmentSpec, OperationId, OperationState};
+use tenantry_model::{EnvironmentId, EnvironmentSpec};
 
 impl Rows for Environment {
     const HEADINGS: &'static [&'static str] = &["environment", "id", "region", "state", "generation"];
@@ -73,26 +73,28 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
         EnvCommand::Suspend(args) => simple(context, args, Lifecycle::Suspend).await,
         EnvCommand::Resume(args) => simple(context, args, Lifecycle::Resume).await,
         EnvCommand::Backup(args) => simple(context, args, Lifecycle::Backup).await,
-        EnvCommand::Decommission(args) => simple(context, args, Lifecycle::Decommission).await,
+        EnvCommand::Decommission { retention, operation } => {
+            let EnvOperation { environment: text, start, connection } = operation;
+            let client = connect(connection)?;
+            let id = environment(&client, &text).await?.id;
+            let retention = retention
+                .map(|text| text.parse().map_err(|error| usage(format!("--retention {text}: {error}"))))
+                .transpose()?;
+            let body = DecommissionEnvironment {
+                retention,
+                reason: start.reason.clone(),
+                ..DecommissionEnvironment::default()
+            };
+            let accepted = client.decommission(id, &body, &call(&start)).await?;
+            finish(context, &client, accepted, &start).await
+        }
         EnvCommand::Undelete(args) => simple(context, args, Lifecycle::Undelete).await,
         EnvCommand::Restore { backup, operation: EnvOperation { environment: text, start, connection } } => {
             let client = connect(connection)?;
             let now = environment(&client, &text).await?;
-            let backup = match backup {
-                Some(text) => super::resolve::operation(&text)?,
-                None => newest_backup(&client, &now).await?,
-            };
-            let reason = start
-                .reason
-                .clone()
-                .ok_or_else(|| usage("restore overwrites data: say why with --reason"))?;
-            let body = RestoreEnvironment {
-                backup,
-                reason,
-                parameters: Map::new(),
-                on_conflict: None,
-                expected_state: None,
-            };
+            let backup = backup.as_deref().map(super::resolve::operation).transpose()?;
+            let body =
+                RestoreEnvironment { backup, reason: start.reason.clone(), ..RestoreEnvironment::default() };
             let accepted = client.restore(now.id, &body, &call(&start)).await?;
             finish(context, &client, accepted, &start).await
         }
@@ -105,7 +107,6 @@ enum Lifecycle {
     Suspend,
     Resume,
     Backup,
-    Decommission,
     Undelete,
 }
 
@@ -130,7 +131,6 @@ async fn request(
         Lifecycle::Suspend => client.suspend(id, body, call).await,
         Lifecycle::Resume => client.resume(id, body, call).await,
         Lifecycle::Backup => client.backup(id, body, call).await,
-        Lifecycle::Decommission => client.decommission(id, body, call).await,
         Lifecycle::Undelete => client.undelete(id, body, call).await,
     }
 }
@@ -176,9 +176,6 @@ fn update_body(now: &Environment, flags: &Wanted, start: &StartArgs) -> Result<U
     if file.tenant.as_ref().is_some_and(|tenant| *tenant != now.tenant) {
         return Err(usage("an environment cannot change its tenant"));
     }
-    if file.region.as_ref().is_some_and(|region| *region != now.region) {
-        return Err(usage("an environment changes its region by a migration, not by an update"));
-    }
     let labels = if file.labels.is_some() || !flags.labels.is_empty() {
         let mut labels = file.labels.unwrap_or_else(|| now.labels.clone());
         wanted::label(&mut labels, &flags.labels)?;
@@ -190,31 +187,14 @@ fn update_body(now: &Environment, flags: &Wanted, start: &StartArgs) -> Result<U
         apps: file.apps.unwrap_or_else(|| now.spec.apps.clone()),
         settings: file.settings.unwrap_or_else(|| now.spec.settings.clone()),
     });
-    if file.name.is_none() && file.aliases.is_none() && labels.is_none() && spec.is_none() {
+    if file.name.as_ref().is_some_and(|name| *name != now.name) {
+        return Err(usage("an environment cannot change its name; an alias gives it a further one"));
+    }
+    let region = file.region.filter(|region| *region != now.region);
+    if file.aliases.is_none() && labels.is_none() && spec.is_none() && region.is_none() {
         return Err(usage("nothing to change: give --file, --set, --label or --alias"));
     }
-    Ok(UpdateEnvironment {
-        name: file.name,
-        aliases: file.aliases,
-        labels,
-        spec,
-        reason: start.reason.clone(),
-    })
-}
-
-async fn newest_backup(client: &Client, environment: &Environment) -> Result<OperationId> {
-    let query = OperationsQuery {
-        environment: Some(environment.id),
-        name: Some(name("lifecycle.backup")?),
-        state: Some(OperationState::Succeeded),
-        page_size: Some(1),
-        ..OperationsQuery::default()
-    };
-    let newest = client.operations(&query).await?.items.into_iter().next();
-    newest.map(|operation| operation.id).ok_or_else(|| {
-        let message = format!("{}/{} has no backup that succeeded", environment.tenant, environment.name);
-        Failure::new(Exit::NotFound, message).into()
-    })
+    Ok(UpdateEnvironment { aliases: file.aliases, labels, region, spec, reason: start.reason.clone() })
 }
 
 fn detail(environment: &Environment) -> Vec<(&'static str, String)> {

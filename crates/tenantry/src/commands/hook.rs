@@ -78,15 +78,16 @@ fn explain(context: Context, explanation: &HookExplanation) -> Result<()> {
         return output::document(context.format, explanation);
     }
     let verdict = if explanation.runs { "runs" } else { "does not run" };
-    output::print(&format!("{} {verdict}\n", explanation.hook))?;
+    output::print(&format!("{} {verdict}: {}\n", explanation.hook, explanation.summary))?;
     output::table(
-        &["", "rule", "finding"],
-        explanation.checks.iter().map(|check| {
-            vec![if check.holds { "yes" } else { "no" }.to_owned(), check.rule.clone(), check.detail.clone()]
-        }),
+        &["result", "question", "finding"],
+        explanation
+            .checks
+            .iter()
+            .map(|check| vec![output::word(&check.result), check.name.clone(), check.detail.clone()]),
     )?;
-    if !explanation.after.is_empty() {
-        let after: Vec<String> = explanation.after.iter().map(|hook| hook.path().to_string()).collect();
+    if !explanation.waits_for.is_empty() {
+        let after: Vec<String> = explanation.waits_for.iter().map(|hook| hook.path().to_string()).collect();
         output::print(&format!("it waits for {}\n", after.join(", ")))?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::output::{self, Rows, age};
 use anyhow::Result;
 use jiff::Timestamp;
-use tenantry_api_types::v1::{CreateJoinToken, CreateRegion, PageQuery, Region};
+use tenantry_api_types::v1::{CreateRegion, PageQuery, Region};
 use tenantry_client::Call;
 
 impl Rows for Region {
@@ -47,9 +47,7 @@ pub async fn run(context: Context, command: RegionCommand) -> Result<Exit> {
             output::list(context.format, &items)?;
         }
         RegionCommand::JoinToken { name: region, connection } => {
-            let body = CreateJoinToken::default();
-            let token =
-                connect(connection)?.create_join_token(&name(&region)?, &body, &Call::default()).await?;
+            let token = connect(connection)?.create_join_token(&name(&region)?, &Call::default()).await?;
             if context.format == Format::Table {
                 anstream::eprintln!("give it to one agent, once: `tenantry agent --join-token …`");
                 output::print(&format!("{}\n", token.token))?;

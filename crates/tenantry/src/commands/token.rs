@@ -5,7 +5,7 @@ use crate::cli::{Format, TokenCommand};
 use crate::exit::Exit;
 use crate::output::{self, Rows};
 use anyhow::Result;
-use tenantry_api_types::v1::{CreateToken, PageQuery, Token};
+use tenantry_api_types::v1::{CreateToken, PageQuery, RevokeToken, Token};
 use tenantry_client::Call;
 use tenantry_model::Scope;
 
@@ -74,9 +74,11 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<Exit> {
             .await?;
             output::list(context.format, &items)?;
         }
-        TokenCommand::Revoke { id, connection } => {
+        TokenCommand::Revoke { id, reason, connection } => {
             let id = id.parse().map_err(|error| usage(format!("token {id:?} is no UUID: {error}")))?;
-            connect(connection)?.revoke_token(id).await?;
+            let body = RevokeToken { reason };
+            let token = connect(connection)?.revoke_token(id, &body, &Call::default()).await?;
+            output::list(context.format, &[token])?;
         }
     }
     Ok(Exit::Done)

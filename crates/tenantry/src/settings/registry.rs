@@ -197,17 +197,17 @@ pub const ALL: &[Setting] = &[
     setting(Executor, "templates", "FOLDER", None, "Executor process: folder with the manifests"),
     setting(
         Executor,
-        "volumes",
+        "root",
         "FOLDER",
         None,
-        "Executor process: folder whose NAMESPACE/CLAIM stands for a claim (default: in the agent's folder)",
+        "Executor process: folder with secrets/NAMESPACE/NAME/KEY and volumes/NAMESPACE/CLAIM (default: in the agent's folder)",
     ),
     setting(
         Executor,
-        "secrets",
+        "object-store",
         "FOLDER",
         None,
-        "Executor process: folder whose NAMESPACE/NAME/KEY stands for a Secret (default: in the agent's folder)",
+        "Executor process: folder that backups are written to (default: in the agent's folder)",
     ),
     setting(
         Executor,

@@ -170,8 +170,11 @@ func (i identity) removeTraces() error {
 	} else if errors.Is(err, syscall.ECONNREFUSED) {
 		errs = append(errs, removeIfThere(devicePlugins+"/kubelet.sock"))
 	}
-	for _, dir := range sharedFolders {
-		_ = syscall.Rmdir(dir) // refused while anything is in it
+	// A running kubelet does not make its folder again.
+	if others, _ := filepath.Glob("/run/netns/" + idPrefix + "*"); len(others) == 0 {
+		for _, dir := range sharedFolders {
+			_ = syscall.Rmdir(dir) // refused while anything is in it
+		}
 	}
 	return errors.Join(errs...)
 }

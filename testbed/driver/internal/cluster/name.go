@@ -13,6 +13,9 @@ import (
 // maxSocketPath is what the kernel takes for a unix socket's path.
 const maxSocketPath = 107
 
+// idPrefix begins the name of every cluster's network namespace and cgroup.
+const idPrefix = "tb-"
+
 var validName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,22}[a-z0-9])?$`)
 
 // StateRoot is the folder that holds one folder for each cluster.
@@ -55,7 +58,7 @@ func newIdentity(root, name string) (identity, error) {
 	return identity{
 		Name:     name,
 		Dir:      dir,
-		ID:       "tb-" + h,
+		ID:       idPrefix + h,
 		HostLink: LinkPrefix + h + "h", // an interface name has at most 15 characters
 		NodeLink: LinkPrefix + h + "n",
 	}, nil

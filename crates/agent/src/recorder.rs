@@ -1,0 +1,79 @@
+//! The agent's [`Sink`]: what executors see goes into the ledger and the log spool.
+//!
+//! It adds what only the agent knows: why an attempt was killed. It must never know an executor or the network.
+
+use crate::{
+    executors::Sink,
+    spool::{Ledger, LogSpool},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use std::sync::Arc;
+use tenantry_model::{AttemptId, Fact, FailureReason, KillCause, Outcome};
+
+/// Largest piece of log text that is spooled at once; a report holds at least one of them.
+const PIECE: usize = 256 * 1024;
+
+pub(crate) struct Recorder {
+    pub ledger: Arc<Ledger>,
+    pub logs: Arc<LogSpool>,
+}
+
+#[async_trait]
+impl Sink for Recorder {
+    async fn fact(&self, attempt: &AttemptId, mut fact: Fact) {
+        if let Fact::Ended { outcome, .. } = &mut fact
+            && let Some(cause) = self.ledger.get(attempt).and_then(|record| record.kill)
+        {
+            explain(outcome, cause);
+        }
+        self.ledger.fact(attempt, fact, Timestamp::now());
+    }
+
+    async fn log(&self, attempt: &AttemptId, offset: u64, bytes: Bytes) {
+        let mut at = offset;
+        for piece in bytes.chunks(PIECE) {
+            self.append(attempt, at, piece, false);
+            at += piece.len() as u64;
+        }
+        // A hook that writes without a pause must not keep other attempts from their turn.
+        tokio::task::yield_now().await;
+    }
+
+    async fn log_end(&self, attempt: &AttemptId, offset: u64) {
+        self.append(attempt, offset, &[], true);
+    }
+}
+
+impl Recorder {
+    fn append(&self, attempt: &AttemptId, offset: u64, piece: &[u8], last: bool) {
+        if let Err(error) = self.logs.append(attempt, offset, piece, last) {
+            tracing::error!(%attempt, offset, %error, "log text cannot be spooled and is lost");
+        }
+    }
+}
+
+/// An attempt that was being killed and did not end with 0 was ended by the kill. One that ended with 0 was faster.
+fn explain(outcome: &mut Outcome, cause: KillCause) {
+    let by_the_kill = matches!(
+        outcome.reason,
+        Some(
+            FailureReason::HookFailed
+                | FailureReason::Deleted
+                | FailureReason::Lost
+                | FailureReason::BadOutput
+        )
+    );
+    if by_the_kill {
+        outcome.reason = Some(reason_of(cause));
+    }
+}
+
+/// What a kill makes of an attempt that had not ended by itself.
+pub(crate) fn reason_of(cause: KillCause) -> FailureReason {
+    match cause {
+        KillCause::Operator | KillCause::Cancel => FailureReason::Killed,
+        KillCause::Timeout => FailureReason::Deadline,
+    }
+}

@@ -1,0 +1,226 @@
+//! The ways out: facts, log text, finished commands, the inventory; each its own loop, so that none waits for another.
+//!
+//! A loop sends what its queue has, pauses while the manager is out of reach, and drops nothing that was not
+//! acknowledged. It must never know an executor.
+
+use crate::{AgentError, inventory::Inventory, pace::Pace, recorder::Recorder};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::sync::{Arc, Mutex, PoisonError};
+use tenantry_api_types::agent::{
+    FinishRequest, LogChunk, LogsRequest, MAX_BATCH, MAX_LOG_BYTES, ObservationsRequest,
+};
+use tenantry_client::agent::{AgentClient, AgentClientError};
+use tenantry_model::{AgentSessionId, CommandId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// One session's way to the manager. `over` ends when the agent shuts down or the session is no longer the region's.
+#[derive(Clone)]
+pub(crate) struct Uplink {
+    pub client: AgentClient,
+    pub session: AgentSessionId,
+    pub over: CancellationToken,
+}
+
+/// What a loop does after a call that failed.
+pub(crate) enum After {
+    /// Wait, then try again.
+    Pause,
+    /// The manager will never take this.
+    Drop,
+}
+
+impl Uplink {
+    /// Ends the session if the manager says so; tells whether trying again makes sense.
+    pub fn judge(&self, error: &AgentClientError) -> After {
+        if error.is_session_over() {
+            tracing::warn!(error = error as &dyn std::error::Error, "the session is over");
+            self.over.cancel();
+            return After::Pause;
+        }
+        if error.is_unreachable() || error.is_unauthorized() {
+            tracing::warn!(error = error as &dyn std::error::Error, "waiting for the manager");
+            return After::Pause;
+        }
+        tracing::error!(error = error as &dyn std::error::Error, "the manager does not take a report");
+        match error {
+            AgentClientError::Refused { status: 400 | 413 | 422, .. } => After::Drop,
+            _ => After::Pause,
+        }
+    }
+
+    /// Sends facts as they come.
+    pub async fn facts(&self, recorder: &Recorder) {
+        let mut pace = Pace::new();
+        loop {
+            let observations = recorder.ledger.unsent(MAX_BATCH);
+            if observations.is_empty() {
+                tokio::select! {
+                    () = self.over.cancelled() => return,
+                    () = recorder.ledger.facts.notified() => continue,
+                }
+            }
+            let request = ObservationsRequest { session: self.session, observations };
+            match self.client.observations(&request).await {
+                Ok(answer) => {
+                    for attempt in &answer.unknown {
+                        tracing::warn!(%attempt, "the manager does not know this attempt; its facts are dropped");
+                    }
+                    recorder.ledger.acknowledge(&request.observations);
+                    pace.reset();
+                }
+                // A fact is never dropped: one that is refused is a bug of one side, and waits for its repair.
+                Err(error) => {
+                    self.judge(&error);
+                    if !pace.pause(&self.over).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the facts that are there, once.
+    pub async fn rest(&self, recorder: &Recorder) {
+        loop {
+            let observations = recorder.ledger.unsent(MAX_BATCH);
+            let request = ObservationsRequest { session: self.session, observations };
+            if request.observations.is_empty() || self.client.observations(&request).await.is_err() {
+                return;
+            }
+            recorder.ledger.acknowledge(&request.observations);
+        }
+    }
+
+    /// Sends log text as it comes.
+    pub async fn logs(&self, recorder: &Recorder) {
+        let mut pace = Pace::new();
+        loop {
+            let batch = recorder.logs.unsent(MAX_BATCH, MAX_LOG_BYTES);
+            if batch.is_empty() {
+                tokio::select! {
+                    () = self.over.cancelled() => return,
+                    () = recorder.logs.text.notified() => continue,
+                }
+            }
+            let mut pieces = Vec::with_capacity(batch.len());
+            let mut chunks = Vec::with_capacity(batch.len());
+            for (piece, bytes) in batch {
+                chunks.push(LogChunk {
+                    attempt: piece.attempt.clone(),
+                    offset: piece.offset,
+                    data: STANDARD.encode(bytes),
+                    last: piece.last,
+                });
+                pieces.push(piece);
+            }
+            match self.client.logs(&LogsRequest { session: self.session, chunks }).await {
+                Ok(_) => {
+                    recorder.logs.acknowledge(&pieces);
+                    pace.reset();
+                }
+                Err(error) => {
+                    if matches!(self.judge(&error), After::Drop) {
+                        recorder.logs.acknowledge(&pieces);
+                    } else if !pace.pause(&self.over).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says which commands are carried out, when the ledger that remembers them is on disk.
+    pub async fn finished(&self, recorder: &Recorder, done: &Finished) {
+        let mut pace = Pace::new();
+        loop {
+            let commands = done.first(MAX_BATCH);
+            if commands.is_empty() {
+                tokio::select! {
+                    () = self.over.cancelled() => return,
+                    () = done.news.notified() => continue,
+                }
+            }
+            let told = match recorder.ledger.sync().await {
+                Ok(()) => {
+                    let request = FinishRequest { session: self.session, commands: commands.clone() };
+                    self.client.finish(&request).await.map_err(|error| self.judge(&error))
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the ledger cannot be synced; commands stay open");
+                    Err(After::Pause)
+                }
+            };
+            match told {
+                Ok(_) | Err(After::Drop) => {
+                    done.remove(&commands);
+                    pace.reset();
+                }
+                Err(After::Pause) => {
+                    if !pace.pause(&self.over).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reports the hooks: whole, then changes.
+    pub async fn inventory(&self, inventory: &Inventory, recorder: &Recorder) -> Result<(), AgentError> {
+        let mut pace = Pace::new();
+        loop {
+            if !inventory.has_news() {
+                tokio::select! {
+                    () = self.over.cancelled() => return Ok(()),
+                    () = inventory.changed.notified() => continue,
+                }
+            }
+            let mut keep = None;
+            let mut failed = None;
+            for page in inventory.pages(self.session) {
+                match self.client.inventory(&page).await {
+                    Ok(answer) => keep = Some(answer.keep),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            if let Some(error) = failed {
+                inventory.not_told();
+                self.judge(&error);
+                if !pace.pause(&self.over).await {
+                    return Ok(());
+                }
+            } else if let Some(keep) = keep {
+                inventory.told(keep, recorder.ledger.hashes())?;
+                pace.reset();
+            }
+        }
+    }
+}
+
+/// Commands that are carried out and not yet finished. Lost with the agent: they are then delivered again, and
+/// carrying them out again changes nothing.
+#[derive(Default)]
+pub(crate) struct Finished {
+    commands: Mutex<Vec<CommandId>>,
+    news: Notify,
+}
+
+impl Finished {
+    pub fn add(self: &Arc<Self>, command: CommandId) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.news.notify_one();
+    }
+
+    fn first(&self, limit: usize) -> Vec<CommandId> {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.iter().take(limit).copied().collect()
+    }
+
+    fn remove(&self, told: &[CommandId]) {
+        let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands.retain(|command| !told.contains(command));
+    }
+}

@@ -1,0 +1,317 @@
+//! The agent's life: open the folder, take up what an earlier life left, hold sessions with the manager until the end.
+//!
+//! Everything long-running is a task of one set, ended by one token. It must never end attempts because it ends.
+
+use crate::{
+    AgentConfig, AgentError,
+    executors::Executor,
+    inventory::Inventory,
+    orders::Orders,
+    pace::Pace,
+    recorder::Recorder,
+    reports::{Finished, Uplink},
+    spool::{Ledger, LogSpool},
+};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs::File,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tenantry_api_types::agent::{LeaseRequest, LeasedCommand, MAX_BATCH, OpenAttempt, SessionRequest};
+use tenantry_model::{AgentSessionId, AttemptId, CommandId};
+use tokio::{sync::Semaphore, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How often old entries are dropped.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// How long an agent that ends waits for the manager to take what is left.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// How many attempts are looked for at the same time after a start.
+const LOOK_FOR_AT_ONCE: usize = 16;
+
+/// One region's agent.
+pub struct Agent;
+
+struct Parts {
+    config: AgentConfig,
+    executor: Arc<dyn Executor>,
+    recorder: Arc<Recorder>,
+    inventory: Arc<Inventory>,
+    orders: Arc<Orders>,
+    finished: Arc<Finished>,
+    parallel: Arc<Semaphore>,
+    /// Commands that are being carried out: a second delivery meanwhile is passed over.
+    under_way: Mutex<HashSet<CommandId>>,
+}
+
+impl Agent {
+    /// Runs until `shutdown` is cancelled (attempts go on running) or the agent cannot go on.
+    pub async fn run(
+        config: AgentConfig,
+        executor: Arc<dyn Executor>,
+        shutdown: CancellationToken,
+    ) -> Result<(), AgentError> {
+        std::fs::create_dir_all(&config.folder).map_err(AgentError::folder("create", &config.folder))?;
+        let _lock = lock_folder(&config)?;
+        let recorder = Arc::new(Recorder {
+            ledger: Arc::new(Ledger::open(&config.folder)?),
+            logs: Arc::new(LogSpool::open(&config.folder, config.log_limits)?),
+        });
+        let inventory =
+            Arc::new(Inventory::open(&config.folder, config.domains.clone(), config.policy.clone())?);
+        let orders = Arc::new(Orders::new(
+            Arc::clone(&executor),
+            Arc::clone(&recorder),
+            Arc::clone(&inventory),
+            shutdown.clone(),
+        ));
+        let parts = Arc::new(Parts {
+            parallel: Arc::new(Semaphore::new(config.parallel_orders.max(1))),
+            config,
+            executor,
+            recorder,
+            inventory,
+            orders,
+            finished: Arc::default(),
+            under_way: Mutex::default(),
+        });
+        // Whoever ends first ends all: a task that cannot go on must not leave the others running half an agent.
+        let stop = shutdown.child_token();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(discover(Arc::clone(&parts), stop.clone()));
+        tasks.spawn(keep_deadlines(Arc::clone(&parts), stop.clone()));
+        tasks.spawn(tidy(Arc::clone(&parts), stop.clone()));
+        tasks.spawn(take_up(Arc::clone(&parts)));
+        tasks.spawn(hold_sessions(Arc::clone(&parts), stop.clone()));
+        let mut result = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.unwrap_or_else(|e| Err(AgentError::Executor(format!("a task failed: {e}"))));
+            if let Err(error) = ended {
+                stop.cancel();
+                if result.is_ok() {
+                    result = Err(error);
+                }
+            }
+        }
+        if let Err(source) = parts.recorder.ledger.sync().await {
+            let path = parts.config.folder.join("attempts.jsonl");
+            return Err(AgentError::Folder { what: "write", path, source });
+        }
+        result
+    }
+}
+
+/// Held by the open file until the process ends, however it ends.
+fn lock_folder(config: &AgentConfig) -> Result<File, AgentError> {
+    let path = config.folder.join("agent.lock");
+    let file = File::create(&path).map_err(AgentError::folder("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(AgentError::FolderInUse(config.folder.clone())),
+        Err(error) => Err(AgentError::folder("lock", path)(error.into())),
+    }
+}
+
+async fn discover(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), AgentError> {
+    let mut events = parts.executor.watch_templates();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            event = events.next() => match event {
+                Some(event) => parts.inventory.take(event)?,
+                None => return Err(AgentError::Executor("discovery has ended".to_owned())),
+            },
+        }
+    }
+}
+
+async fn keep_deadlines(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), AgentError> {
+    let ledger = &parts.recorder.ledger;
+    loop {
+        let next = ledger.next_deadline();
+        let wait = next.as_ref().map_or(Duration::from_secs(3600), |(at, _)| {
+            Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+        });
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = ledger.deadlines.notified() => {}
+            () = tokio::time::sleep(wait) => if let Some((at, attempt)) = next && at <= Timestamp::now() {
+                tracing::info!(%attempt, "the attempt's timeout is over");
+                // Known at once, so that this deadline is not met again; carried out beside the loop.
+                ledger.change(&attempt, |record| {
+                    record.kill.get_or_insert(tenantry_model::KillCause::Timeout);
+                });
+                let orders = Arc::clone(&parts.orders);
+                tokio::spawn(async move { orders.enforce_deadline(&attempt).await });
+            },
+        }
+    }
+}
+
+async fn tidy(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), AgentError> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(TIDY_EVERY) => parts.recorder.ledger.tidy(Timestamp::now()),
+        }
+    }
+}
+
+/// Attempts of an earlier life are followed again before (and without) any word of the manager.
+async fn take_up(parts: Arc<Parts>) -> Result<(), AgentError> {
+    let orders = &parts.orders;
+    stream::iter(parts.recorder.ledger.open_attempts())
+        .for_each_concurrent(LOOK_FOR_AT_ONCE, |(attempt, _)| async move {
+            orders.look_for(&attempt, None).await;
+        })
+        .await;
+    Ok(())
+}
+
+async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), AgentError> {
+    let mut pace = Pace::new();
+    let mut replaced = 0;
+    while !stop.is_cancelled() {
+        let session = AgentSessionId(Uuid::now_v7());
+        let request = SessionRequest {
+            session,
+            executor: parts.executor.kind(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let answer = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            answer = parts.config.client.session(&request) => answer,
+        };
+        match answer {
+            Ok(answer) => {
+                tracing::info!(%session, open = answer.open_attempts.len(), "session begun");
+                pace.reset();
+                let began = tokio::time::Instant::now();
+                hold(&parts, session, answer.open_attempts, &stop).await?;
+                // The manager may have lost its rows; another agent would take the session away again and again.
+                replaced = if began.elapsed() < Duration::from_secs(60) { replaced + 1 } else { 1 };
+                if !stop.is_cancelled() && replaced >= 3 {
+                    return Err(AgentError::Replaced);
+                }
+            }
+            Err(error @ tenantry_client::agent::AgentClientError::Configuration { .. }) => {
+                return Err(AgentError::Manager(Box::new(error)));
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no session yet");
+                if !pace.pause(&stop).await {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One session, until it is over or the agent ends.
+async fn hold(
+    parts: &Arc<Parts>,
+    session: AgentSessionId,
+    open: Vec<OpenAttempt>,
+    stop: &CancellationToken,
+) -> Result<(), AgentError> {
+    let over = stop.child_token();
+    let uplink = Uplink { client: parts.config.client.clone(), session, over: over.clone() };
+    parts.inventory.begin_session();
+    let reconcile = {
+        let parts = Arc::clone(parts);
+        async move {
+            let orders = &parts.orders;
+            stream::iter(open)
+                .for_each_concurrent(LOOK_FOR_AT_ONCE, |open| async move {
+                    orders.look_for(&open.attempt, Some(&open)).await;
+                })
+                .await;
+        }
+    };
+    let looking = tokio::spawn(reconcile);
+    let facts = async {
+        uplink.facts(&parts.recorder).await;
+        // What was seen up to the end is still worth a try.
+        if stop.is_cancelled() {
+            let farewell = Uplink { over: CancellationToken::new(), ..uplink.clone() };
+            let _ = tokio::time::timeout(FAREWELL, farewell.rest(&parts.recorder)).await;
+        }
+    };
+    let (_, (), (), (), inventory) = tokio::join!(
+        lease(parts, &uplink),
+        facts,
+        uplink.logs(&parts.recorder),
+        uplink.finished(&parts.recorder, &parts.finished),
+        async {
+            let result = uplink.inventory(&parts.inventory, &parts.recorder).await;
+            if result.is_err() {
+                over.cancel();
+            }
+            result
+        },
+    );
+    looking.abort();
+    inventory
+}
+
+/// The heartbeat: asks for commands and carries them out beside the loop.
+async fn lease(parts: &Arc<Parts>, uplink: &Uplink) {
+    let mut pace = Pace::new();
+    let request = LeaseRequest {
+        session: uplink.session,
+        limit: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
+        wait_seconds: parts.config.poll_seconds.min(tenantry_api_types::agent::MAX_POLL_SECONDS),
+    };
+    loop {
+        let answer = tokio::select! {
+            () = uplink.over.cancelled() => return,
+            answer = uplink.client.lease(&request) => answer,
+        };
+        match answer {
+            Ok(answer) => {
+                pace.reset();
+                dispatch(parts, answer.commands);
+            }
+            Err(error) => {
+                uplink.judge(&error);
+                if !pace.pause(&uplink.over).await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// One task per attempt, its commands in order; bounded in number.
+fn dispatch(parts: &Arc<Parts>, commands: Vec<LeasedCommand>) {
+    let mut by_attempt: BTreeMap<AttemptId, Vec<LeasedCommand>> = BTreeMap::new();
+    {
+        let mut under_way = parts.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        for command in commands {
+            if under_way.insert(command.id) {
+                by_attempt.entry(command.attempt.clone()).or_default().push(command);
+            }
+        }
+    }
+    for (attempt, commands) in by_attempt {
+        let parts = Arc::clone(parts);
+        tokio::spawn(async move {
+            let Ok(_permit) = Arc::clone(&parts.parallel).acquire_owned().await else { return };
+            let mut in_order = true;
+            for command in commands {
+                // One that did not get through keeps the later ones of its attempt back.
+                in_order = in_order && parts.orders.carry_out(&attempt, &command.order).await;
+                if in_order {
+                    parts.finished.add(command.id);
+                }
+                parts.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&command.id);
+            }
+        });
+    }
+}

@@ -1,0 +1,81 @@
+//! The log file: head and tail within a bound, the middle left out and said so.
+//!
+//! A runaway hook must not fill the disk, and must not wait for anybody either: what has no room is read and dropped.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, Write},
+};
+
+/// The end of a log that is too long is kept in memory up to this size.
+const TAIL: u64 = 1024 * 1024;
+
+pub(super) struct BoundedLog {
+    file: File,
+    limit: u64,
+    room: u64,
+    tail: VecDeque<u8>,
+    tail_room: usize,
+    dropped: u64,
+}
+
+impl BoundedLog {
+    pub fn new(file: File, limit: u64) -> Self {
+        let tail = TAIL.min(limit / 4);
+        let tail_room = usize::try_from(tail).unwrap_or(0);
+        Self { file, limit, room: limit - tail, tail: VecDeque::new(), tail_room, dropped: 0 }
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let direct = usize::try_from(self.room).unwrap_or(usize::MAX).min(bytes.len());
+        let (direct, rest) = bytes.split_at(direct);
+        self.room -= direct.len() as u64;
+        self.tail.extend(rest);
+        let over = self.tail.len().saturating_sub(self.tail_room);
+        self.tail.drain(..over);
+        self.dropped += over as u64;
+        self.file.write_all(direct)
+    }
+
+    pub fn finish(mut self) -> io::Result<()> {
+        if self.dropped > 0 {
+            let (dropped, limit) = (self.dropped, self.limit);
+            let note = format!(
+                "\n[tenantry: {dropped} bytes are left out here, because the log is longer than {limit} bytes]\n"
+            );
+            self.file.write_all(note.as_bytes())?;
+        }
+        let (front, back) = self.tail.as_slices();
+        self.file.write_all(front)?;
+        self.file.write_all(back)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(limit: u64, pieces: &[&[u8]]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = BoundedLog::new(File::create(&path).unwrap(), limit);
+        for piece in pieces {
+            log.write(piece).unwrap();
+        }
+        log.finish().unwrap();
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn a_log_within_the_bound_is_kept_as_it_is() {
+        assert_eq!(written(16, &[b"0123456789", b"abcdef"]), "0123456789abcdef");
+    }
+
+    #[test]
+    fn a_log_over_the_bound_keeps_head_and_tail_and_says_what_is_missing() {
+        let text = written(16, &[b"0123456789", b"abcdefghijklmnop", b"xyz"]);
+        assert!(text.starts_with("0123456789ab\n[tenantry: 13 bytes"), "{text}");
+        assert!(text.ends_with("]\npxyz"), "{text}");
+    }
+}

@@ -1,0 +1,491 @@
+//! The manager's rows: runs, orders to regions, attention; every transition is checked when it is committed.
+
+use crate::checks::Check;
+use crate::region::Order;
+use crate::script::{MINUTE, SECOND, Script, at, person};
+use crate::story;
+use crate::world::{Ev, World};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use tenantry_engine::{
+    Action, Admission, AppliedChange, Change, Event, Moment, PlanInput, PlanPolicy, RegisteredHook, Rejected,
+    RetryRule, Run, StepVerb, Transition, admit, apply, keys, plan, retry_rule, startable,
+};
+use tenantry_model::{
+    Attempt, AttemptId, AttentionKind, ConflictPolicy, FailureReason, HookRef, LockClass, Observation,
+    Operation, OperationId, OperationState, RegionName,
+};
+use uuid::Uuid;
+
+pub struct Manager {
+    pub runs: BTreeMap<OperationId, Run>,
+    hooks: Vec<RegisteredHook>,
+    seed: u128,
+    next_tick: BTreeMap<OperationId, Timestamp>,
+    /// Orders that are not acknowledged, with the time until which they are leased.
+    orders: BTreeMap<(AttemptId, u8), (Order, i64)>,
+    started: BTreeSet<AttemptId>,
+    released: BTreeSet<AttemptId>,
+    taken_in: BTreeSet<(AttemptId, u64)>,
+    /// The first attempt after the last rerun, by step: older ones do not count as automatic.
+    asked_for: BTreeMap<(OperationId, HookRef), u32>,
+    pub attention: BTreeMap<String, (AttentionKind, OperationId)>,
+    /// Each transition in full, and in short.
+    pub log: Option<Vec<(String, String)>>,
+    /// What a new operation displaces is being cancelled one by one.
+    arriving: bool,
+}
+
+impl Manager {
+    pub fn new(script: &Script, keep_log: bool) -> Self {
+        Self {
+            runs: BTreeMap::new(),
+            hooks: script.registered(),
+            seed: 0,
+            next_tick: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            started: BTreeSet::new(),
+            released: BTreeSet::new(),
+            taken_in: BTreeSet::new(),
+            asked_for: BTreeMap::new(),
+            attention: BTreeMap::new(),
+            log: keep_log.then(Vec::new),
+            arriving: false,
+        }
+    }
+
+    pub fn attempt(&self, id: &AttemptId) -> Option<&Attempt> {
+        self.runs.get(&id.operation)?.attempts().get(&(id.step.clone(), id.number))
+    }
+
+    pub fn unfinished(&self, beside: &Operation) -> Vec<Operation> {
+        let operations = self.runs.values().map(Run::operation);
+        let others =
+            operations.filter(|other| other.environment == beside.environment && other.id != beside.id);
+        others.filter(|other| !other.state.is_final()).cloned().collect()
+    }
+
+    pub fn is_released(&self, id: &AttemptId) -> bool {
+        self.released.contains(id)
+    }
+}
+
+impl World {
+    pub fn arrive(&mut self, n: usize) {
+        let mut operation = self.script.operations[n].1.clone();
+        operation.created_at = at(self.now);
+        let (id, unfinished) = (operation.id, self.manager.unfinished(&operation));
+        match admit(&operation, &unfinished) {
+            Admission::Refuse(_) => return,
+            Admission::Start | Admission::Wait => {
+                self.manager.runs.insert(id, Run::new(operation, [], []));
+            }
+            Admission::WaitAndCancel(others) => {
+                self.manager.runs.insert(id, Run::new(operation, [], []));
+                self.manager.arriving = true;
+                for other in others {
+                    let cancel = Event::Cancel { by: person(), reason: "suspend gets in".to_owned() };
+                    let _ = self.commit(other, &cancel);
+                }
+                self.manager.arriving = false;
+            }
+        }
+        self.let_in(id);
+    }
+
+    /// Starts what may start in the environment of an operation.
+    fn let_in(&mut self, id: OperationId) {
+        let operation = self.manager.runs[&id].operation().clone();
+        let mut unfinished = self.manager.unfinished(&operation);
+        unfinished.push(operation);
+        unfinished.retain(|operation| !operation.state.is_final());
+        for starting in startable(&unfinished) {
+            self.check_overtaking(starting);
+            let _ = self.commit(starting, &Event::Admitted { generation: 1 });
+            let delay = self.rng.i64(0..SECOND);
+            self.later(delay, Ev::Plan(starting));
+        }
+        self.check_locks(id);
+    }
+
+    pub fn plan(&mut self, id: OperationId) {
+        let run = &self.manager.runs[&id];
+        if run.operation().state != OperationState::Planning {
+            return;
+        }
+        let environment =
+            self.script.environments.iter().find(|e| e.id == run.operation().environment).unwrap();
+        // Now and then Argo CD is just replacing a template.
+        let mut hooks = self.manager.hooks.clone();
+        if self.faults.lose > 0 && self.rng.u32(0..10) == 0 {
+            hooks[0].absent_since = Some(at(self.now));
+        }
+        self.rng.shuffle(&mut hooks);
+        let two: RegionName = "two".parse().unwrap();
+        let policy = PlanPolicy {
+            absent_grace: SignedDuration::from_mins(2),
+            cross_namespace_after: true,
+            further_regions: [two].into(),
+        };
+        let input = PlanInput {
+            operation: id,
+            environment,
+            definition: &run.operation().definition,
+            hooks: &hooks,
+            applied: &[],
+            policy: &policy,
+            now: at(self.now),
+        };
+        let event = match plan(&input) {
+            Ok(plan) => Event::Planned(plan),
+            Err(refusal) => Event::PlanRefused(refusal),
+        };
+        let _ = self.commit(id, &event);
+    }
+
+    pub fn tick(&mut self, id: OperationId) {
+        let Some(due) = self.manager.next_tick.get(&id).copied().filter(|due| *due <= at(self.now)) else {
+            return;
+        };
+        if self.rng.u32(0..100) < self.faults.commit {
+            return self.later(SECOND, Ev::Tick(id));
+        }
+        if self.manager.runs[&id].operation().state == OperationState::Planning
+            && self.deadline(id) != Some(due)
+        {
+            return self.plan(id);
+        }
+        let _ = self.commit(id, &Event::Tick);
+    }
+
+    fn deadline(&self, id: OperationId) -> Option<Timestamp> {
+        let operation = self.manager.runs[&id].operation();
+        operation.deadline_at.filter(|_| !operation.late)
+    }
+
+    pub fn silence(&mut self, region: usize) {
+        let Some(since) = self.regions[region].disconnected_since else { return };
+        let event = Event::RegionSilent { region: self.regions[region].name.clone(), since: at(since) };
+        for id in self.manager.runs.keys().copied().collect::<Vec<_>>() {
+            let _ = self.commit(id, &event);
+        }
+        self.later(MINUTE, Ev::Silence { region });
+    }
+
+    pub fn report(&mut self, region: usize, observation: &Observation) {
+        if self.regions[region].partitioned || self.rng.u32(0..100) < self.faults.commit {
+            return;
+        }
+        let id = observation.attempt.operation;
+        let key = (observation.attempt.clone(), observation.number);
+        let event = Event::Observed(observation.clone());
+        let before = self.manager.taken_in.contains(&key);
+        let transition = self.commit(id, &event);
+        let empty =
+            |transition: &Result<Transition, Rejected>| transition.as_ref().is_ok_and(Transition::is_empty);
+        if transition.is_ok() {
+            self.manager.taken_in.insert(key);
+            let again = apply(&self.manager.runs[&id], &event, self.moment());
+            let unchanged = empty(&again) && (!before || empty(&transition));
+            self.verdict.hold(Check::DuplicatesChangeNothing, unchanged, || format!("{observation:?}"));
+        }
+        if self.rng.u32(0..100) >= self.faults.lose {
+            self.regions[region].unacknowledged.retain(|other| other != observation);
+        }
+    }
+
+    pub fn verb(&mut self, step: &HookRef, id: OperationId, verb: StepVerb) -> bool {
+        let event = Event::Verb {
+            step: step.clone(),
+            verb: verb.clone(),
+            by: person(),
+            reason: Some("the runbook says so".to_owned()),
+            expected: None,
+        };
+        let newest = self.manager.runs[&id].steps().get(step).map_or(0, |step| step.attempt);
+        let attempt = AttemptId { operation: id, step: step.clone(), number: newest };
+        let open = self.manager.attempt(&attempt).is_some_and(|row| !row.state.is_over());
+        // Persons' decisions are noted before the transition is judged, and taken back when it was refused.
+        let before = self.manager.asked_for.get(&(id, step.clone())).copied();
+        if verb == StepVerb::Rerun {
+            self.manager.asked_for.insert((id, step.clone()), newest + 1);
+        }
+        let gives_up = matches!(verb, StepVerb::DeclareLost | StepVerb::Skip | StepVerb::Confirm { .. });
+        let newly_lost = gives_up && open && self.witness.declared_lost.insert(attempt.clone());
+        let key = (id, step.clone());
+        if self.commit(id, &event).is_err() {
+            self.manager.asked_for.remove(&key);
+            if let Some(before) = before {
+                self.manager.asked_for.insert(key, before);
+            }
+            if newly_lost {
+                self.witness.declared_lost.remove(&attempt);
+            }
+            return false;
+        }
+        match verb {
+            StepVerb::Rerun => _ = self.witness.settled_by_hand.remove(&key),
+            StepVerb::Kill => _ = self.witness.killed.insert(attempt),
+            StepVerb::Skip | StepVerb::Confirm { .. } => _ = self.witness.settled_by_hand.insert(key),
+            StepVerb::DeclareLost => {}
+        }
+        true
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: at(self.now), seed: Uuid::from_u128(self.manager.seed) }
+    }
+
+    pub fn commit(&mut self, id: OperationId, event: &Event) -> Result<Transition, Rejected> {
+        self.manager.seed += 1;
+        let moment = self.moment();
+        let run = &self.manager.runs[&id];
+        let transition = apply(run, event, moment);
+        let again = apply(run, event, moment);
+        self.verdict.hold(Check::Deterministic, transition == again, || format!("{event:?}"));
+        if let Some(log) = &mut self.manager.log {
+            log.push((format!("{id} {event:?} -> {transition:?}"), story::committed(id, event, &transition)));
+        }
+        let transition = transition?;
+        self.check_changes(id, &transition);
+        for action in &transition.actions {
+            self.check_action(id, event, &transition, action);
+        }
+        self.manager.runs.get_mut(&id).unwrap().commit(&transition);
+        for action in &transition.actions {
+            self.act(id, action);
+        }
+        self.forget_orders(&transition);
+        self.schedule(id, transition.next_tick);
+        if !transition.is_empty() {
+            self.check_run(id);
+        }
+        if transition.actions.iter().any(|action| matches!(action, Action::Ended(_))) {
+            self.check_ended(id);
+            self.let_in(id);
+        }
+        Ok(transition)
+    }
+
+    fn schedule(&mut self, id: OperationId, next_tick: Option<Timestamp>) {
+        self.manager.next_tick.remove(&id);
+        if let Some(due) = next_tick {
+            self.manager.next_tick.insert(id, due);
+            let wait = due.as_millisecond() - at(self.now).as_millisecond();
+            let late = if self.rng.u32(0..10) == 0 { self.rng.i64(0..MINUTE) } else { 1 };
+            self.later(wait.max(0) + late, Ev::Tick(id));
+        }
+    }
+
+    fn act(&mut self, id: OperationId, action: &Action) {
+        let (attempt, slot, order) = match action {
+            Action::Start(attempt) => {
+                self.manager.started.insert(attempt.clone());
+                let nonce = self.manager.attempt(attempt).map_or(Uuid::nil(), |row| row.nonce);
+                (attempt, 0, Order::Start { nonce })
+            }
+            Action::Kill { attempt, .. } => (attempt, 1, Order::Kill),
+            Action::Release(attempt) => {
+                self.manager.released.insert(attempt.clone());
+                (attempt, 2, Order::Release)
+            }
+            Action::Raise(raised) => {
+                self.manager.attention.insert(raised.key.clone(), (raised.kind, id));
+                return;
+            }
+            Action::Settle { key } => {
+                self.manager.attention.remove(key);
+                return;
+            }
+            Action::Applied { hook, change: AppliedChange::Succeeded } => {
+                return self.check_applied(id, hook);
+            }
+            Action::Applied { .. } | Action::Ended(_) => return,
+        };
+        self.manager.orders.insert((attempt.clone(), slot), (order, 0));
+        let delay = self.rng.i64(10..3 * SECOND);
+        let region = self.region_of(&attempt.step);
+        self.later(delay, Ev::Lease { region });
+    }
+
+    /// Starts and kills of attempts that are over are not delivered any more.
+    fn forget_orders(&mut self, transition: &Transition) {
+        for change in &transition.changes {
+            if let Change::Attempt(attempt) = change
+                && attempt.state.is_over()
+            {
+                self.manager.orders.remove(&(attempt.id.clone(), 0));
+                self.manager.orders.remove(&(attempt.id.clone(), 1));
+            }
+        }
+    }
+
+    /// The agent asks for orders; the answer may be lost, late or delivered twice.
+    pub fn lease(&mut self, region: usize) {
+        if !self.regions[region].connected() {
+            return;
+        }
+        let (now, session) = (self.now, self.regions[region].session);
+        let name = self.regions[region].name.clone();
+        let mut leased = Vec::new();
+        for ((attempt, _), (order, until)) in &mut self.manager.orders {
+            if attempt.step.region == name && *until <= now {
+                *until = now + 30 * SECOND;
+                leased.push((attempt.clone(), order.clone()));
+            }
+        }
+        if !leased.is_empty() {
+            self.later(31 * SECOND, Ev::Lease { region });
+        }
+        for (attempt, order) in leased {
+            if self.rng.u32(0..100) < self.faults.lose {
+                continue;
+            }
+            let twice = self.rng.u32(0..100) < self.faults.duplicate;
+            for _ in 0..=u32::from(twice) {
+                let delay = self.rng.i64(10..40 * SECOND);
+                let (attempt, order) = (attempt.clone(), order.clone());
+                self.later(delay, Ev::Deliver { region, session, attempt, order });
+            }
+        }
+    }
+
+    pub fn acknowledge(&mut self, _region: usize, attempt: &AttemptId, order: &Order) {
+        if self.rng.u32(0..100) >= self.faults.lose {
+            let slot = match order {
+                Order::Start { .. } => 0,
+                Order::Kill => 1,
+                Order::Release => 2,
+            };
+            self.manager.orders.remove(&(attempt.clone(), slot));
+        }
+    }
+
+    fn check_changes(&mut self, id: OperationId, transition: &Transition) {
+        let run = &self.manager.runs[&id];
+        let rank = |change: &Change| match change {
+            Change::Operation(_) => (0, None, 0),
+            Change::Step(step) => (1, Some(step.hook.clone()), 0),
+            Change::Attempt(attempt) => (2, Some(attempt.id.step.clone()), attempt.id.number),
+        };
+        let sorted = transition.changes.is_sorted_by(|one, two| rank(one) < rank(two));
+        let changed = transition.changes.iter().all(|change| match change {
+            Change::Operation(operation) => operation != run.operation(),
+            Change::Step(step) => run.steps().get(&step.hook) != Some(step),
+            Change::Attempt(attempt) => self.manager.attempt(&attempt.id) != Some(attempt),
+        });
+        self.verdict.hold(Check::TransitionsAreTidy, sorted && changed, || format!("{transition:?}"));
+        for change in &transition.changes {
+            let Change::Attempt(new) = change else { continue };
+            let Some(old) = self.manager.attempt(&new.id).filter(|old| old.state.is_over()) else { continue };
+            let same = old.state == new.state && old.outcome == new.outcome && old.nonce == new.nonce;
+            self.verdict.hold(Check::LateIsHistory, same, || format!("{old:?} became {new:?}"));
+        }
+    }
+
+    fn check_action(&mut self, id: OperationId, event: &Event, transition: &Transition, action: &Action) {
+        let Action::Start(attempt) = action else { return };
+        let row = |change: &Change| matches!(change, Change::Attempt(row) if row.id == *attempt);
+        let has_row = transition.changes.iter().any(row);
+        self.verdict.hold(Check::RowBeforeStart, has_row, || format!("{attempt} is started without a row"));
+        let new = !self.manager.started.contains(attempt);
+        self.verdict.hold(Check::NamesNeverReused, new, || format!("{attempt} is started twice"));
+        let asked = matches!(event, Event::Verb { verb: StepVerb::Rerun, .. });
+        let before = AttemptId { number: attempt.number.saturating_sub(1), ..attempt.clone() };
+        let killed = self.witness.killed.contains(&before);
+        self.verdict.hold(Check::NoRetryAfterKill, asked || !killed, || format!("{attempt} follows a kill"));
+        self.check_retries(id, attempt);
+    }
+
+    /// Of the attempts since the last rerun, as the rows say how they ended.
+    fn check_retries(&mut self, id: OperationId, attempt: &AttemptId) {
+        let since = self.manager.asked_for.get(&(id, attempt.step.clone())).copied().unwrap_or(1);
+        let reasons: Vec<FailureReason> = (since..attempt.number)
+            .filter_map(|number| self.manager.attempt(&AttemptId { number, ..attempt.clone() }))
+            .filter_map(|row| row.outcome.as_ref()?.reason)
+            .collect();
+        let counted = reasons.iter().filter(|reason| retry_rule(**reason) == RetryRule::Counted).count();
+        let allowed = self.script.hooks[&attempt.step].hook.policy.retries as usize;
+        let in_a_row =
+            reasons.split(|reason| retry_rule(*reason) == RetryRule::Counted).map(<[_]>::len).max();
+        let bounded =
+            counted <= allowed && in_a_row.unwrap_or(0) <= tenantry_engine::PLATFORM_RETRIES as usize;
+        self.verdict.hold(Check::RetriesBounded, bounded, || format!("{attempt} after {reasons:?}"));
+    }
+
+    fn check_applied(&mut self, id: OperationId, hook: &HookRef) {
+        let really = self.witness.of(id, hook).any(|(_, execution)| execution.success);
+        let confirming = self.manager.runs[&id].steps()[hook].state == tenantry_model::StepState::Confirmed;
+        self.verdict.hold(Check::AppliedIsTrue, really || confirming, || format!("{id} {hook}"));
+    }
+
+    /// What must hold of one run's rows and attention after every commit.
+    fn check_run(&mut self, id: OperationId) {
+        let manager = &self.manager;
+        let run = &manager.runs[&id];
+        for step in run.steps().values() {
+            let raised = manager.attention.contains_key(&keys::step_waiting(id, &step.hook));
+            self.verdict
+                .hold(Check::WaitingRaises, raised || !step.waiting, || format!("{id} {}", step.hook));
+            self.verdict
+                .hold(Check::AttentionSettles, step.waiting || !raised, || format!("{id} {}", step.hook));
+            let Some(attempt) = run.newest_attempt(step) else { continue };
+            let raised = manager.attention.contains_key(&keys::attempt_unknown(&attempt.id));
+            let cause = attempt.unknown_reported && !attempt.state.is_over();
+            self.verdict.hold(Check::UnknownRaises, raised || !cause, || format!("{}", attempt.id));
+            self.verdict.hold(Check::AttentionSettles, cause || !raised, || format!("{}", attempt.id));
+        }
+    }
+
+    fn check_ended(&mut self, id: OperationId) {
+        let open = self.manager.runs[&id].attempts().values().find(|attempt| !attempt.state.is_over());
+        let open = open.map(|attempt| attempt.id.clone());
+        let running =
+            self.witness.running().find(|other| other.operation == id && !self.excused(other)).cloned();
+        self.verdict.hold(Check::CancelWaits, open.is_none() && running.is_none(), || {
+            format!("{id} ended with {open:?} open and {running:?} running")
+        });
+        let left =
+            self.manager.attention.iter().find(|(_, (kind, operation))| {
+                *operation == id && !matches!(kind, AttentionKind::PlanRefused)
+            });
+        self.verdict
+            .hold(Check::AttentionSettles, left.is_none(), || format!("{id} ended and left {left:?}"));
+    }
+
+    fn check_overtaking(&mut self, starting: OperationId) {
+        let operation = self.manager.runs[&starting].operation();
+        let overtaken = self.manager.unfinished(operation).into_iter().find(|other| {
+            other.state == OperationState::Pending
+                && (other.created_at, other.id) < (operation.created_at, operation.id)
+                && conflict(operation, other)
+        });
+        self.verdict.hold(Check::NobodyOvertakes, overtaken.is_none(), || format!("{starting} overtook"));
+    }
+
+    fn check_locks(&mut self, id: OperationId) {
+        let mut all = self.manager.unfinished(self.manager.runs[&id].operation());
+        all.push(self.manager.runs[&id].operation().clone());
+        all.retain(|operation| !operation.state.is_final());
+        for one in &all {
+            for other in all.iter().filter(|other| other.id != one.id && conflict(one, other)) {
+                let both = one.state.holds_lock() && other.state.holds_lock();
+                self.verdict.hold(Check::ExclusiveAlone, !both, || format!("{} beside {}", one.id, other.id));
+                let blocks = !self.manager.arriving
+                    && one.definition.on_conflict == ConflictPolicy::CancelRunning
+                    && one.state == OperationState::Pending
+                    && (other.created_at, other.id) < (one.created_at, one.id)
+                    && other.cancel.is_none();
+                self.verdict
+                    .hold(Check::SuspendGetsIn, !blocks, || format!("{} waits for {}", one.id, other.id));
+            }
+        }
+    }
+}
+
+fn conflict(one: &Operation, other: &Operation) -> bool {
+    let (one, other) = (one.definition.lock, other.definition.lock);
+    one != LockClass::None
+        && other != LockClass::None
+        && (one == LockClass::Exclusive || other == LockClass::Exclusive)
+}

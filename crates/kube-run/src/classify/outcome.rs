@@ -1,0 +1,176 @@
+//! How a Pod that is proven to be over ended: success, or which reason of DESIGN §3.
+
+use super::{Ending, cut};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
+use std::collections::BTreeMap;
+use tenantry_hook::parse_outputs;
+use tenantry_model::{FailureReason, Outcome};
+
+/// Start, end and outcome.
+pub(super) fn of_pod(
+    pod: &Pod,
+    container: &str,
+    ending: Option<&(Ending, String)>,
+) -> (Option<Timestamp>, Option<Timestamp>, Outcome) {
+    let status = pod.status.clone().unwrap_or_default();
+    let own = status
+        .container_statuses
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .find(|c| c.name == container)
+        .and_then(|c| c.state.as_ref()?.terminated.clone())
+        // The kubelet's word for "it is not there any more": proves the end, knows neither time nor exit code.
+        .filter(|t| t.reason.as_deref() != Some("ContainerStatusUnknown"));
+    let started_at = own.as_ref().and_then(|t| t.started_at.as_ref()).map(|t| t.0).filter(real);
+    let ended_at = own.as_ref().and_then(|t| t.finished_at.as_ref()).map(|t| t.0).filter(real);
+
+    let outcome = match &own {
+        Some(terminated) if ended_by_itself(pod, &status, ended_at, ending) => of_container(terminated),
+        _ => {
+            let exit_code = own.as_ref().map(|t| t.exit_code);
+            forced(pod, &status, ending)
+                .map(|(reason, message)| failed(reason, exit_code, &message))
+                .or_else(|| own.as_ref().map(of_container))
+                .or_else(|| of_init(&status))
+                .unwrap_or_else(|| {
+                    failed(
+                        FailureReason::HookFailed,
+                        None,
+                        &words(
+                            &status,
+                            "the containers are gone, and the kubelet does not know how they ended",
+                        ),
+                    )
+                })
+        }
+    };
+    (started_at, ended_at, outcome)
+}
+
+fn real(at: &Timestamp) -> bool {
+    *at > Timestamp::UNIX_EPOCH
+}
+
+/// The hook ended before anybody made it end. API times have whole seconds: within the same second nobody can tell, and
+/// then a zero must not count as done.
+fn ended_by_itself(
+    pod: &Pod,
+    status: &PodStatus,
+    ended_at: Option<Timestamp>,
+    ending: Option<&(Ending, String)>,
+) -> bool {
+    if matches!(ending, Some((Ending::ResultEnded, _))) {
+        return true;
+    }
+    if status.reason.as_deref().is_some_and(|reason| pod_reason(reason).is_some()) {
+        return false;
+    }
+    let Some(deletion) = &pod.metadata.deletion_timestamp else { return true };
+    let grace = SignedDuration::from_secs(pod.metadata.deletion_grace_period_seconds.unwrap_or(0));
+    ended_at.is_some_and(|ended| deletion.0.checked_sub(grace).is_ok_and(|asked| ended < asked))
+}
+
+/// What made it end, if it was not the hook.
+fn forced(
+    pod: &Pod,
+    status: &PodStatus,
+    ending: Option<&(Ending, String)>,
+) -> Option<(FailureReason, String)> {
+    if let Some((ending, message)) = ending
+        && let Some(reason) = ending.reason()
+    {
+        return Some((reason, message.clone()));
+    }
+    if let Some(reason) = status.reason.as_deref().and_then(pod_reason) {
+        return Some((reason, words(status, "")));
+    }
+    let disrupted = status
+        .conditions
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
+    if let Some(condition) = disrupted {
+        let reason = condition.reason.as_deref().unwrap_or("DisruptionTarget");
+        let message = condition.message.as_deref().unwrap_or_default();
+        return Some((FailureReason::Evicted, format!("{reason}: {message}")));
+    }
+    pod.metadata
+        .deletion_timestamp
+        .is_some()
+        .then(|| (FailureReason::Deleted, "the Pod was deleted, not by tenantry".to_owned()))
+}
+
+/// The Pod's own reason, where a kubelet writes one.
+fn pod_reason(reason: &str) -> Option<FailureReason> {
+    match reason {
+        "DeadlineExceeded" => Some(FailureReason::Deadline),
+        "Evicted" | "Preempting" | "Preempted" | "Terminated" | "NodeShutdown" | "Shutdown" => {
+            Some(FailureReason::Evicted)
+        }
+        // The kubelet's admission: the node that the scheduler chose does not take it. Nothing ran.
+        "NodeAffinity"
+        | "NodePorts"
+        | "NodeName"
+        | "NodeUnschedulable"
+        | "UnexpectedAdmissionError"
+        | "TopologyAffinityError"
+        | "PodOSNotSupported"
+        | "PodLevelResourcesNotAdmittedReason" => Some(FailureReason::Unschedulable),
+        other if other.starts_with("OutOf") => Some(FailureReason::Unschedulable),
+        _ => None,
+    }
+}
+
+/// The outcome by the hook's own container.
+fn of_container(terminated: &ContainerStateTerminated) -> Outcome {
+    let reason = terminated.reason.as_deref().unwrap_or_default();
+    let message = terminated.message.as_deref().unwrap_or_default();
+    let code = Some(terminated.exit_code);
+    if terminated.exit_code == 0 {
+        return match parse_outputs(message.as_bytes()) {
+            Ok(outputs) => Outcome { reason: None, exit_code: code, message: String::new(), outputs },
+            Err(problem) => {
+                failed(FailureReason::BadOutput, code, &format!("{}; {}", problem.message, problem.remedy))
+            }
+        };
+    }
+    match reason {
+        "OOMKilled" => {
+            failed(FailureReason::OutOfMemory, code, "the container used more memory than its limit")
+        }
+        "StartError" | "ContainerCannotRun" => failed(FailureReason::CannotStart, code, message),
+        _ => failed(FailureReason::HookFailed, code, message),
+    }
+}
+
+/// The outcome by an init container that failed, so that the hook's own never started.
+fn of_init(status: &PodStatus) -> Option<Outcome> {
+    let (name, terminated) =
+        status.init_container_statuses.as_deref().unwrap_or_default().iter().find_map(|c| {
+            let terminated = c.state.as_ref()?.terminated.as_ref()?;
+            (terminated.exit_code != 0).then_some((&c.name, terminated))
+        })?;
+    let mut outcome = of_container(terminated);
+    outcome.message = cut(&format!(
+        "init container {name} ended with {}{}{}",
+        terminated.exit_code,
+        if outcome.message.is_empty() { "" } else { ": " },
+        outcome.message
+    ));
+    Some(outcome)
+}
+
+fn words(status: &PodStatus, otherwise: &str) -> String {
+    match (status.reason.as_deref(), status.message.as_deref()) {
+        (Some(reason), Some(message)) => format!("{reason}: {message}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => otherwise.to_owned(),
+    }
+}
+
+pub(super) fn failed(reason: FailureReason, exit_code: Option<i32>, message: &str) -> Outcome {
+    Outcome { reason: Some(reason), exit_code, message: cut(message), outputs: BTreeMap::new() }
+}

@@ -1,0 +1,178 @@
+//! The way to one API server: TLS, deadlines, retries, and a count of the requests made.
+//!
+//! It must never know what the requests are for.
+
+use crate::{RunError, Settings};
+use backon::{ExponentialBuilder, Retryable};
+use k8s_openapi::{
+    ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Config,
+    client::{Body, ClientBuilder},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tenantry_model::Namespace;
+use tower::util::MapRequestLayer;
+
+/// Which API server, as whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// A kubeconfig file; `None`: the Pod's service account, else the user's default kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it; `None`: its current one.
+    pub context: Option<String>,
+}
+
+/// A connection to one API server. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    requests: Arc<Requests>,
+    request_timeout: Duration,
+    answer_deadline: Duration,
+}
+
+/// Requests made through one [`Cluster`].
+#[derive(Debug, Default)]
+pub struct Requests {
+    watches: AtomicU64,
+    others: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestsSoFar {
+    /// Watches opened.
+    pub watches: u64,
+    /// Everything else.
+    pub others: u64,
+}
+
+impl Requests {
+    fn count(&self, uri: &str) {
+        let counter = if uri.contains("watch=true") { &self.watches } else { &self.others };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counters now.
+    #[must_use]
+    pub fn so_far(&self) -> RequestsSoFar {
+        RequestsSoFar {
+            watches: self.watches.load(Ordering::Relaxed),
+            others: self.others.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Cluster {
+    /// Prepares the connection; nothing is sent yet.
+    pub async fn connect(connection: &Connection, settings: &Settings) -> Result<Self, RunError> {
+        // One provider for the whole process; a second install (another cluster, a test) changes nothing.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let shown = connection
+            .kubeconfig
+            .as_ref()
+            .map_or("(in-cluster or default)".into(), |p| p.display().to_string());
+        let unusable = |source: Box<dyn std::error::Error + Send + Sync>| RunError::Kubeconfig {
+            path: shown.clone(),
+            source,
+        };
+        let options =
+            KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &connection.kubeconfig {
+            Some(path) => {
+                let read = Kubeconfig::read_from(path).map_err(|e| unusable(e.into()))?;
+                Config::from_custom_kubeconfig(read, &options).await.map_err(|e| unusable(e.into()))?
+            }
+            None if connection.context.is_some() => {
+                Config::from_kubeconfig(&options).await.map_err(|e| unusable(e.into()))?
+            }
+            None => Config::infer().await.map_err(|e| unusable(e.into()))?,
+        };
+        let requests = Arc::new(Requests::default());
+        let counted = requests.clone();
+        let client = ClientBuilder::try_from(config)
+            .map_err(|e| unusable(e.into()))?
+            .with_layer(&MapRequestLayer::new(move |request: http::Request<Body>| {
+                counted.count(request.uri().query().unwrap_or_default());
+                request
+            }))
+            .build();
+        Ok(Self {
+            client,
+            requests,
+            request_timeout: settings.request_timeout,
+            answer_deadline: settings.answer_deadline,
+        })
+    }
+
+    /// Requests made so far.
+    #[must_use]
+    pub fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// The plain client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    pub(crate) fn namespaced<K>(&self, namespace: &Namespace) -> Api<K>
+    where
+        K: k8s_openapi::Resource<Scope = NamespaceResourceScope>
+            + k8s_openapi::Metadata<Ty = ObjectMeta>
+            + kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace.as_str())
+    }
+
+    pub(crate) fn all<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// One request under the deadline of an answer.
+    pub(crate) async fn once<T, F>(&self, what: &str, request: F) -> Result<T, RunError>
+    where
+        F: Future<Output = kube::Result<T>>,
+    {
+        match tokio::time::timeout(self.request_timeout, request).await {
+            Err(_) => Err(RunError::Timeout { what: what.to_owned(), after: self.request_timeout }),
+            Ok(Err(error)) => Err(RunError::Api { what: what.to_owned(), source: Box::new(error) }),
+            Ok(Ok(value)) => Ok(value),
+        }
+    }
+
+    /// Repeats the request, backing off, until it is answered for good or the answer's deadline has passed.
+    pub(crate) async fn until_answered<T, F, R>(&self, what: &str, request: R) -> Result<T, RunError>
+    where
+        R: Fn() -> F,
+        F: Future<Output = kube::Result<T>>,
+    {
+        (|| self.once(what, request()))
+            .retry(
+                ExponentialBuilder::default()
+                    .with_min_delay(Duration::from_millis(200))
+                    .with_max_delay(Duration::from_secs(10))
+                    .with_total_delay(Some(self.answer_deadline))
+                    .without_max_times()
+                    .with_jitter(),
+            )
+            .when(RunError::is_transient)
+            .notify(|error, wait| tracing::debug!(%error, ?wait, what, "asking again"))
+            .await
+    }
+}

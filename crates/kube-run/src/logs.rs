@@ -1,0 +1,146 @@
+//! Reads a container's log without loss or doubling, over broken streams.
+//!
+//! The kubelet stamps every line; a stream that breaks is opened again from the second of the newest stamp, and what
+//! was given already is left out. Bytes pass as they are (not text). A log that the kubelet rotated while the stream
+//! was down has lost its middle: nobody can bring it back. It must never buffer a whole line.
+
+use jiff::Timestamp;
+
+/// Longest stamp that the kubelet writes; what has no blank within it has no stamp.
+const STAMP_BYTES: usize = 40;
+
+/// Where reading stands: enough to go on after a broken stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Stamp of the newest line that was begun.
+    pub stamp: Option<Timestamp>,
+    /// Whole lines given with exactly this stamp.
+    pub lines: u64,
+    /// Bytes given of the line after them.
+    pub partial: u64,
+}
+
+/// Turns stamped bytes into the hook's bytes.
+#[derive(Debug, Default)]
+pub struct LogReader {
+    position: Position,
+    resume: Option<Position>,
+    line: Line,
+}
+
+#[derive(Debug)]
+enum Line {
+    /// Reading the stamp.
+    Stamp(Vec<u8>),
+    /// Passing the line on, but for its first bytes.
+    Pass { leave_out: u64 },
+    /// Leaving the line out.
+    Skip,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::Stamp(Vec::new())
+    }
+}
+
+impl LogReader {
+    /// A new stream begins, from [`LogReader::since`] on.
+    pub fn reopen(&mut self) {
+        self.line = Line::default();
+        self.resume = self.position.stamp.is_some().then_some(self.position);
+    }
+
+    /// The time from which the next stream must begin; `None`: from the start. Whole seconds, as the API has them.
+    #[must_use]
+    pub fn since(&self) -> Option<Timestamp> {
+        self.position.stamp.and_then(|stamp| Timestamp::from_second(stamp.as_second()).ok())
+    }
+
+    /// Where reading stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Takes bytes of the stream; appends what is new of the hook's own bytes to `out`.
+    pub fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while !bytes.is_empty() {
+            if let Line::Stamp(held) = &mut self.line {
+                let room = STAMP_BYTES.saturating_sub(held.len());
+                let take = bytes
+                    .iter()
+                    .take(room)
+                    .position(|b| *b == b' ' || *b == b'\n')
+                    .map_or(room.min(bytes.len()), |at| at + 1);
+                held.extend_from_slice(&bytes[..take]);
+                bytes = &bytes[take..];
+                let whole = held.len() >= STAMP_BYTES || matches!(held.last(), Some(b' ' | b'\n'));
+                if whole {
+                    let held = std::mem::take(held);
+                    self.begin(&held, out);
+                }
+                continue;
+            }
+            let end = bytes.iter().position(|b| *b == b'\n');
+            let (now, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
+            self.body(now, end.is_some(), out);
+            bytes = rest;
+        }
+    }
+
+    /// A line begins with `held`: its stamp and the blank, or no stamp at all.
+    fn begin(&mut self, held: &[u8], out: &mut Vec<u8>) {
+        let stamp = held
+            .strip_suffix(b" ")
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        let Some(stamp) = stamp else {
+            // Not the kubelet's format: pass it as it is.
+            self.line = if self.resume.is_some() { Line::Skip } else { Line::Pass { leave_out: 0 } };
+            self.body(held, held.last() == Some(&b'\n'), out);
+            return;
+        };
+        if let Some(resume) = &mut self.resume {
+            let had = resume.stamp.unwrap_or(Timestamp::MIN);
+            if stamp < had || (stamp == had && resume.lines > 0) {
+                if stamp == had {
+                    resume.lines -= 1;
+                }
+                self.line = Line::Skip;
+                return;
+            }
+            let leave_out = if stamp == had { resume.partial } else { 0 };
+            if leave_out == 0 && self.position.partial > 0 {
+                // The rest of the line that was being given is gone with a rotated file.
+                out.push(b'\n');
+                self.position.partial = 0;
+            }
+            self.resume = None;
+            if leave_out > 0 {
+                self.line = Line::Pass { leave_out };
+                return;
+            }
+        }
+        if self.position.stamp != Some(stamp) {
+            self.position = Position { stamp: Some(stamp), lines: 0, partial: 0 };
+        }
+        self.line = Line::Pass { leave_out: 0 };
+    }
+
+    fn body(&mut self, bytes: &[u8], ends: bool, out: &mut Vec<u8>) {
+        if let Line::Pass { leave_out } = &mut self.line {
+            let skip = usize::try_from(*leave_out).unwrap_or(usize::MAX).min(bytes.len());
+            *leave_out -= skip as u64;
+            out.extend_from_slice(&bytes[skip..]);
+            self.position.partial += (bytes.len() - skip) as u64;
+            if ends {
+                self.position.lines += 1;
+                self.position.partial = 0;
+            }
+        }
+        if ends {
+            self.line = Line::default();
+        }
+    }
+}

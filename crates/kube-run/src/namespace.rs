@@ -1,0 +1,213 @@
+//! One shared watch of the attempts' Pods and Jobs in one namespace; every attempt listens to its own name.
+//!
+//! A hundred attempts cost one watch, not a hundred, and no polling. Per namespace, because that is where the agent's
+//! rights are (invariant 9). It must never judge what it sees.
+
+use crate::{
+    Cluster, JobSeen, PodSeen, Settings, View,
+    view::{job_of, trim},
+};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::runtime::watcher::{self, Event, watcher};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tenantry_hook::LABEL_ATTEMPT;
+use tenantry_model::Namespace;
+use tokio::{sync::watch, task::AbortHandle};
+
+/// The watch of one namespace. Ends when it is dropped.
+pub(crate) struct NamespaceWatch {
+    store: Arc<Store>,
+    tasks: [AbortHandle; 2],
+}
+
+#[derive(Default)]
+struct Store {
+    views: Mutex<HashMap<String, watch::Sender<View>>>,
+    pods_listed: watch::Sender<bool>,
+    jobs_listed: watch::Sender<bool>,
+}
+
+impl NamespaceWatch {
+    pub(crate) fn open(cluster: &Cluster, namespace: &Namespace, settings: &Settings) -> Self {
+        let store = Arc::new(Store::default());
+        let pods = tokio::spawn(watch_kind::<Pod>(
+            cluster.namespaced(namespace),
+            store.clone(),
+            namespace.clone(),
+            settings.watch_timeout,
+        ));
+        let jobs = tokio::spawn(watch_kind::<Job>(
+            cluster.namespaced(namespace),
+            store.clone(),
+            namespace.clone(),
+            settings.watch_timeout,
+        ));
+        Self { store, tasks: [pods.abort_handle(), jobs.abort_handle()] }
+    }
+
+    /// Waits until everything there is has been listed once.
+    pub(crate) async fn listed(&self) {
+        for listed in [&self.store.pods_listed, &self.store.jobs_listed] {
+            // The sender lives in the store that `self` holds: it cannot close.
+            drop(listed.subscribe().wait_for(|listed| *listed).await);
+        }
+    }
+
+    /// Listens to one attempt's name.
+    pub(crate) fn subscribe(&self, name: &str) -> watch::Receiver<View> {
+        self.store.views().entry(name.to_owned()).or_default().subscribe()
+    }
+
+    /// What is seen under one attempt's name.
+    pub(crate) fn view(&self, name: &str) -> Option<View> {
+        self.store.views().get(name).map(|view| view.borrow().clone())
+    }
+
+    /// Everything that is seen.
+    pub(crate) fn all(&self) -> BTreeMap<String, View> {
+        self.store.views().iter().map(|(name, view)| (name.clone(), view.borrow().clone())).collect()
+    }
+
+    /// Nobody listens any more: lets go of what is gone.
+    pub(crate) fn forget_gone(&self) {
+        self.store.views().retain(|_, view| view.receiver_count() > 0 || !view.borrow().is_gone());
+    }
+}
+
+impl Drop for NamespaceWatch {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Store {
+    fn views(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<View>>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put<K: Watched>(&self, mut object: K, gone: bool) -> Option<String> {
+        trim(object.meta_mut());
+        let uid = object.meta().uid.clone()?;
+        let name = object.attempt_name()?;
+        let mut views = self.views();
+        let entry = views.entry(name.clone()).or_default();
+        entry.send_modify(|view| K::put(view, &uid, object, gone));
+        if gone && entry.receiver_count() == 0 && entry.borrow().is_gone() {
+            views.remove(&name);
+        }
+        Some(uid)
+    }
+
+    /// A listing has ended: what it did not name is gone.
+    fn retain<K: Watched>(&self, uids: &BTreeSet<String>) {
+        let mut views = self.views();
+        for view in views.values() {
+            view.send_if_modified(|view| K::mark_gone(view, uids));
+        }
+        views.retain(|_, view| view.receiver_count() > 0 || !view.borrow().is_gone());
+    }
+}
+
+/// A kind of object that attempts are made of.
+trait Watched:
+    kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static
+{
+    fn attempt_name(&self) -> Option<String>;
+    fn put(view: &mut View, uid: &str, object: Self, gone: bool);
+    /// Marks what is not in `uids`; `true` when that changed anything.
+    fn mark_gone(view: &mut View, uids: &BTreeSet<String>) -> bool;
+    fn listed(store: &Store) -> &watch::Sender<bool>;
+}
+
+impl Watched for Pod {
+    fn attempt_name(&self) -> Option<String> {
+        job_of(&self.metadata).map(ToOwned::to_owned).or_else(|| self.metadata.name.clone())
+    }
+    fn put(view: &mut View, uid: &str, object: Self, gone: bool) {
+        view.pods.insert(uid.to_owned(), PodSeen { pod: Arc::new(object), gone });
+    }
+    fn mark_gone(view: &mut View, uids: &BTreeSet<String>) -> bool {
+        let missing = view.pods.iter_mut().filter(|(uid, seen)| !seen.gone && !uids.contains(*uid));
+        missing.map(|(_, seen)| seen.gone = true).count() > 0
+    }
+    fn listed(store: &Store) -> &watch::Sender<bool> {
+        &store.pods_listed
+    }
+}
+
+impl Watched for Job {
+    fn attempt_name(&self) -> Option<String> {
+        self.metadata.name.clone()
+    }
+    fn put(view: &mut View, _uid: &str, object: Self, gone: bool) {
+        view.job = Some(JobSeen { job: Arc::new(object), gone });
+    }
+    fn mark_gone(view: &mut View, uids: &BTreeSet<String>) -> bool {
+        match &mut view.job {
+            Some(seen) if !seen.gone && seen.job.metadata.uid.as_ref().is_none_or(|u| !uids.contains(u)) => {
+                seen.gone = true;
+                true
+            }
+            _ => false,
+        }
+    }
+    fn listed(store: &Store) -> &watch::Sender<bool> {
+        &store.jobs_listed
+    }
+}
+
+/// Watches for ever: reconnects after errors with growing pauses, lists again after 410 Gone (the watcher does).
+async fn watch_kind<K: Watched>(
+    api: kube::Api<K>,
+    store: Arc<Store>,
+    namespace: Namespace,
+    timeout: Duration,
+) {
+    let config = watcher::Config::default()
+        .labels(LABEL_ATTEMPT)
+        .timeout(u32::try_from(timeout.as_secs()).unwrap_or(240));
+    let events = watcher(api, config);
+    pin_mut!(events);
+    let mut seen = BTreeSet::new();
+    let mut pauses = pauses();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                pauses = self::pauses();
+                match event {
+                    Event::Apply(object) => drop(store.put(object, false)),
+                    Event::Delete(object) => drop(store.put(object, true)),
+                    Event::Init => seen.clear(),
+                    Event::InitApply(object) => seen.extend(store.put(object, false)),
+                    Event::InitDone => {
+                        store.retain::<K>(&seen);
+                        K::listed(&store).send_replace(true);
+                    }
+                }
+            }
+            Err(error) => {
+                let kind = K::kind(&());
+                tracing::warn!(%namespace, %kind, %error, "the watch of the attempts broke; it is opened again");
+                tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+            }
+        }
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Between tries to open a watch again. Short at the end too: a restarted API server should not be waited for.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}

@@ -1,0 +1,60 @@
+//! How patient this room is. Every value has a reason; none is hidden elsewhere.
+//!
+//! It must never know where its values come from.
+
+use std::time::Duration;
+
+/// Limits and tolerances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// One answer of the API server. Longer than its own limit of a request would only hide that it is gone.
+    pub request_timeout: Duration,
+    /// A create, kill or release repeats unanswered requests this long before it says so to the caller.
+    pub answer_deadline: Duration,
+    /// After this time no unanswered create can still land: the API server ends every request after 60 s
+    /// (`--request-timeout`), and the rest is for the way there.
+    pub create_settles_after: Duration,
+    /// An image that cannot be had: registries have short outages, wrong names do not heal.
+    pub image_pull_tolerance: Duration,
+    /// No node takes the Pod: an autoscaler needs minutes to bring one.
+    pub unschedulable_tolerance: Duration,
+    /// A container that cannot be made (a Secret that is missing): a controller may be about to write it.
+    pub cannot_start_tolerance: Duration,
+    /// A Pod on a node whose volumes do not come, or a Job whose Pods are not made.
+    pub preparing_tolerance: Duration,
+    /// Past the grace of a deleted Pod, until its kubelet is called silent.
+    pub kubelet_tolerance: Duration,
+    /// How often the node of an attempt that is unknown is looked at.
+    pub node_interval: Duration,
+    /// How long the end of a log may keep back the fact that the attempt ended.
+    pub log_deadline: Duration,
+    /// Objects of attempts that succeeded stay this long after their release.
+    pub keep_succeeded: Duration,
+    /// Objects of attempts that did not.
+    pub keep_failed: Duration,
+    /// How often released objects past their time are looked for (in memory).
+    pub sweep_interval: Duration,
+    /// The server ends a watch after this time, so that a connection that died silently is noticed.
+    pub watch_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(30),
+            answer_deadline: Duration::from_secs(60),
+            create_settles_after: Duration::from_secs(90),
+            image_pull_tolerance: Duration::from_secs(120),
+            unschedulable_tolerance: Duration::from_secs(600),
+            cannot_start_tolerance: Duration::from_secs(60),
+            preparing_tolerance: Duration::from_secs(300),
+            kubelet_tolerance: Duration::from_secs(30),
+            node_interval: Duration::from_secs(20),
+            log_deadline: Duration::from_secs(20),
+            keep_succeeded: Duration::ZERO,
+            keep_failed: Duration::from_secs(3600),
+            sweep_interval: Duration::from_secs(15),
+            watch_timeout: Duration::from_secs(240),
+        }
+    }
+}

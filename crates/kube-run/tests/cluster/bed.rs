@@ -1,0 +1,266 @@
+//! A namespace of the test cluster, hooks made of a few words, and an observer that remembers.
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use bytes::Bytes;
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Namespace as KubeNamespace, Pod, ServiceAccount},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{path::Path, sync::Arc, time::Duration};
+use tenantry_hook::{
+    AnnotationDomains, AttemptObjects, AttemptRequest, FINALIZER, RegionPolicy, attempt_name, build, parse,
+};
+use tenantry_kube_run::{Cluster, Connection, Known, Observer, Runner, Settings};
+use tenantry_model::{AttemptId, EnvironmentId, Fact, HookPath, HookRef, Namespace, OperationId, Outcome};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+#[derive(Clone)]
+pub struct Bed {
+    pub cluster: Cluster,
+    pub runner: Runner,
+    pub namespace: Namespace,
+}
+
+/// Patience of the tests instead of that of operations.
+pub fn settings() -> Settings {
+    Settings {
+        image_pull_tolerance: Duration::from_secs(3),
+        unschedulable_tolerance: Duration::from_secs(3),
+        cannot_start_tolerance: Duration::from_secs(3),
+        preparing_tolerance: Duration::from_secs(6),
+        create_settles_after: Duration::from_secs(2),
+        keep_failed: Duration::ZERO,
+        sweep_interval: Duration::from_secs(1),
+        ..Settings::default()
+    }
+}
+
+impl Bed {
+    pub async fn new(kubeconfig: &Path) -> anyhow::Result<Self> {
+        let settings = settings();
+        let connection = Connection { kubeconfig: Some(kubeconfig.to_owned()), context: None };
+        let cluster = Cluster::connect(&connection, &settings).await?;
+        let name = format!("kr-{}", &Uuid::new_v4().simple().to_string()[..12]);
+        let namespaces: Api<KubeNamespace> = Api::all(cluster.client());
+        let new: KubeNamespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        namespaces.create(&PostParams::default(), &new).await.context("create the test's namespace")?;
+        let runner = Runner::new(cluster.clone(), settings);
+        let bed = Self { cluster, runner, namespace: name.parse()? };
+        let accounts: Api<ServiceAccount> = bed.api();
+        eventually("the namespace's service account", || async {
+            Ok(accounts.get_opt("default").await?.map(drop))
+        })
+        .await?;
+        Ok(bed)
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.cluster.client(), self.namespace.as_str())
+    }
+
+    /// A second life of the runner, with nothing in memory.
+    pub async fn another_life(&self, kubeconfig: &Path) -> anyhow::Result<Runner> {
+        let connection = Connection { kubeconfig: Some(kubeconfig.to_owned()), context: None };
+        Ok(Runner::new(Cluster::connect(&connection, &settings()).await?, settings()))
+    }
+
+    /// Removes all Pods by force, finalizers included.
+    pub async fn clean_up_pods(&self) -> anyhow::Result<()> {
+        let none = json!({"metadata": {"finalizers": null}});
+        for pod in self.api::<Pod>().list(&ListParams::default()).await?.items {
+            if let Some(name) = pod.metadata.name {
+                drop(self.api::<Pod>().patch(&name, &PatchParams::default(), &Patch::Merge(&none)).await);
+                drop(self.api::<Pod>().delete(&name, &DeleteParams::default().grace_period(0)).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what the test left, finalizers included.
+    pub async fn clean_up(&self) -> anyhow::Result<()> {
+        let none = json!({"metadata": {"finalizers": null}});
+        self.clean_up_pods().await?;
+        for job in self.api::<Job>().list(&ListParams::default()).await?.items {
+            if let Some(name) = job.metadata.name {
+                drop(self.api::<Job>().patch(&name, &PatchParams::default(), &Patch::Merge(&none)).await);
+            }
+        }
+        let namespaces: Api<KubeNamespace> = Api::all(self.cluster.client());
+        namespaces.delete(self.namespace.as_str(), &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// A hook of one shell line.
+    pub fn shell(&self, script: &str) -> Value {
+        self.hook(json!([{
+            "name": "hook", "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["sh", "-c", script]
+        }]))
+    }
+
+    /// A hook of these containers.
+    pub fn hook(&self, containers: Value) -> Value {
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {
+                "name": "tenant", "namespace": self.namespace,
+                "annotations": {"tenantry.io/tenant.lifecycle": "lifecycle.upsert"}
+            },
+            "spec": {"suspend": true, "template": {"spec": {
+                "restartPolicy": "Never", "terminationGracePeriodSeconds": 2, "containers": containers
+            }}}
+        })
+    }
+
+    /// An attempt of the template, not started yet.
+    pub fn attempt(&self, template: &Value) -> anyhow::Result<Attempt> {
+        self.attempt_with(template, "kind: TenantEnvironment\n")
+    }
+
+    pub fn attempt_with(&self, template: &Value, environment: &str) -> anyhow::Result<Attempt> {
+        let (domains, policy) = (AnnotationDomains::default(), RegionPolicy::default());
+        let hook = parse(template, &domains, &policy).map_err(|p| anyhow::anyhow!("not a hook: {p:?}"))?;
+        let path: HookPath = hook.path.clone();
+        let attempt = AttemptId {
+            operation: OperationId(Uuid::now_v7()),
+            step: HookRef::new("eu1".parse()?, path),
+            number: 1,
+        };
+        let request = AttemptRequest {
+            attempt: attempt.clone(),
+            nonce: Uuid::new_v4(),
+            environment: EnvironmentId(Uuid::new_v4()),
+            operation_name: "lifecycle.upsert".parse()?,
+            batch: None,
+            scheduled_time: None,
+            traceparent: None,
+            environment_file: environment.to_owned(),
+            changeset_file: "kind: TenantChangeset\n".to_owned(),
+            object_store: None,
+        };
+        let objects = build(template, &hook, &request, &policy)?;
+        let known = Known { attempt, nonce: request.nonce, log_from: 0, start_tried: false };
+        Ok(Attempt { known, objects, seen: Recorder::new() })
+    }
+
+    pub async fn start(&self, template: &Value) -> anyhow::Result<Attempt> {
+        let attempt = self.attempt(template)?;
+        self.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await?;
+        Ok(attempt)
+    }
+
+    pub async fn pod(&self, attempt: &Attempt) -> anyhow::Result<Option<Pod>> {
+        Ok(self.api::<Pod>().get_opt(&attempt.name()).await?)
+    }
+
+    /// Starts a hook, waits for its end.
+    pub async fn run(&self, template: &Value) -> anyhow::Result<(Attempt, Outcome)> {
+        let attempt = self.start(template).await?;
+        let outcome = attempt.seen.outcome().await?;
+        Ok((attempt, outcome))
+    }
+}
+
+pub struct Attempt {
+    pub known: Known,
+    pub objects: AttemptObjects,
+    pub seen: Arc<Recorder>,
+}
+
+impl Attempt {
+    pub fn name(&self) -> String {
+        attempt_name(&self.known.attempt)
+    }
+}
+
+/// What an observer was told.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    pub facts: Vec<Fact>,
+    pub log: Vec<u8>,
+    pub log_end: Option<u64>,
+    /// A log call that did not begin where the one before ended.
+    pub gap: bool,
+    /// Facts told when the log ended.
+    pub facts_at_log_end: usize,
+}
+
+pub struct Recorder(watch::Sender<Told>);
+
+impl Recorder {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(watch::channel(Told::default()).0))
+    }
+
+    pub fn told(&self) -> Told {
+        self.0.borrow().clone()
+    }
+
+    pub async fn wait(&self, what: &str, mut is: impl FnMut(&Told) -> bool) -> anyhow::Result<Told> {
+        let mut receiver = self.0.subscribe();
+        match tokio::time::timeout(Duration::from_secs(90), receiver.wait_for(|told| is(told))).await {
+            Ok(told) => Ok(told?.clone()),
+            Err(_) => bail!("{what} was not seen; told: {:?}", self.told().facts),
+        }
+    }
+
+    pub async fn running(&self) -> anyhow::Result<Told> {
+        self.wait("a running hook", |told| matches!(told.facts.last(), Some(Fact::Running { .. }))).await
+    }
+
+    pub async fn outcome(&self) -> anyhow::Result<Outcome> {
+        let told = self.wait("the end", |told| matches!(told.facts.last(), Some(Fact::Ended { .. }))).await?;
+        match told.facts.into_iter().last() {
+            Some(Fact::Ended { outcome, .. }) => Ok(outcome),
+            other => bail!("not an end: {other:?}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Observer for Recorder {
+    async fn fact(&self, _attempt: &AttemptId, fact: Fact) {
+        self.0.send_modify(|told| told.facts.push(fact));
+    }
+    async fn log(&self, _attempt: &AttemptId, offset: u64, bytes: Bytes) {
+        self.0.send_modify(|told| {
+            told.gap |= offset != told.log.len() as u64;
+            told.log.extend_from_slice(&bytes);
+        });
+    }
+    async fn log_end(&self, _attempt: &AttemptId, offset: u64) {
+        self.0.send_modify(|told| {
+            told.log_end = Some(offset);
+            told.facts_at_log_end = told.facts.len();
+        });
+    }
+}
+
+/// Looks until it is there.
+pub async fn eventually<T, F, L>(what: &str, look: L) -> anyhow::Result<T>
+where
+    L: Fn() -> F,
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while tokio::time::Instant::now() < deadline {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("{what} did not come")
+}
+
+pub fn has_finalizer(pod: &Pod) -> bool {
+    pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
