@@ -249,6 +249,7 @@ fn an_unknown_attempt_raises_attention_at_its_deadline_and_settles_it_when_it_is
     let raised = bench.attention.values().next().unwrap();
     assert_eq!(raised.kind, AttentionKind::AttemptUnknown);
     assert!(raised.remedy.contains("tenantry op declare-lost"), "{}", raised.remedy);
+    assert!(raised.message.ends_with(": node n1 is silent"), "{}", raised.message);
     bench.runs("a");
     assert!(bench.attention.is_empty() && bench.newest("a").unknown_since.is_none());
 }
