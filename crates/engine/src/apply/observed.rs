@@ -46,6 +46,7 @@ pub(super) fn apply(draft: &mut Draft<'_>, observation: &Observation) -> Result<
         }
         Fact::Starting { object, waiting_for } => {
             // A container that ran does not start again.
+            attempt.waiting_for = None;
             if attempt.state != AttemptState::Running {
                 attempt.state = AttemptState::Starting;
                 attempt.waiting_for = waiting_for.as_deref().map(cut);
