@@ -331,6 +331,19 @@ fn skipping_an_unknown_step_gives_its_attempt_up() {
 }
 
 #[test]
+fn an_attempt_that_was_given_up_before_its_region_spoke_of_it_must_not_start_any_more() {
+    for verb in [StepVerb::Skip, StepVerb::DeclareLost] {
+        let mut bench = Bench::with(|_| {});
+        let transition = bench.verb("a", verb.clone()).unwrap();
+        assert_eq!((kills(&transition), bench.newest("a").state), (1, AttemptState::Lost));
+        let mut seen = Bench::with(|_| {});
+        seen.runs("a");
+        seen.loses_sight("a");
+        assert_eq!(kills(&seen.verb("a", verb).unwrap()), 0, "what runs somewhere is left to its region");
+    }
+}
+
+#[test]
 fn a_held_step_becomes_ready_and_does_not_start() {
     let mut held = step("a", &[]);
     held.held = true;

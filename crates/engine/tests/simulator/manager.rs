@@ -12,8 +12,8 @@ use tenantry_engine::{
     Run, StepVerb, Transition, admit, apply, plan, startable,
 };
 use tenantry_model::{
-    Attempt, AttemptId, AttentionKind, HookRef, Observation, Operation, OperationId, OperationState,
-    RegionName,
+    Attempt, AttemptId, AttemptState, AttentionKind, HookRef, Observation, Operation, OperationId,
+    OperationState, RegionName,
 };
 use uuid::Uuid;
 
@@ -336,14 +336,16 @@ impl World {
         self.later(delay, Ev::Lease { region });
     }
 
-    /// Starts and kills of attempts that are over are not delivered any more.
+    /// Starts of attempts that are over are not delivered any more, nor kills, except of lost ones that may appear.
     fn forget_orders(&mut self, transition: &Transition) {
         for change in &transition.changes {
             if let Change::Attempt(attempt) = change
                 && attempt.state.is_over()
             {
                 self.manager.orders.remove(&(attempt.id.clone(), 0));
-                self.manager.orders.remove(&(attempt.id.clone(), 1));
+                if attempt.state != AttemptState::Lost {
+                    self.manager.orders.remove(&(attempt.id.clone(), 1));
+                }
             }
         }
     }
