@@ -144,7 +144,7 @@ impl Read for Tx {
         ask!(self, commands::of_region(region, limit))
     }
     async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
-        commands::has_free(&mut self.tx, region, now).await
+        ask!(self, commands::has_free(region, now))
     }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
         ask!(self, attentions::get(id))
