@@ -1,5 +1,7 @@
 //! The walking path: from a wish to hooks that ran, in their order, with the right data.
 
+#![allow(clippy::unwrap_used)] // in tests a panic is the message
+
 mod common;
 
 use common::*;

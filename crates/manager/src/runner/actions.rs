@@ -71,12 +71,11 @@ impl Work<'_> {
         &mut self,
         context: &'c mut Context,
     ) -> Result<&'c mut BTreeMap<HookRef, AppliedHook>> {
-        let rows = match context.applied.take() {
-            Some(rows) => rows,
-            None => {
-                let rows = self.tx.applied(self.environment()?.id).await?;
-                rows.into_iter().map(|row| (row.hook.clone(), row)).collect()
-            }
+        let rows = if let Some(rows) = context.applied.take() {
+            rows
+        } else {
+            let rows = self.tx.applied(self.environment()?.id).await?;
+            rows.into_iter().map(|row| (row.hook.clone(), row)).collect()
         };
         Ok(context.applied.insert(rows))
     }

@@ -152,6 +152,7 @@ fn defect(what: &str) -> ManagerError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 
