@@ -62,6 +62,9 @@ impl Read for Tx {
     async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>> {
         environments::applied(&mut self.tx, id).await
     }
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        environments::applied_hook(&mut self.tx, id, hook).await
+    }
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
         operations::definition(&mut self.tx, name).await
     }
@@ -165,6 +168,9 @@ impl Write for Tx {
     // One writer: the whole database is locked already.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
         environments::get(&mut self.tx, id).await
+    }
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        environments::raise_version(&mut self.tx, environment).await
     }
     async fn put_environment(&mut self, environment: &Environment) -> Result<()> {
         environments::put(&mut self.tx, environment).await

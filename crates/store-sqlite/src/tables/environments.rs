@@ -2,14 +2,14 @@
 
 use super::Db;
 use crate::{
-    codec::{decode, encode, page_size, paged, position, word},
+    codec::{damaged, decode, encode, page_size, paged, position, word},
     errors::{failed, taken},
     keys::{Condition, List, arms, keys, rows_of_keys},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tenantry_model::{
-    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, Page, Paged, Scope,
+    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, Page, Paged, Scope,
     TenantName,
 };
 use tenantry_store::{EnvironmentFilter, Result, StoreError};
@@ -217,6 +217,28 @@ pub async fn applied(db: Db<'_>, id: EnvironmentId) -> Result<Vec<AppliedHook>> 
     // By region, namespace, name: the text does not sort so ('-' comes before '/').
     rows.sort_by(|a, b| a.hook.cmp(&b.hook));
     Ok(rows)
+}
+
+pub async fn applied_hook(db: Db<'_>, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+    let (id, hook) = (id.to_string(), hook.to_string());
+    sqlx::query_scalar!("SELECT payload FROM applied WHERE environment = ? AND hook = ?", id, hook)
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read what a hook has applied"))?
+        .map(|payload| decode("applied", format_args!("{id}/{hook}"), &payload))
+        .transpose()
+}
+
+/// Only the payload knows the version, and only it changes: aliases and columns stay as they are.
+pub async fn raise_version(db: Db<'_>, environment: &Environment) -> Result<u64> {
+    let id = environment.id.to_string();
+    let raised = environment.version + 1;
+    let version = i64::try_from(raised).map_err(|source| damaged("environments", &id, source))?;
+    sqlx::query!("UPDATE environments SET payload = json_set(payload, '$.version', ?2) WHERE id = ?1", id, version)
+        .execute(db)
+        .await
+        .map_err(failed("raise an environment's version"))?;
+    Ok(raised)
 }
 
 pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
