@@ -35,7 +35,7 @@ impl Work<'_> {
             .get(&(attempt.step.clone(), attempt.number))
             .ok_or_else(|| defect("start of an unknown attempt"))?;
         let wanted = self.wanted(operation, context).await?;
-        let applied = self.applied_rows(context).await?.get(&attempt.step).cloned();
+        let applied = self.tx.applied_hook(wanted.id, &attempt.step).await?;
         let changeset = match applied {
             Some(row) if row.dirty => ChangesetDocument::new(&wanted, Before::Unknown),
             Some(row) if row.generation.is_some() => {
