@@ -7,6 +7,8 @@ mod codec;
 mod errors;
 mod folder;
 mod keys;
+#[cfg(test)]
+mod plans;
 mod store;
 mod tables;
 mod tx;
