@@ -39,7 +39,15 @@ pub(crate) struct Note<'a> {
 impl Manager {
     pub(crate) async fn begin<'m>(&'m self, who: &'m Principal) -> Result<Work<'m>> {
         let tx = self.store.write().await?;
-        Ok(Work { manager: self, tx, who, now: self.now(), environment: None, claimed: false, runs: Vec::new() })
+        Ok(Work {
+            manager: self,
+            tx,
+            who,
+            now: self.now(),
+            environment: None,
+            claimed: false,
+            runs: Vec::new(),
+        })
     }
 }
 

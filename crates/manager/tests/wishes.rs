@@ -22,7 +22,7 @@ async fn ready(world: &World) -> Manager {
     manager
 }
 
-fn spec(settings: Value) -> EnvironmentSpec {
+fn spec(settings: &Value) -> EnvironmentSpec {
     EnvironmentSpec { settings: settings.as_object().cloned().unwrap(), ..EnvironmentSpec::default() }
 }
 
@@ -42,7 +42,7 @@ async fn settings_are_checked_against_the_platforms_schema_and_breaches_named_by
     let schema = json!({"properties": {"settings": {"properties": {"size": {"type": "integer"}}}}});
     manager.set_platform_schema(&admin(), Some(schema)).await.unwrap();
     let mut new = new_environment("prod");
-    new.spec = spec(json!({"size": "big"}));
+    new.spec = spec(&json!({"size": "big"}));
     let error = refused(&manager, new).await;
     assert_eq!((error.code(), error.class()), ("invalid-request", ErrorClass::Invalid));
     assert_eq!(error.fields()[0].pointer, "/spec/settings/size");
@@ -58,7 +58,7 @@ async fn a_document_of_five_megabytes_is_refused_with_the_limit_and_nothing_is_k
     let world = World::new();
     let manager = ready(&world).await;
     let mut new = new_environment("prod");
-    new.spec = spec(json!({"blob": "x".repeat(5 * 1024 * 1024)}));
+    new.spec = spec(&json!({"blob": "x".repeat(5 * 1024 * 1024)}));
     let error = refused(&manager, new).await;
     assert_eq!(error.code(), "too-large");
     assert!(error.to_string().contains("1048576"), "{error}");
@@ -106,7 +106,7 @@ async fn only_a_real_difference_raises_the_generation_and_a_stale_revision_chang
     let same = EnvironmentChange { spec: Some(environment.spec.clone()), ..Default::default() };
     let answer = manager.update_environment(&admin(), id, same, ChangeOptions::default()).await.unwrap();
     assert_eq!((answer.environment.generation, answer.operation), (1, None));
-    let bigger = || EnvironmentChange { spec: Some(spec(json!({"size": 2}))), ..Default::default() };
+    let bigger = || EnvironmentChange { spec: Some(spec(&json!({"size": 2}))), ..Default::default() };
     let dry = ChangeOptions { validate_only: true, ..ChangeOptions::default() };
     let answer = manager.update_environment(&admin(), id, bigger(), dry).await.unwrap();
     assert!(matches!(answer.operation, Some(OperationAnswer::Preview(_))));
@@ -126,7 +126,7 @@ async fn a_changeset_goes_from_what_the_hook_last_applied_to_what_the_operation_
         Agent::open(&manager, vec![readable(hook("crm/tenant", &["lifecycle.upsert"], &[]))]).await;
     let (environment, _) = create(&manager, "prod").await;
     agent.run_all(&manager, world.now()).await;
-    let change = |size| EnvironmentChange { spec: Some(spec(json!({"size": size}))), ..Default::default() };
+    let change = |size| EnvironmentChange { spec: Some(spec(&json!({"size": size}))), ..Default::default() };
     let update = |size| {
         let (manager, change) = (&manager, change(size));
         async move {

@@ -92,7 +92,7 @@ impl Read for Tx {
         ask!(self, environments::applied(id))
     }
     async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
-        environments::applied_hook(&mut self.tx, id, hook).await
+        ask!(self, environments::applied_hook(id, hook))
     }
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
         ask!(self, operations::definition(name))
@@ -147,7 +147,7 @@ impl Read for Tx {
         ask!(self, commands::of_region(region, limit))
     }
     async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
-        commands::has_free(&mut self.tx, region, now).await
+        ask!(self, commands::has_free(region, now))
     }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
         ask!(self, attentions::get(id))
@@ -197,9 +197,6 @@ impl Write for Tx {
     // One writer: the whole database is locked already.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
         ask!(self, environments::get(id))
-    }
-    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
-        environments::raise_version(&mut self.tx, environment).await
     }
     async fn put_environment(&mut self, environment: &Environment) -> Result<()> {
         ask!(self, environments::put(environment))

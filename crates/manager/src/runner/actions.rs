@@ -77,7 +77,7 @@ impl Work<'_> {
 /// An operation that applies nothing (backup, an admin operation) makes a clean hook dirty only for itself: its
 /// success cleans up after itself, and never hides what a failed upsert left behind.
 fn next_applied(
-    before: Option<&AppliedHook>,
+    before: Option<AppliedHook>,
     run: &Run,
     hook: &HookRef,
     change: AppliedChange,

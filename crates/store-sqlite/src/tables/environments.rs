@@ -2,7 +2,7 @@
 
 use super::Db;
 use crate::{
-    codec::{damaged, decode, encode, from_position, page_size, paged, position, word},
+    codec::{decode, encode, from_position, page_size, paged, position, word},
     errors::{failed, taken},
     keys::{Condition, List, arms, keys},
 };
@@ -277,22 +277,6 @@ pub async fn applied_hook(db: Db<'_>, id: EnvironmentId, hook: &HookRef) -> Resu
         .map_err(failed("read what a hook has applied"))?
         .map(|payload| decode("applied", format_args!("{id}/{hook}"), &payload))
         .transpose()
-}
-
-/// Only the payload knows the version, and only it changes: aliases and columns stay as they are.
-pub async fn raise_version(db: Db<'_>, environment: &Environment) -> Result<u64> {
-    let id = environment.id.to_string();
-    let raised = environment.version + 1;
-    let version = i64::try_from(raised).map_err(|source| damaged("environments", &id, source))?;
-    sqlx::query!(
-        "UPDATE environments SET payload = json_set(payload, '$.version', ?2) WHERE id = ?1",
-        id,
-        version
-    )
-    .execute(db)
-    .await
-    .map_err(failed("raise an environment's version"))?;
-    Ok(raised)
 }
 
 pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
