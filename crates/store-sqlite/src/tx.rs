@@ -91,6 +91,9 @@ impl Read for Tx {
     async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>> {
         ask!(self, environments::applied(id))
     }
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        ask!(self, environments::applied_hook(id, hook))
+    }
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
         ask!(self, operations::definition(name))
     }

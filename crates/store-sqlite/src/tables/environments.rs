@@ -9,8 +9,8 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tenantry_model::{
-    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, Page, Paged, Scope,
-    TenantName,
+    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, Page, Paged,
+    Scope, TenantName,
 };
 use tenantry_store::{EnvironmentFilter, Result, StoreError};
 
@@ -267,6 +267,16 @@ pub async fn applied(db: Db<'_>, id: EnvironmentId) -> Result<Vec<AppliedHook>> 
     // By region, namespace, name: the text does not sort so ('-' comes before '/').
     rows.sort_by(|a, b| a.hook.cmp(&b.hook));
     Ok(rows)
+}
+
+pub async fn applied_hook(db: Db<'_>, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+    let (id, hook) = (id.to_string(), hook.to_string());
+    sqlx::query_scalar!("SELECT payload FROM applied WHERE environment = ? AND hook = ?", id, hook)
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read what a hook has applied"))?
+        .map(|payload| decode("applied", format_args!("{id}/{hook}"), &payload))
+        .transpose()
 }
 
 pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
