@@ -2,6 +2,8 @@
 //!
 //! This binary is three things: the tests, the shim of the attempts, and the agent process that the tests kill.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod logs;
 mod manager;
 mod orders;

@@ -228,7 +228,7 @@ pub async fn the_object_store_is_a_folder_and_a_restore_reads_what_the_backup_wr
                 assert_eq!(log.bytes, b"archive");
             }
             Fact::NotStarted { outcome } if !there => {
-                assert!(outcome.message.contains("no backup"), "{outcome:?}")
+                assert!(outcome.message.contains("no backup"), "{outcome:?}");
             }
             other => panic!("{other:?}"),
         }

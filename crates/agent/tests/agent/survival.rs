@@ -199,11 +199,11 @@ pub async fn an_agent_that_gets_sigterm_leaves_its_hooks_running() {
     let site = Site::new().await;
     let go = site.path("go");
     site.script("slow", &format!("while [ ! -e {} ]; do sleep 0.02; done; exit 4", go.display()));
-    let mut first = site.agent_process();
+    let mut agent = site.agent_process();
     let attempt = site.start("slow").await;
     site.manager.wait_running(&attempt).await;
-    kill_process(pid(&first.id().to_string()), Signal::TERM).unwrap();
-    first.wait();
+    kill_process(pid(&agent.id().to_string()), Signal::TERM).unwrap();
+    agent.wait();
     assert!(!facts(&site.manager.rows(), &attempt).any(|f| matches!(f, Fact::Ended { .. })));
     let _second = site.agent_process();
     std::fs::write(&go, "").unwrap();
@@ -251,11 +251,11 @@ pub async fn log_text_over_the_limit_is_cut_oldest_first_and_facts_never() {
         ledger.contains("\"ended\"").then_some(())
     })
     .await;
-    let size: u64 = std::fs::read_dir(site.path("agent").join("logs"))
+    let spooled: u64 = std::fs::read_dir(site.path("agent").join("logs"))
         .unwrap()
         .map(|e| e.unwrap().metadata().unwrap().len())
         .sum();
-    assert!(size <= 2 * 262_144 + 65_536, "{size}");
+    assert!(spooled <= 2 * 262_144 + 65_536, "{spooled}");
     site.manager.set_down(false);
     let (fact, log) = site.manager.wait_over(&attempt).await;
     assert!(matches!(fact, Fact::Ended { outcome, .. } if outcome.exit_code == Some(6)));
