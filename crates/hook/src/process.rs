@@ -22,7 +22,7 @@ pub struct ProcessPaths {
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessSpec {
-    /// Program and arguments, `$(VAR)` not yet expanded; never empty. Expand with [`ProcessSpec::argv`] once the
+    /// Program and arguments, `$(VAR)` not yet expanded; never empty. Expand with [`ProcessSpec::resolve`] once the
     /// values of `env` are known.
     pub command: Vec<String>,
     /// In order; later ones may refer to earlier ones by `$(VAR)`.

@@ -7,6 +7,9 @@ mod codec;
 mod errors;
 mod folder;
 mod keys;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test fails by panicking
+mod plans;
 mod store;
 mod tables;
 mod tx;

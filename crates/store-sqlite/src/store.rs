@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use sqlx::{
-    Pool, Sqlite, SqlitePool,
+    Connection as _, Pool, Sqlite, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
     pool::PoolOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -88,6 +88,11 @@ fn pool(connections: u32) -> PoolOptions<Sqlite> {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // When SQLite has ended a transaction by itself (disk full), the driver still believes in it and would refuse
+        // every later one on this connection: such a connection is replaced.
+        .before_acquire(|connection: &mut SqliteConnection, _| {
+            Box::pin(async { Ok(!connection.is_in_transaction()) })
+        })
 }
 
 async fn migrate(writer: &SqlitePool) -> Result<()> {

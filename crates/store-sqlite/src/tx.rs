@@ -16,130 +16,162 @@ use tenantry_model::{
 };
 use tenantry_store::{
     AttentionFilter, AuditEntry, Command, CommandKind, EnvironmentFilter, EventFilter, EventRecord, HookRow,
-    IdempotentAnswer, OperationFilter, Read, Result, Write,
+    IdempotentAnswer, OperationFilter, Read, Result, StoreError, Write,
 };
 use tokio::sync::Notify;
 
 /// A transaction; dropped without [`Write::commit`] it rolls back before its connection is used again.
 pub struct Tx {
-    tx: Transaction<'static, Sqlite>,
+    inner: Transaction<'static, Sqlite>,
     commits: Arc<Notify>,
+    broken: bool,
 }
 
 impl Tx {
-    pub fn new(tx: Transaction<'static, Sqlite>, commits: Arc<Notify>) -> Self {
-        Self { tx, commits }
+    pub fn new(inner: Transaction<'static, Sqlite>, commits: Arc<Notify>) -> Self {
+        Self { inner, commits, broken: false }
     }
+
+    /// SQLite ends a transaction by itself when the disk is full or fails; each statement after it would then be a
+    /// transaction of its own. So nothing goes on after such an error.
+    fn usable(&self) -> Result<()> {
+        if self.broken {
+            return Err(StoreError::Unavailable {
+                what:
+                    "an earlier call of this transaction failed and nothing of it was kept; begin a new one"
+                        .to_owned(),
+                source: "the transaction is over".into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn judge<T>(&mut self, done: Result<T>) -> Result<T> {
+        self.broken |= matches!(done, Err(StoreError::Unavailable { .. }));
+        done
+    }
+}
+
+/// Hands a call on, unless the transaction is broken.
+macro_rules! ask {
+    ($tx:ident, $module:ident::$function:ident($($argument:expr),*)) => {{
+        $tx.usable()?;
+        let done = $module::$function(&mut $tx.inner $(, $argument)*).await;
+        $tx.judge(done)
+    }};
 }
 
 #[async_trait]
 impl Read for Tx {
     async fn tenant(&mut self, name: &TenantName) -> Result<Option<Tenant>> {
-        tenants::get(&mut self.tx, name).await
+        ask!(self, tenants::get(name))
     }
     async fn tenants(&mut self, page: &Page) -> Result<Paged<Tenant>> {
-        tenants::list(&mut self.tx, page).await
+        ask!(self, tenants::list(page))
     }
     async fn environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
-        environments::get(&mut self.tx, id).await
+        ask!(self, environments::get(id))
     }
     async fn environment_by_name(
         &mut self,
         tenant: &TenantName,
         name: &EnvironmentName,
     ) -> Result<Option<Environment>> {
-        environments::by_name(&mut self.tx, tenant, name).await
+        ask!(self, environments::by_name(tenant, name))
     }
     async fn environment_by_alias(&mut self, alias: &Alias) -> Result<Option<Environment>> {
-        environments::by_alias(&mut self.tx, alias).await
+        ask!(self, environments::by_alias(alias))
     }
     async fn environments(&mut self, filter: &EnvironmentFilter, page: &Page) -> Result<Paged<Environment>> {
-        environments::list(&mut self.tx, filter, page).await
+        ask!(self, environments::list(filter, page))
     }
     async fn generation(&mut self, id: EnvironmentId, generation: u64) -> Result<Option<Value>> {
-        environments::generation(&mut self.tx, id, generation).await
+        ask!(self, environments::generation(id, generation))
     }
     async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>> {
-        environments::applied(&mut self.tx, id).await
+        ask!(self, environments::applied(id))
+    }
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        ask!(self, environments::applied_hook(id, hook))
     }
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
-        operations::definition(&mut self.tx, name).await
+        ask!(self, operations::definition(name))
     }
     async fn definitions(&mut self) -> Result<Vec<OperationDefinition>> {
-        operations::definitions(&mut self.tx).await
+        ask!(self, operations::definitions())
     }
     async fn operation(&mut self, id: OperationId) -> Result<Option<Operation>> {
-        operations::get(&mut self.tx, id).await
+        ask!(self, operations::get(id))
     }
     async fn operations(&mut self, filter: &OperationFilter, page: &Page) -> Result<Paged<Operation>> {
-        operations::list(&mut self.tx, filter, page).await
+        ask!(self, operations::list(filter, page))
     }
     async fn unfinished(&mut self, id: EnvironmentId) -> Result<Vec<Operation>> {
-        operations::unfinished(&mut self.tx, id).await
+        ask!(self, operations::unfinished(id))
     }
     async fn steps(&mut self, id: OperationId) -> Result<Vec<Step>> {
-        steps::steps(&mut self.tx, id).await
+        ask!(self, steps::steps(id))
     }
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>> {
-        steps::attempts(&mut self.tx, id).await
+        ask!(self, steps::attempts(id))
     }
     async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
-        operations::due(&mut self.tx, now, limit).await
+        ask!(self, operations::due(now, limit))
     }
     async fn next_due(&mut self) -> Result<Option<Timestamp>> {
-        operations::next_due(&mut self.tx).await
+        ask!(self, operations::next_due())
     }
     async fn operations_running_in(
         &mut self,
         region: &RegionName,
         page: &Page,
     ) -> Result<Paged<OperationId>> {
-        operations::running_in(&mut self.tx, region, page).await
+        ask!(self, operations::running_in(region, page))
     }
     async fn region(&mut self, name: &RegionName) -> Result<Option<Region>> {
-        hooks::region(&mut self.tx, name).await
+        ask!(self, hooks::region(name))
     }
     async fn regions(&mut self) -> Result<Vec<Region>> {
-        hooks::regions(&mut self.tx).await
+        ask!(self, hooks::regions())
     }
     async fn hook(&mut self, hook: &HookRef) -> Result<Option<HookRow>> {
-        hooks::get(&mut self.tx, hook).await
+        ask!(self, hooks::get(hook))
     }
     async fn hooks(&mut self, region: &RegionName) -> Result<Vec<HookRow>> {
-        hooks::of_region(&mut self.tx, region).await
+        ask!(self, hooks::of_region(region))
     }
     async fn hooks_page(&mut self, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>> {
-        hooks::list(&mut self.tx, region, page).await
+        ask!(self, hooks::list(region, page))
     }
     async fn commands(&mut self, region: &RegionName, limit: u32) -> Result<Vec<Command>> {
-        commands::of_region(&mut self.tx, region, limit).await
+        ask!(self, commands::of_region(region, limit))
     }
     async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
-        commands::has_free(&mut self.tx, region, now).await
+        ask!(self, commands::has_free(region, now))
     }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
-        attentions::get(&mut self.tx, id).await
+        ask!(self, attentions::get(id))
     }
     async fn attentions(&mut self, filter: &AttentionFilter, page: &Page) -> Result<Paged<Attention>> {
-        attentions::list(&mut self.tx, filter, page).await
+        ask!(self, attentions::list(filter, page))
     }
     async fn events(&mut self, filter: &EventFilter, after: u64, limit: u32) -> Result<Vec<EventRecord>> {
-        events::list(&mut self.tx, filter, after, limit).await
+        ask!(self, events::list(filter, after, limit))
     }
     async fn last_event(&mut self) -> Result<u64> {
-        events::last(&mut self.tx).await
+        ask!(self, events::last())
     }
     async fn token(&mut self, id: TokenId) -> Result<Option<Token>> {
-        installation::token(&mut self.tx, id).await
+        ask!(self, installation::token(id))
     }
     async fn tokens(&mut self, page: &Page) -> Result<Paged<Token>> {
-        installation::tokens(&mut self.tx, page).await
+        ask!(self, installation::tokens(page))
     }
     async fn idempotent(&mut self, key: &str) -> Result<Option<IdempotentAnswer>> {
-        installation::idempotent(&mut self.tx, key).await
+        ask!(self, installation::idempotent(key))
     }
     async fn audit_head(&mut self, environment: Option<EnvironmentId>) -> Result<Option<AuditEntry>> {
-        events::audit_head(&mut self.tx, environment).await
+        ask!(self, events::audit_head(environment))
     }
     async fn audit(
         &mut self,
@@ -147,60 +179,63 @@ impl Read for Tx {
         after: u64,
         limit: u32,
     ) -> Result<Vec<AuditEntry>> {
-        events::audit(&mut self.tx, environment, after, limit).await
+        ask!(self, events::audit(environment, after, limit))
     }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
-        installation::setting(&mut self.tx, key).await
+        ask!(self, installation::setting(key))
     }
 }
 
 #[async_trait]
 impl Write for Tx {
     async fn put_tenant(&mut self, tenant: &Tenant) -> Result<()> {
-        tenants::put(&mut self.tx, tenant).await
+        ask!(self, tenants::put(tenant))
     }
     async fn delete_tenant(&mut self, name: &TenantName) -> Result<()> {
-        tenants::delete(&mut self.tx, name).await
+        ask!(self, tenants::delete(name))
     }
     // One writer: the whole database is locked already.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
-        environments::get(&mut self.tx, id).await
+        ask!(self, environments::get(id))
     }
     async fn put_environment(&mut self, environment: &Environment) -> Result<()> {
-        environments::put(&mut self.tx, environment).await
+        ask!(self, environments::put(environment))
+    }
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        ask!(self, environments::raise_version(environment))
     }
     async fn put_generation(&mut self, id: EnvironmentId, generation: u64, view: &Value) -> Result<()> {
-        environments::put_generation(&mut self.tx, id, generation, view).await
+        ask!(self, environments::put_generation(id, generation, view))
     }
     async fn put_applied(&mut self, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
-        environments::put_applied(&mut self.tx, id, applied).await
+        ask!(self, environments::put_applied(id, applied))
     }
     async fn put_definition(&mut self, definition: &OperationDefinition) -> Result<()> {
-        operations::put_definition(&mut self.tx, definition).await
+        ask!(self, operations::put_definition(definition))
     }
     async fn delete_definition(&mut self, name: &OperationName) -> Result<bool> {
-        operations::delete_definition(&mut self.tx, name).await
+        ask!(self, operations::delete_definition(name))
     }
     async fn put_operation(&mut self, operation: &Operation) -> Result<()> {
-        operations::put(&mut self.tx, operation).await
+        ask!(self, operations::put(operation))
     }
     async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()> {
-        operations::put_timer(&mut self.tx, id, due).await
+        ask!(self, operations::put_timer(id, due))
     }
     async fn put_step(&mut self, step: &Step) -> Result<()> {
-        steps::put_step(&mut self.tx, step).await
+        ask!(self, steps::put_step(step))
     }
     async fn put_attempt(&mut self, attempt: &Attempt) -> Result<()> {
-        steps::put_attempt(&mut self.tx, attempt).await
+        ask!(self, steps::put_attempt(attempt))
     }
     async fn put_region(&mut self, region: &Region) -> Result<()> {
-        hooks::put_region(&mut self.tx, region).await
+        ask!(self, hooks::put_region(region))
     }
     async fn put_hook(&mut self, hook: &HookRow) -> Result<()> {
-        hooks::put(&mut self.tx, hook).await
+        ask!(self, hooks::put(hook))
     }
     async fn put_command(&mut self, command: &Command) -> Result<()> {
-        commands::put(&mut self.tx, command).await
+        ask!(self, commands::put(command))
     }
     async fn lease_commands(
         &mut self,
@@ -210,43 +245,44 @@ impl Write for Tx {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<Command>> {
-        commands::lease(&mut self.tx, region, session, now, until, limit).await
+        ask!(self, commands::lease(region, session, now, until, limit))
     }
     async fn finish_command(&mut self, region: &RegionName, id: CommandId) -> Result<bool> {
-        commands::finish(&mut self.tx, region, id).await
+        ask!(self, commands::finish(region, id))
     }
     async fn withdraw_command(&mut self, attempt: &AttemptId, kind: CommandKind) -> Result<bool> {
-        commands::withdraw(&mut self.tx, attempt, kind).await
+        ask!(self, commands::withdraw(attempt, kind))
     }
     async fn break_leases(&mut self, region: &RegionName, session: AgentSessionId) -> Result<()> {
-        commands::break_leases(&mut self.tx, region, session).await
+        ask!(self, commands::break_leases(region, session))
     }
     async fn put_attention(&mut self, attention: &Attention) -> Result<()> {
-        attentions::put(&mut self.tx, attention).await
+        ask!(self, attentions::put(attention))
     }
     async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>> {
-        attentions::open(&mut self.tx, key).await
+        ask!(self, attentions::open(key))
     }
     async fn append_event(&mut self, event: &EventRecord) -> Result<u64> {
-        events::append(&mut self.tx, event).await
+        ask!(self, events::append(event))
     }
     async fn put_token(&mut self, token: &Token) -> Result<()> {
-        installation::put_token(&mut self.tx, token).await
+        ask!(self, installation::put_token(token))
     }
     async fn put_idempotent(&mut self, answer: &IdempotentAnswer) -> Result<()> {
-        installation::put_idempotent(&mut self.tx, answer).await
+        ask!(self, installation::put_idempotent(answer))
     }
     async fn expire_idempotent(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
-        installation::expire_idempotent(&mut self.tx, before, limit).await
+        ask!(self, installation::expire_idempotent(before, limit))
     }
     async fn append_audit(&mut self, entry: &AuditEntry) -> Result<()> {
-        events::append_audit(&mut self.tx, entry).await
+        ask!(self, events::append_audit(entry))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
-        installation::put_setting(&mut self.tx, key, value).await
+        ask!(self, installation::put_setting(key, value))
     }
     async fn commit(self: Box<Self>) -> Result<()> {
-        self.tx.commit().await.map_err(failed("commit"))?;
+        self.usable()?;
+        self.inner.commit().await.map_err(failed("commit"))?;
         self.commits.notify_waiters();
         Ok(())
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use log::BoundedLog;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process_group, set_child_subreaper, setsid,
-    waitid, waitpid,
+    waitid,
 };
 use std::{
     fs::{File, OpenOptions},
@@ -191,7 +191,7 @@ fn wait(hook: &Hook) -> io::Result<End> {
             Err(e) => return Err(e.into()),
         }
         let mut over = hook.over.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == hook.pid {
                 *over = true;
                 hook.changed.notify_all();

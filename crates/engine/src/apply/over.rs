@@ -8,7 +8,7 @@ use crate::retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
 use crate::{Action, AppliedChange};
 use jiff::{SignedDuration, Timestamp};
 use tenantry_model::{
-    Attempt, AttemptState, FailureReason, OnFailure, OperationState, Outcome, Step, StepState,
+    Attempt, AttemptState, FailureReason, HookRef, OnFailure, OperationState, Outcome, Step, StepState,
 };
 
 /// Puts the row of an attempt that is over, and settles what was raised about it.
@@ -141,13 +141,33 @@ fn give_up(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
 /// Ends the operation when nothing is left to do. Runs after every event.
 pub(super) fn conclude(draft: &mut Draft<'_>) {
     match draft.operation().state {
-        OperationState::Running if draft.all_done() => end(draft, OperationState::Succeeded),
+        OperationState::Running if draft.all_done() => {
+            if let Some(note) = accepted_failures(draft) {
+                draft.operation_mut().note = Some(note);
+            }
+            end(draft, OperationState::Succeeded);
+        }
         OperationState::Cancelling if draft.all_over() || mutants::on(Mutant::CancelDoesNotWait) => {
             let becomes = draft.operation().cancel.as_ref().map(|cancel| cancel.becomes);
             end(draft, becomes.unwrap_or(OperationState::Cancelled));
         }
         _ => {}
     }
+}
+
+/// What `on-failure: continue` let pass, for people.
+fn accepted_failures(draft: &Draft<'_>) -> Option<String> {
+    let accepted = |hook: &&HookRef| draft.step(hook).is_some_and(|step| step.failure_accepted);
+    // In the event that takes a plan in, no step can have failed: the run's own steps are all there are.
+    let failed: Vec<String> = draft.run().steps().keys().filter(accepted).map(ToString::to_string).collect();
+    let (count, verb) = match failed.len() {
+        0 => return None,
+        1 => ("1 step", "counts"),
+        n => (&*format!("{n} steps"), "count"),
+    };
+    let named = failed.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    let more = if failed.len() > 10 { ", …" } else { "" };
+    Some(format!("{count} failed and {verb} as done: {named}{more}"))
 }
 
 /// The operation's final state.

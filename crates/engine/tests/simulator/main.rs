@@ -111,7 +111,7 @@ planted! {
     an_object_that_is_never_released_is_noticed: NeverRelease => EverythingReleased;
     attention_without_a_cause_is_noticed: NeverSettle => AttentionSettles;
     a_skip_that_counts_as_applied_is_noticed: SkipApplies => AppliedIsTrue;
-    a_timer_that_never_goes_off_is_noticed: EndlessTimer => ComesToRest;
+    a_timer_that_never_rests_is_noticed: EndlessTimer => ComesToRest;
 }
 
 #[test]

@@ -31,6 +31,7 @@ async fn lease(
 
 /// In order, bounded, and nobody else gets them.
 pub async fn commands_come_in_order_and_are_leased_once<S: Store>(store: Arc<S>) {
+    use CommandKind::Start;
     let (one, two) = (session(), session());
     let mut write = store.write().await.unwrap();
     for number in [3, 1, 2, 5, 4] {
@@ -38,7 +39,6 @@ pub async fn commands_come_in_order_and_are_leased_once<S: Store>(store: Arc<S>)
     }
     let step = text("us1/crm/crm-tenant");
     write.put_command(&command("us1", &AttemptId { step, ..attempt(9) }, CommandKind::Start)).await.unwrap();
-    use CommandKind::Start;
     assert_eq!(lease(&mut *write, one, 0, 2).await, [(3, Start), (1, Start)]);
     assert_eq!(lease(&mut *write, two, 0, 2).await, [(2, Start), (5, Start)]);
     assert_eq!(lease(&mut *write, one, 0, 10).await, [(4, Start)]);
