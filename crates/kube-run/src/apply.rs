@@ -76,9 +76,8 @@ pub(crate) async fn create<K: Kind>(
     let kind = K::KIND;
     let what = format!("create {kind} {namespace}/{name}");
     let params = PostParams::default();
-    let error = match cluster.until_answered(&what, || api.create(&params, object)).await {
-        Ok(_) => return Ok(Made::New),
-        Err(error) => error,
+    let Err(error) = cluster.until_answered(&what, || api.create(&params, object)).await else {
+        return Ok(Made::New);
     };
     let taken = error.code() == Some(409);
     if !taken && (error.is_transient() || error.code().is_none_or(|code| code == 401)) {

@@ -24,10 +24,10 @@ use tokio::time::Instant;
 
 /// Annotation: the outcome is committed; how long the objects are kept after their end, in seconds: succeeded, failed.
 const ANNOTATION_RELEASED: &str = "tenantry.io/released";
-/// A ConfigMap without its attempt is swept after this time: its Pod may be about to be created.
+/// A `ConfigMap` without its attempt is swept after this time: its Pod may be about to be created.
 const ORPHAN_AGE: SignedDuration = SignedDuration::from_secs(3600);
-/// How often ConfigMaps without their attempt are looked for.
-const ORPHAN_INTERVAL: Duration = Duration::from_secs(1800);
+/// How often `ConfigMap`s without their attempt are looked for.
+const ORPHAN_INTERVAL: Duration = Duration::from_mins(30);
 
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,10 +148,7 @@ impl Inner {
         metadata: &ObjectMeta,
         mark: Option<&BTreeMap<String, String>>,
     ) -> Result<usize, RunError> {
-        let mut change = match without_finalizer(metadata) {
-            Some(change) => change,
-            None => return Ok(0),
-        };
+        let Some(mut change) = without_finalizer(metadata) else { return Ok(0) };
         if let Some(mark) = mark {
             change["metadata"]["annotations"] = json!(mark);
         }
@@ -205,7 +202,7 @@ impl Inner {
         Ok(())
     }
 
-    /// One round: released objects past their time, and (rarely) ConfigMaps whose attempt is gone.
+    /// One round: released objects past their time, and (rarely) `ConfigMap`s whose attempt is gone.
     async fn sweep(&self, orphans: bool) {
         let namespaces: Vec<_> =
             lock(&self.namespaces).iter().map(|(name, watch)| (name.clone(), watch.clone())).collect();

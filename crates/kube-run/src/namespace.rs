@@ -194,13 +194,27 @@ async fn watch_kind<K: Watched>(
             Err(error) => {
                 let kind = K::kind(&());
                 tracing::warn!(%namespace, %kind, %error, "the watch of the attempts broke; it is opened again");
-                tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                let pause = if is_forbidden(&error) { None } else { pauses.next() };
+                tokio::time::sleep(pause.unwrap_or(WITHOUT_RIGHTS)).await;
             }
         }
     }
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A missing right comes by hand, not by itself.
+const WITHOUT_RIGHTS: Duration = Duration::from_secs(30);
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(source) | WatchStartFailed(source) | WatchFailed(source) => {
+            matches!(source, kube::Error::Api(status) if status.code == 403)
+        }
+        WatchError(status) => status.code == 403,
+        watcher::Error::NoResourceVersion => false,
+    }
+}
 
 /// Between tries to open a watch again. Short at the end too: a restarted API server should not be waited for.
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> + Send {

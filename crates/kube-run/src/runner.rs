@@ -119,7 +119,7 @@ impl Runner {
     }
 
     /// Creates the attempt's objects, or finds them, and follows the attempt from then on: facts and log go to
-    /// `observer` until it has ended. The ConfigMap comes first: a Pod that has to wait for it would wait a minute.
+    /// `observer` until it has ended. The `ConfigMap` comes first: a Pod that has to wait for it would wait a minute.
     pub async fn start(
         &self,
         known: &Known,
@@ -153,13 +153,11 @@ impl Runner {
                 // A name collision is settled by what stands there. Any other refusal is the answer to *this* create:
                 // an earlier unanswered one may still land.
                 let collision = outcome.reason == Some(FailureReason::NameCollision);
-                match self.unsettled(&known.attempt).filter(|_| !collision) {
-                    Some(retry_in) => Err(CreateError::Unanswered(RunError::NotSettled { retry_in })),
-                    None => {
-                        self.unfollow(&known.attempt);
-                        Err(CreateError::Refused(outcome))
-                    }
+                if let Some(retry_in) = self.unsettled(&known.attempt).filter(|_| !collision) {
+                    return Err(CreateError::Unanswered(RunError::NotSettled { retry_in }));
                 }
+                self.unfollow(&known.attempt);
+                Err(CreateError::Refused(outcome))
             }
         }
     }
@@ -211,13 +209,13 @@ impl Runner {
                 Ok(Settled::Here)
             }
             None if !known.start_tried => Ok(Settled::Absent),
-            None => match self.unsettled_life(&known.attempt) {
-                Some(retry_in) => Err(RunError::NotSettled { retry_in }),
-                None => {
-                    self.unfollow(&known.attempt);
-                    Ok(Settled::Absent)
+            None => {
+                if let Some(retry_in) = self.unsettled_life(&known.attempt) {
+                    return Err(RunError::NotSettled { retry_in });
                 }
-            },
+                self.unfollow(&known.attempt);
+                Ok(Settled::Absent)
+            }
         }
     }
 

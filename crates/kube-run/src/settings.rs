@@ -42,19 +42,19 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(30),
-            answer_deadline: Duration::from_secs(60),
+            answer_deadline: Duration::from_mins(1),
             create_settles_after: Duration::from_secs(90),
-            image_pull_tolerance: Duration::from_secs(120),
-            unschedulable_tolerance: Duration::from_secs(600),
-            cannot_start_tolerance: Duration::from_secs(60),
-            preparing_tolerance: Duration::from_secs(300),
+            image_pull_tolerance: Duration::from_mins(2),
+            unschedulable_tolerance: Duration::from_mins(10),
+            cannot_start_tolerance: Duration::from_mins(1),
+            preparing_tolerance: Duration::from_mins(5),
             kubelet_tolerance: Duration::from_secs(30),
             node_interval: Duration::from_secs(20),
             log_deadline: Duration::from_secs(20),
             keep_succeeded: Duration::ZERO,
-            keep_failed: Duration::from_secs(3600),
+            keep_failed: Duration::from_hours(1),
             sweep_interval: Duration::from_secs(15),
-            watch_timeout: Duration::from_secs(240),
+            watch_timeout: Duration::from_mins(4),
         }
     }
 }

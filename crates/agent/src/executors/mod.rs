@@ -3,6 +3,7 @@
 //! An executor finds templates, starts, finds, ends and releases attempts, and tells a [`Sink`] what it sees. It must
 //! never know the manager, leases, numbers of observations or the spool, and never decide what a fact means.
 
+pub mod kubernetes;
 pub mod process;
 
 use async_trait::async_trait;

@@ -4,6 +4,7 @@
 //! ignore members they do not know. It must never know routes, stores or how a service decides.
 
 mod attention;
+mod audit;
 mod definition;
 mod environment;
 mod event;
@@ -18,6 +19,7 @@ mod tenant;
 mod token;
 
 pub use attention::*;
+pub use audit::*;
 pub use definition::*;
 pub use environment::*;
 pub use event::*;

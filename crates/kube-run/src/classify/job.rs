@@ -53,7 +53,7 @@ fn states<'v>(
         .values()
         .map(|seen| {
             let own = Ending::read(&seen.pod.metadata).or_else(|| ending.cloned());
-            (seen, pod::state(seen, own, context))
+            (seen, pod::state(seen, own.as_ref(), context))
         })
         .collect();
     pods.sort_by_key(|(seen, _)| {

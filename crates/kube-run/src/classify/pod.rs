@@ -14,7 +14,7 @@ use tenantry_model::Fact;
 pub(super) fn classify(seen: &PodSeen, context: &Context<'_>) -> Verdict {
     let pod = &*seen.pod;
     let object = object_name(pod);
-    let state = state(seen, Ending::read(&pod.metadata), context);
+    let state = state(seen, Ending::read(&pod.metadata).as_ref(), context);
     let mut verdict = match state {
         PodState::Waiting(kind, message) => {
             let since = waiting_for(pod, context.container).2;
@@ -56,14 +56,14 @@ pub(super) fn classify(seen: &PodSeen, context: &Context<'_>) -> Verdict {
 }
 
 /// What one Pod proves. `ending`: why we ended the attempt, if we did.
-pub(super) fn state(seen: &PodSeen, ending: Option<(Ending, String)>, context: &Context<'_>) -> PodState {
+pub(super) fn state(seen: &PodSeen, ending: Option<&(Ending, String)>, context: &Context<'_>) -> PodState {
     let pod = &*seen.pod;
     let status = pod.status.clone().unwrap_or_default();
     let statuses = Statuses::of(&status, context.container);
     let deleted = pod.metadata.deletion_timestamp.as_ref().map(|t| t.0);
     let node = node_name(pod);
     let over = |ended_at| {
-        let (started_at, ended, outcome) = outcome::of_pod(pod, context.container, ending.as_ref());
+        let (started_at, ended, outcome) = outcome::of_pod(pod, context.container, ending);
         PodState::Over(PodOver { started_at, ended_at: ended.unwrap_or(ended_at), outcome })
     };
     let unknown =
