@@ -159,6 +159,7 @@ impl Agent {
     pub async fn inventory(&self, manager: &Manager, present: Vec<ReportedHook>) {
         let part = InventoryPart { begin: true, end: true, present, absent: Vec::new() };
         manager.agent_inventory(&self.region, self.session, part).await.unwrap();
+        manager.run_due().await.unwrap();
     }
 
     pub async fn lease(&self, manager: &Manager) -> Vec<Command> {
