@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Bench {
-    pub server: Server,
+    server: Option<Server>,
     pub manager: Manager,
     pub admin: String,
     pub http: reqwest::Client,
@@ -55,11 +55,20 @@ impl Bench {
         });
         let config = ApiConfig::new("127.0.0.1:0".parse().unwrap());
         let server = serve(config, manager.clone()).await.unwrap();
-        Self { server, manager, admin, http: reqwest::Client::new(), running, _folder: folder }
+        Self { server: Some(server), manager, admin, http: reqwest::Client::new(), running, _folder: folder }
+    }
+
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Stops the server; what is open must let go by itself.
+    pub async fn stop(mut self, grace: Duration) {
+        self.server.take().unwrap().stop(grace).await.unwrap();
     }
 
     pub fn client(&self, token: &str) -> Client {
-        let config = ClientConfig::new(self.server.url()).with_token(token);
+        let config = ClientConfig::new(self.server().url()).with_token(token);
         Client::new(&config).unwrap()
     }
 
@@ -70,7 +79,8 @@ impl Bench {
     /// A request with the token, and an Idempotency-Key where one is needed.
     pub fn ask(&self, token: &str, method: Method, path: &str) -> RequestBuilder {
         let post = method == Method::POST;
-        let mut request = self.http.request(method, format!("{}{path}", self.server.url())).timeout(DEADLINE);
+        let mut request =
+            self.http.request(method, format!("{}{path}", self.server().url())).timeout(DEADLINE);
         if !token.is_empty() {
             request = request.bearer_auth(token);
         }
