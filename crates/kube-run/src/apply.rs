@@ -182,8 +182,9 @@ pub(crate) async fn node(cluster: &Cluster, name: &str) -> Option<NodeSeen> {
 /// The newest warning about an object, where we may read events: says why volumes or Pods do not come.
 pub(crate) async fn last_warning(cluster: &Cluster, namespace: &Namespace, uid: &str) -> Option<String> {
     let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning")).limit(50);
+    let api = cluster.namespaced::<Event>(namespace);
     let events = cluster
-        .once("read the events of an attempt", cluster.namespaced::<Event>(namespace).list(&params))
+        .until_answered("read the events of an attempt", || api.list(&params))
         .await
         .inspect_err(|error| tracing::debug!(%error, "cannot read events"))
         .ok()?;

@@ -5,10 +5,12 @@
 #![allow(clippy::unwrap_used)] // a test may
 
 mod bed;
+mod breaking;
 mod discovery;
 mod jobs;
 mod life;
 mod reasons;
+mod rights;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -27,6 +29,8 @@ fn main() {
     trials.extend(life::trials(kubeconfig.as_ref()));
     trials.extend(reasons::trials(kubeconfig.as_ref()));
     trials.extend(jobs::trials(kubeconfig.as_ref()));
+    trials.extend(rights::trials(kubeconfig.as_ref()));
+    trials.extend(breaking::trials());
     trials.extend(discovery::trials(kubeconfig.as_ref()));
     libtest_mimic::run(&arguments, trials).exit();
 }
