@@ -141,6 +141,12 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.path == path && rule.method == method.as_str())
 }
 
+/// Whether an endpoint that changes something can only check it (`validateOnly`). The others refuse every query
+/// parameter, so that a check is never taken for a change.
+pub(crate) fn can_check(method: &Method, path: &str) -> bool {
+    find(method, path).is_some_and(|rule| matches!(rule.access, Api(_, Body | Environment)))
+}
+
 /// The methods that a path knows, as `Allow` lists them.
 pub(crate) fn methods(path: &str) -> Vec<&'static str> {
     let mut found: Vec<_> = RULES.iter().filter(|rule| rule.path == path).map(|rule| rule.method).collect();

@@ -4,11 +4,15 @@
 //! the answer and gives it again. Only answers of status 2xx are kept: a refused request changed nothing. Answers
 //! that hold a secret are never kept (see [`Secret`]).
 
-use crate::problem::{Answer, Problem};
-use crate::state::ApiState;
+use crate::{
+    access,
+    problem::{Answer, Problem},
+    state::ApiState,
+    verbs,
+};
 use axum::{
     body::{Body, Bytes},
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -42,13 +46,20 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Answer<Response
         return Ok(next.run(request).await);
     }
     let (mut parts, body) = request.into_parts();
+    let route =
+        parts.extensions.get::<MatchedPath>().map_or(String::new(), |path| verbs::public(path.as_str()));
+    let query = parts.uri.query().unwrap_or_default();
+    if !query.is_empty() && !access::can_check(&parts.method, &route) {
+        let detail = "this endpoint takes no query parameters (and cannot only check)";
+        return Err(Problem::new("invalid-query", detail)
+            .at(query.split(['=', '&']).next().unwrap_or_default(), detail));
+    }
+    let only_checks = query.split('&').any(|pair| pair == "validateOnly=true");
     let bytes = collect(&parts.headers, body).await?;
     let keyed = parts.method == Method::POST && parts.uri.path().starts_with("/v1/");
     if !keyed {
         return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
     }
-    let only_checks =
-        parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "validateOnly=true"));
     let Some(key) = key(&parts.headers, only_checks)? else {
         return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
     };

@@ -187,7 +187,14 @@ pub(crate) async fn last_warning(cluster: &Cluster, namespace: &Namespace, uid: 
         .await
         .inspect_err(|error| tracing::debug!(%error, "cannot read events"))
         .ok()?;
-    let newest = events.items.into_iter().max_by_key(|event| {
+    // Other warnings (a missing cluster DNS) are about the Pod, but no reason why it does not come.
+    let telling = |event: &Event| {
+        event
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with("Failed") || reason == "NetworkNotReady")
+    };
+    let newest = events.items.into_iter().filter(telling).max_by_key(|event| {
         event
             .last_timestamp
             .as_ref()

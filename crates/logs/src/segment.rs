@@ -4,7 +4,7 @@
 use crate::{
     LogError,
     handles::Handles,
-    record::{self, HEADER, Header, Kind, MAX_DATA},
+    record::{self, HEADER, Header, Kind},
 };
 use std::{
     fs::{File, OpenOptions},

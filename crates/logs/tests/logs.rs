@@ -1,4 +1,5 @@
 //! What a reader of a log can rely on.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -42,12 +43,11 @@ async fn whole(logs: &LogStore, attempt: &AttemptId, bite: usize) -> (Vec<u8>, V
         if chunk.bytes.is_empty() {
             return (text, own, missing);
         }
-        match chunk.missing {
-            Some(what) => missing.push(what),
-            None => {
-                assert!(chunk.bytes.len() <= bite, "no more than asked for");
-                own.extend((from..).zip(chunk.bytes.iter().copied()));
-            }
+        if let Some(what) = chunk.missing {
+            missing.push(what);
+        } else {
+            assert!(chunk.bytes.len() <= bite, "no more than asked for");
+            own.extend((from..).zip(chunk.bytes.iter().copied()));
         }
         text.extend(&chunk.bytes);
         assert!(chunk.next > from, "every read goes on");

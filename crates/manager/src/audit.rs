@@ -111,6 +111,7 @@ impl Manager {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
     use serde_json::json;

@@ -1,6 +1,7 @@
 //! The handle that everything hangs on: store, logs, settings and a clock. Cheap to clone.
 
 use crate::ManagerConfig;
+use crate::runner::Runs;
 use jiff::Timestamp;
 use std::sync::Arc;
 use tenantry_logs::LogStore;
@@ -9,12 +10,13 @@ use tenantry_store::Store;
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The services. Holds no state of its own: whoever is dropped and made anew over the same store goes on.
+/// The services. Holds nothing that rows do not hold: one that is dropped and made anew over the same store goes on.
 #[derive(Clone)]
 pub struct Manager {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) logs: LogStore,
     pub(crate) config: Arc<ManagerConfig>,
+    pub(crate) runs: Arc<Runs>,
     clock: Clock,
 }
 
@@ -28,7 +30,7 @@ impl Manager {
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(store: Arc<dyn Store>, logs: LogStore, config: ManagerConfig, clock: Clock) -> Self {
-        Self { store, logs, config: Arc::new(config), clock }
+        Self { store, logs, config: Arc::new(config), runs: Arc::default(), clock }
     }
 
     /// Checks that the store answers; for readiness.

@@ -26,9 +26,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 impl Manager {
     /// Runs all loops until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let timers = self.timers();
-        let regions = repeat("regions", self.config.region_check_interval, || self.check_regions());
-        let expiry = repeat("expiry", EXPIRY_INTERVAL, || async { self.expire_answers().await.map(|_| ()) });
+        let timers = Box::pin(self.timers());
+        let every = self.config.region_check_interval;
+        let regions = Box::pin(repeat("regions", every, || self.check_regions()));
+        let expire = || async { self.expire_answers().await.map(|_| ()) };
+        let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, expire));
         tokio::select! {
             () = shutdown.cancelled() => {}
             ((), (), ()) = async { tokio::join!(timers, regions, expiry) } => {}

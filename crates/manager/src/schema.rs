@@ -30,6 +30,7 @@ pub(crate) fn check(validator: &Validator, value: &Value, root: &str) -> Result<
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
     use serde_json::json;

@@ -214,6 +214,7 @@ fn note<'a>(action: &'a str, token: &Token, reason: Option<&'a str>, before: Val
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

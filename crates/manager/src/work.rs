@@ -7,6 +7,7 @@ use crate::error::{ManagerError, Result};
 use crate::{Manager, Principal, audit};
 use jiff::Timestamp;
 use serde_json::Value;
+use tenantry_engine::Run;
 use tenantry_model::{Environment, EnvironmentId, OperationId};
 use tenantry_store::{EventRecord, IdempotentAnswer, StoreError, Write};
 
@@ -17,6 +18,8 @@ pub(crate) struct Work<'m> {
     pub(crate) now: Timestamp,
     environment: Option<Locked>,
     claimed: bool,
+    /// Operations as they are once this unit is committed.
+    pub(crate) runs: Vec<Run>,
 }
 
 struct Locked {
@@ -36,7 +39,15 @@ pub(crate) struct Note<'a> {
 impl Manager {
     pub(crate) async fn begin<'m>(&'m self, who: &'m Principal) -> Result<Work<'m>> {
         let tx = self.store.write().await?;
-        Ok(Work { manager: self, tx, who, now: self.now(), environment: None, claimed: false })
+        Ok(Work {
+            manager: self,
+            tx,
+            who,
+            now: self.now(),
+            environment: None,
+            claimed: false,
+            runs: Vec::new(),
+        })
     }
 }
 
@@ -153,6 +164,10 @@ impl Work<'_> {
 
     /// Makes the unit visible and durable at once.
     pub(crate) async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await?;
+        for run in self.runs {
+            self.manager.runs.keep(run);
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The walking path: from a wish to hooks that ran, in their order, with the right data.
 
+#![allow(clippy::unwrap_used)] // in tests a panic is the message
+
 mod common;
 
 use common::*;
@@ -97,4 +99,27 @@ async fn an_environment_goes_through_its_whole_life() {
     agent.ended(&manager, &start.attempt, world.now(), success()).await;
     let back = present().await;
     assert_eq!((back.state, back.retention), (EnvironmentState::Active, None));
+}
+
+#[tokio::test]
+async fn a_wide_operation_is_moved_by_batches_of_facts() {
+    const STEPS: usize = 300;
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    let hooks = (0..STEPS).map(|n| readable(hook(&format!("crm/h{n:03}"), &["lifecycle.upsert"], &[])));
+    let mut agent = Agent::open(&manager, hooks.collect()).await;
+    let (_, operation) = create(&manager, "prod").await;
+    let mut seen = 0;
+    while seen < STEPS {
+        let starts = agent.starts(&manager).await;
+        assert!(!starts.is_empty(), "{seen} of {STEPS}");
+        seen += starts.len();
+        let facts = starts
+            .iter()
+            .map(|start| agent.observation(&start.attempt, world.now(), ended_fact(world.now(), success())))
+            .collect();
+        assert_eq!(manager.agent_observe(&region(), facts).await.unwrap(), []);
+    }
+    assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
 }

@@ -1,5 +1,5 @@
--- Every row is its type's JSON (`payload`) beside the columns that queries need. A column is only ever derived from
--- the payload (or, where it says so, from the environment), so that a payload alone is enough to rebuild a row.
+-- Every row is its type's JSON (`payload`) beside the columns that queries need. Unless it says otherwise, a column is
+-- derived from the payload.
 -- Ids are text (UUIDv7 sorts by time); times are nanoseconds since 1970; regions, hooks and names are their text.
 
 CREATE TABLE tenants (
@@ -19,6 +19,12 @@ CREATE UNIQUE INDEX environments_name ON environments (tenant, name) WHERE state
 CREATE INDEX environments_tenant ON environments (tenant, id, region, state);
 CREATE INDEX environments_region ON environments (region, id, tenant, state);
 CREATE INDEX environments_state ON environments (state, id, tenant, region);
+
+-- The version is raised with every step's change, so it is a small row of its own; it counts, not the payload's.
+CREATE TABLE versions (
+    environment TEXT NOT NULL PRIMARY KEY REFERENCES environments (id),
+    version     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Only of environments that are not purged: a purged one gives its aliases back.
 CREATE TABLE aliases (

@@ -22,14 +22,14 @@ use tokio::sync::Notify;
 
 /// A transaction; dropped without [`Write::commit`] it rolls back before its connection is used again.
 pub struct Tx {
-    tx: Transaction<'static, Sqlite>,
+    inner: Transaction<'static, Sqlite>,
     commits: Arc<Notify>,
     broken: bool,
 }
 
 impl Tx {
-    pub fn new(tx: Transaction<'static, Sqlite>, commits: Arc<Notify>) -> Self {
-        Self { tx, commits, broken: false }
+    pub fn new(inner: Transaction<'static, Sqlite>, commits: Arc<Notify>) -> Self {
+        Self { inner, commits, broken: false }
     }
 
     /// SQLite ends a transaction by itself when the disk is full or fails; each statement after it would then be a
@@ -56,7 +56,7 @@ impl Tx {
 macro_rules! ask {
     ($tx:ident, $module:ident::$function:ident($($argument:expr),*)) => {{
         $tx.usable()?;
-        let done = $module::$function(&mut $tx.tx $(, $argument)*).await;
+        let done = $module::$function(&mut $tx.inner $(, $argument)*).await;
         $tx.judge(done)
     }};
 }
@@ -90,6 +90,9 @@ impl Read for Tx {
     }
     async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>> {
         ask!(self, environments::applied(id))
+    }
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        ask!(self, environments::applied_hook(id, hook))
     }
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
         ask!(self, operations::definition(name))
@@ -144,7 +147,7 @@ impl Read for Tx {
         ask!(self, commands::of_region(region, limit))
     }
     async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
-        commands::has_free(&mut self.tx, region, now).await
+        ask!(self, commands::has_free(region, now))
     }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
         ask!(self, attentions::get(id))
@@ -197,6 +200,9 @@ impl Write for Tx {
     }
     async fn put_environment(&mut self, environment: &Environment) -> Result<()> {
         ask!(self, environments::put(environment))
+    }
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        ask!(self, environments::raise_version(environment))
     }
     async fn put_generation(&mut self, id: EnvironmentId, generation: u64, view: &Value) -> Result<()> {
         ask!(self, environments::put_generation(id, generation, view))
@@ -276,7 +282,7 @@ impl Write for Tx {
     }
     async fn commit(self: Box<Self>) -> Result<()> {
         self.usable()?;
-        self.tx.commit().await.map_err(failed("commit"))?;
+        self.inner.commit().await.map_err(failed("commit"))?;
         self.commits.notify_waiters();
         Ok(())
     }

@@ -1,4 +1,5 @@
 //! The suite that every store must pass, on SQLite.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use tempfile::TempDir;
 use tenantry_store_sqlite::SqliteStore;

@@ -1,4 +1,5 @@
 //! The data folder: one process at a time, versions, damage.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{
@@ -74,7 +75,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
     fs::write(&blocked, "").unwrap();
     match SqliteStore::open(&blocked.join("data")).await {
         Err(StoreError::Unavailable { what, .. }) => {
-            assert!(what.contains(blocked.to_str().unwrap()), "{what}")
+            assert!(what.contains(blocked.to_str().unwrap()), "{what}");
         }
         other => panic!("{other:?}"),
     }

@@ -3,6 +3,7 @@
 //! An implementation's tests call [`conformance_tests!`](crate::conformance_tests) with an async expression that makes
 //! an empty store; each check becomes one test. It must never know which implementation it judges.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)] // a check fails by panicking
+#![allow(clippy::must_use_candidate)] // samples without a use are no mistake
 
 pub mod catalogue;
 pub mod commands;
@@ -30,6 +31,7 @@ macro_rules! conformance_tests {
             rows {
                 what_was_put_reads_back_equal
                 a_second_put_replaces
+                raising_the_version_leaves_the_rest_of_the_environment_alone
                 what_is_absent_reads_as_nothing
                 deleting_removes_and_tells_whether_there_was_one
                 a_row_of_five_megabytes_reads_back

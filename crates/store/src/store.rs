@@ -57,6 +57,11 @@ pub trait Read: Send {
     async fn generation(&mut self, id: EnvironmentId, generation: u64) -> Result<Option<Value>>;
     /// What hooks have applied for an environment, by hook.
     async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>>;
+    /// What one hook has applied for an environment. An implementation does better than this, which reads all of
+    /// them: it is asked at every start and every success.
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        Ok(self.applied(id).await?.into_iter().find(|row| row.hook == *hook))
+    }
     /// A definition that was stored under this name.
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>>;
     /// All stored definitions, by name; at most 1,000 exist.

@@ -4,7 +4,7 @@ use crate::{
     convert,
     extract::{Json, Query, Segments, answer, page, required_etag, revision},
     guard::Caller,
-    problem::{Answer, Problem},
+    problem::Answer,
     state::ApiState,
 };
 use axum::{
@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use tenantry_api_types::v1::{ChangeQuery, CreateTenant, List, PageQuery, Tenant, UpdateTenant};
+use tenantry_api_types::v1::{CreateTenant, List, PageQuery, Tenant, UpdateTenant};
 use tenantry_model::TenantName;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -83,13 +83,4 @@ async fn delete_tenant(
     let expected = revision(&required_etag(&headers)?)?;
     state.manager.delete_tenant(&who, &name, Some(expected)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A check is only possible where the service can answer without changing.
-pub(crate) fn no_check(query: ChangeQuery) -> Answer<()> {
-    if query.validate_only {
-        return Err(Problem::new("invalid-query", "this endpoint cannot only check")
-            .at("validateOnly", "leave it out"));
-    }
-    Ok(())
 }

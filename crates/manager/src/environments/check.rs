@@ -99,6 +99,7 @@ pub(super) fn check_aliases(aliases: &BTreeSet<Alias>, config: &ManagerConfig) -
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -17,8 +17,6 @@ use uuid::Uuid;
 pub(super) struct Context {
     /// The environment as the operation applies it.
     pub(super) wanted: Option<Wanted>,
-    /// What hooks have applied.
-    pub(super) applied: Option<BTreeMap<HookRef, AppliedHook>>,
 }
 
 impl Work<'_> {
@@ -44,7 +42,7 @@ impl Work<'_> {
                 }
             }
             Action::Release(attempt) => self.command(attempt, CommandKind::Release, json!({})).await?,
-            Action::Applied { hook, change } => self.applied(run, hook, *change, context).await?,
+            Action::Applied { hook, change } => self.applied(run, hook, *change).await?,
             Action::Raise(raised) => self.raise_attention(run.operation(), raised).await?,
             Action::Settle { key } => self.settle_attention(key).await?,
             Action::Ended(state) => {
@@ -67,32 +65,10 @@ impl Work<'_> {
         Ok(self.tx.put_command(&command).await?)
     }
 
-    pub(super) async fn applied_rows<'c>(
-        &mut self,
-        context: &'c mut Context,
-    ) -> Result<&'c mut BTreeMap<HookRef, AppliedHook>> {
-        let rows = match context.applied.take() {
-            Some(rows) => rows,
-            None => {
-                let rows = self.tx.applied(self.environment()?.id).await?;
-                rows.into_iter().map(|row| (row.hook.clone(), row)).collect()
-            }
-        };
-        Ok(context.applied.insert(rows))
-    }
-
-    async fn applied(
-        &mut self,
-        run: &Run,
-        hook: &HookRef,
-        change: AppliedChange,
-        context: &mut Context,
-    ) -> Result<()> {
-        let rows = self.applied_rows(context).await?;
-        let next = next_applied(rows.get(hook), run, hook, change);
-        rows.insert(hook.clone(), next.clone());
+    async fn applied(&mut self, run: &Run, hook: &HookRef, change: AppliedChange) -> Result<()> {
         let id = self.environment()?.id;
-        Ok(self.tx.put_applied(id, &next).await?)
+        let before = self.tx.applied_hook(id, hook).await?;
+        Ok(self.tx.put_applied(id, &next_applied(before, run, hook, change)).await?)
     }
 }
 
@@ -101,13 +77,13 @@ impl Work<'_> {
 /// An operation that applies nothing (backup, an admin operation) makes a clean hook dirty only for itself: its
 /// success cleans up after itself, and never hides what a failed upsert left behind.
 fn next_applied(
-    before: Option<&AppliedHook>,
+    before: Option<AppliedHook>,
     run: &Run,
     hook: &HookRef,
     change: AppliedChange,
 ) -> AppliedHook {
     let operation = run.operation();
-    let mut row = before.cloned().unwrap_or_else(|| AppliedHook {
+    let mut row = before.unwrap_or_else(|| AppliedHook {
         hook: hook.clone(),
         generation: None,
         dirty: false,

@@ -5,11 +5,13 @@
 
 mod actions;
 mod attend;
+mod cache;
 mod drive;
 mod effect;
 mod plan;
 mod start;
 
+pub(crate) use cache::Runs;
 pub(crate) use effect::RETENTION_PARAMETER;
 pub(crate) use plan::{PlanBasis, region_silent, region_silent_key};
 pub(crate) use start::BACKUP_PARAMETER;
@@ -90,6 +92,7 @@ impl Work<'_> {
         if let Some(due) = next_tick {
             self.tx.put_timer(id, due).await?;
         }
+        self.runs.push(run);
         Ok(moved)
     }
 
@@ -149,6 +152,12 @@ impl Work<'_> {
     async fn load(&mut self, id: OperationId) -> Result<Run> {
         let operation =
             self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
-        Ok(Run::new(operation, self.tx.steps(id).await?, self.tx.attempts(id).await?))
+        // Moved before in this unit, or lately; either way only if the row is still the same.
+        let earlier = self.runs.iter().position(|run| run.operation().id == id);
+        let earlier = earlier.map(|at| self.runs.swap_remove(at)).filter(|run| *run.operation() == operation);
+        match earlier.or_else(|| self.manager.runs.take(&operation)) {
+            Some(run) => Ok(run),
+            None => Ok(Run::new(operation, self.tx.steps(id).await?, self.tx.attempts(id).await?)),
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Work<'_> {
             .get(&(attempt.step.clone(), attempt.number))
             .ok_or_else(|| defect("start of an unknown attempt"))?;
         let wanted = self.wanted(operation, context).await?;
-        let applied = self.applied_rows(context).await?.get(&attempt.step).cloned();
+        let applied = self.tx.applied_hook(wanted.id, &attempt.step).await?;
         let changeset = match applied {
             Some(row) if row.dirty => ChangesetDocument::new(&wanted, Before::Unknown),
             Some(row) if row.generation.is_some() => {
@@ -152,6 +152,7 @@ fn defect(what: &str) -> ManagerError {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -2,15 +2,15 @@
 
 use super::Db;
 use crate::{
-    codec::{decode, encode, page_size, paged, position, word},
+    codec::{decode, encode, from_position, page_size, paged, position, word},
     errors::{failed, taken},
-    keys::{Condition, List, arms, keys, rows_of_keys},
+    keys::{Condition, List, arms, keys},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tenantry_model::{
-    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, Page, Paged, Scope,
-    TenantName,
+    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, Page, Paged,
+    Scope, TenantName,
 };
 use tenantry_store::{EnvironmentFilter, Result, StoreError};
 
@@ -18,40 +18,62 @@ const TABLE: &str = "environments";
 pub const LIST: List =
     List { table: TABLE, drivers: &["tenant", "region", "state"], partial: None, descending: false };
 
+struct Row {
+    id: String,
+    payload: String,
+    version: i64,
+}
+
+impl Row {
+    fn environment(self) -> Result<Environment> {
+        let environment = decode(TABLE, &self.id, &self.payload)?;
+        Ok(Environment { version: from_position(self.version), ..environment })
+    }
+}
+
 pub async fn get(db: Db<'_>, id: EnvironmentId) -> Result<Option<Environment>> {
     let id = id.to_string();
-    sqlx::query_scalar!("SELECT payload FROM environments WHERE id = ?", id)
-        .fetch_optional(db)
-        .await
-        .map_err(failed("read an environment"))?
-        .map(|payload| decode(TABLE, &id, &payload))
-        .transpose()
+    sqlx::query_as!(
+        Row,
+        "SELECT id, payload, version FROM environments JOIN versions ON environment = id WHERE id = ?",
+        id
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed("read an environment"))?
+    .map(Row::environment)
+    .transpose()
 }
 
 pub async fn by_name(db: Db<'_>, tenant: &TenantName, name: &EnvironmentName) -> Result<Option<Environment>> {
     let (tenant, name) = (tenant.as_str(), name.as_str());
-    sqlx::query!(
-        "SELECT id, payload FROM environments WHERE tenant = ? AND name = ? AND state <> 'purged'",
+    sqlx::query_as!(
+        Row,
+        "SELECT id, payload, version FROM environments JOIN versions ON environment = id
+         WHERE tenant = ? AND name = ? AND state <> 'purged'",
         tenant,
         name
     )
     .fetch_optional(db)
     .await
     .map_err(failed("read an environment by its name"))?
-    .map(|row| decode(TABLE, &row.id, &row.payload))
+    .map(Row::environment)
     .transpose()
 }
 
 pub async fn by_alias(db: Db<'_>, alias: &Alias) -> Result<Option<Environment>> {
     let alias = alias.as_str();
-    sqlx::query!(
-        "SELECT e.id, e.payload FROM aliases a JOIN environments e ON e.id = a.environment WHERE a.alias = ?",
+    sqlx::query_as!(
+        Row,
+        "SELECT e.id, e.payload, v.version
+         FROM aliases a JOIN environments e ON e.id = a.environment JOIN versions v ON v.environment = e.id
+         WHERE a.alias = ?",
         alias
     )
     .fetch_optional(db)
     .await
     .map_err(failed("read an environment by its alias"))?
-    .map(|row| decode(TABLE, &row.id, &row.payload))
+    .map(Row::environment)
     .transpose()
 }
 
@@ -76,12 +98,19 @@ pub async fn list(db: Db<'_>, filter: &EnvironmentFilter, page: &Page) -> Result
     let (size, limit) = page_size(page);
     let arms = arms(&conditions(filter), filter.scopes.as_deref(), scope_columns);
     let keys = keys(&mut *db, LIST, &arms, page, limit).await?;
-    let rows = rows_of_keys!(
-        db,
-        "SELECT e.id, e.payload FROM json_each(?) k JOIN environments e ON e.id = k.value ORDER BY e.id",
-        keys,
-        "environments"
-    )?;
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT e.id, e.payload, v.version
+         FROM json_each(?) k JOIN environments e ON e.id = k.value JOIN versions v ON v.environment = e.id
+         ORDER BY e.id",
+        keys
+    )
+    .fetch_all(db)
+    .await
+    .map_err(failed("list environments"))?
+    .into_iter()
+    .map(|row| Ok((row.id.clone(), row.environment()?)))
+    .collect::<Result<_>>()?;
     Ok(paged(rows, size))
 }
 
@@ -101,6 +130,7 @@ pub async fn put(db: Db<'_>, environment: &Environment) -> Result<()> {
         .await
         .map_err(failed("read an environment"))?;
     put_row(&mut *db, &id, environment).await?;
+    put_version(&mut *db, &id, environment.version).await?;
     if before.is_some_and(|region| region != environment.region.as_str()) {
         follow_region(&mut *db, &id, environment.region.as_str()).await?;
     }
@@ -138,6 +168,26 @@ async fn put_row(db: Db<'_>, id: &str, environment: &Environment) -> Result<()> 
     .await
     .map_err(taken("write an environment", || format!("environment name {tenant}/{name}")))?;
     Ok(())
+}
+
+async fn put_version(db: Db<'_>, id: &str, version: u64) -> Result<()> {
+    let version = position(version);
+    sqlx::query!(
+        "INSERT INTO versions (environment, version) VALUES (?, ?)
+         ON CONFLICT (environment) DO UPDATE SET version = excluded.version",
+        id,
+        version
+    )
+    .execute(db)
+    .await
+    .map_err(failed("write an environment's version"))?;
+    Ok(())
+}
+
+pub async fn raise_version(db: Db<'_>, environment: &Environment) -> Result<u64> {
+    let raised = environment.version.saturating_add(1);
+    put_version(db, &environment.id.to_string(), raised).await?;
+    Ok(raised)
 }
 
 async fn aliases(db: Db<'_>, id: &str) -> Result<BTreeSet<String>> {
@@ -217,6 +267,16 @@ pub async fn applied(db: Db<'_>, id: EnvironmentId) -> Result<Vec<AppliedHook>> 
     // By region, namespace, name: the text does not sort so ('-' comes before '/').
     rows.sort_by(|a, b| a.hook.cmp(&b.hook));
     Ok(rows)
+}
+
+pub async fn applied_hook(db: Db<'_>, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+    let (id, hook) = (id.to_string(), hook.to_string());
+    sqlx::query_scalar!("SELECT payload FROM applied WHERE environment = ? AND hook = ?", id, hook)
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read what a hook has applied"))?
+        .map(|payload| decode("applied", format_args!("{id}/{hook}"), &payload))
+        .transpose()
 }
 
 pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {

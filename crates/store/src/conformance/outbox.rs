@@ -58,7 +58,7 @@ pub async fn a_reader_with_a_checkpoint_never_skips_an_event<S: Store>(store: Ar
         }
         seen
     };
-    let seen = timeout(Duration::from_secs(120), follow).await.expect("no event was skipped");
+    let seen = timeout(Duration::from_mins(2), follow).await.expect("no event was skipped");
     for writer in 0..WRITERS {
         let of_writer: Vec<_> = seen.iter().filter(|data| data[0] == json!(writer)).cloned().collect();
         assert_eq!(

@@ -4,10 +4,10 @@ use super::samples::{
     answer, applied, at, attempt, attention, command, definition, entry, environment, event, hook, operation,
     region, step, tenant, text, token,
 };
-use crate::{CommandKind, EventFilter, Lease, Store};
+use crate::{CommandKind, EnvironmentFilter, EventFilter, Lease, Store};
 use serde_json::json;
 use std::sync::Arc;
-use tenantry_model::{AttemptState, EnvironmentId, OperationId, OperationState};
+use tenantry_model::{AttemptState, EnvironmentId, OperationId, OperationState, Page};
 use uuid::Uuid;
 
 /// Field by field.
@@ -113,6 +113,27 @@ pub async fn a_second_put_replaces<S: Store>(store: Arc<S>) {
     assert_eq!(write.open_attention("k").await.unwrap(), None, "a settled one is not open");
     assert_eq!(write.setting("s").await.unwrap(), Some(json!(1)));
     assert_eq!(write.generation(environment.id, 1).await.unwrap(), Some(json!(1)));
+}
+
+/// A step's change is one small write, however large the environment's document is.
+pub async fn raising_the_version_leaves_the_rest_of_the_environment_alone<S: Store>(store: Arc<S>) {
+    let mut environment = environment("acme", "prod", "eu1");
+    environment.aliases = [text("a")].into();
+    let mut write = store.write().await.unwrap();
+    write.put_environment(&environment).await.unwrap();
+    for _ in 0..3 {
+        let raised = write.raise_version(&environment).await.unwrap();
+        assert_eq!(raised, environment.version + 1);
+        environment.version = raised;
+    }
+    assert_eq!(write.lock_environment(environment.id).await.unwrap().as_ref(), Some(&environment));
+    write.commit().await.unwrap();
+    let mut read = store.read().await.unwrap();
+    let by_name = read.environment_by_name(&environment.tenant, &environment.name).await.unwrap();
+    assert_eq!(by_name.as_ref(), Some(&environment));
+    assert_eq!(read.environment_by_alias(&text("a")).await.unwrap().as_ref(), Some(&environment));
+    let listed = read.environments(&EnvironmentFilter::default(), &Page::default()).await.unwrap();
+    assert_eq!(listed.items, [environment]);
 }
 
 /// An empty store answers with nothing, not with errors.

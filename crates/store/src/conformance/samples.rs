@@ -93,6 +93,7 @@ pub fn operation(environment: EnvironmentId, name: &str, state: OperationState) 
         deadline_at: Some(at(4)),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         cancel: Some(Cancel { by: actor(), reason: "stop".to_owned(), becomes: OperationState::Cancelled }),
+        late: true,
         revision: 9,
     }
 }

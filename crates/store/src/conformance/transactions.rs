@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tenantry_model::TenantName;
 use tokio::time::timeout;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 async fn sees<S: Store>(store: &S, name: &str) -> bool {
     let name: TenantName = text(name);
