@@ -89,7 +89,12 @@ pub struct Site {
 impl Site {
     /// Starts a manager; `flags` besides those for its folder, port and log.
     pub fn start(world: &World, flags: &[&str]) -> Result<Self> {
-        let folder = world.folder().join("site");
+        Self::start_in(world, "site", flags)
+    }
+
+    /// The same in a folder of this name: a test may have several.
+    pub fn start_in(world: &World, name: &str, flags: &[&str]) -> Result<Self> {
+        let folder = world.folder().join(name);
         std::fs::create_dir_all(&folder)?;
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
