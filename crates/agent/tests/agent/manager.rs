@@ -27,7 +27,7 @@ use tokio::{
 use uuid::Uuid;
 
 /// Every wait of a test ends by then.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Default)]
 pub struct Rows {
