@@ -2,6 +2,8 @@
 
 use crate::bed::Bed;
 use anyhow::{Context, ensure};
+use k8s_openapi::api::core::v1::Node;
+use kube::{Api, api::ListParams};
 use libtest_mimic::{Failed, Trial};
 use std::{
     path::{Path, PathBuf},
@@ -87,7 +89,12 @@ async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
     ensure!(outcome.exit_code == Some(6), "{outcome:?}");
     ensure!(attempt.seen.told().log == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", "the log is whole");
     starting.await??;
-    ensure!(second.seen.outcome().await?.is_success(), "the create was repeated until it was answered");
+    let repeated = second.seen.outcome().await?;
+    ensure!(
+        repeated.is_success(),
+        "the create is repeated until it is answered: {repeated:?}; {:?}",
+        second.seen.told().facts
+    );
     Ok(())
 }
 
@@ -108,6 +115,13 @@ async fn kubelet_comes_back_early(broken: &Breakable) -> anyhow::Result<()> {
 
 async fn kubelet_comes_back_late(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
+    let nodes: Api<Node> = Api::all(bed.cluster.client());
+    crate::bed::eventually("a node without taints", || async {
+        let nodes = nodes.list(&ListParams::default()).await?.items;
+        let tainted = |node: &Node| node.spec.as_ref().is_some_and(|spec| spec.taints.is_some());
+        Ok((!nodes.iter().any(tainted)).then_some(()))
+    })
+    .await?;
     let attempt = bed.start(&bed.shell("echo up; exec sleep 600")).await?;
     attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
     broken.part("freeze", "kubelet")?;
