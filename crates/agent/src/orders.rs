@@ -164,7 +164,8 @@ impl Orders {
 
     /// Ends an attempt whose timeout is over, as often as it takes.
     pub async fn enforce_deadline(&self, attempt: &AttemptId) {
-        self.carry_out(attempt, &Order::Kill { cause: KillCause::Timeout }).await;
+        let kill = Order::Kill { cause: KillCause::Timeout };
+        while !self.carry_out(attempt, &kill).await && !self.shutdown.is_cancelled() {}
     }
 
     /// Looks for an attempt of an earlier life; what the executor finds comes as facts.

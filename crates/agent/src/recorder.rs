@@ -23,7 +23,7 @@ pub(crate) struct Recorder {
 #[async_trait]
 impl Sink for Recorder {
     async fn fact(&self, attempt: &AttemptId, mut fact: Fact) {
-        if let Fact::Ended { outcome, .. } = &mut fact
+        if let Fact::Ended { outcome, .. } | Fact::NotStarted { outcome } = &mut fact
             && let Some(cause) = self.ledger.get(attempt).and_then(|record| record.kill)
         {
             explain(outcome, cause);
@@ -62,6 +62,7 @@ fn explain(outcome: &mut Outcome, cause: KillCause) {
             FailureReason::HookFailed
                 | FailureReason::Deleted
                 | FailureReason::Lost
+                | FailureReason::Killed
                 | FailureReason::BadOutput
         )
     );

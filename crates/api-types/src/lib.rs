@@ -3,3 +3,4 @@
 //! Plain data that clients link. It must never know how anything is served or stored.
 
 pub mod agent;
+pub mod v1;

@@ -1,5 +1,25 @@
-//! Clients of the manager's HTTP interfaces.
+//! A typed client of the public API: requests, pages, streams that resume, waiting.
 //!
-//! They translate calls and errors; they decide nothing and keep nothing.
+//! What a caller must never care about lives here: Idempotency-Keys kept over retries, backoff, reconnection, the
+//! place in a stream. It must never know a terminal, a configuration file or how the server decides.
 
 pub mod agent;
+mod config;
+mod environments;
+mod error;
+mod events;
+mod hooks;
+mod installation;
+mod logs;
+mod operations;
+mod sse;
+mod transport;
+mod wait;
+
+pub use config::{Call, ClientConfig};
+pub use error::{ClientError, Result};
+pub use events::EventScope;
+pub use logs::LogRange;
+pub use operations::StepVerb;
+pub use transport::Client;
+pub use wait::{WaitFor, Waited};

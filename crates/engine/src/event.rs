@@ -20,11 +20,14 @@ pub struct Moment {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The operation got its environment's lock: pending → planning.
-    Admitted,
+    Admitted {
+        /// The environment's generation now: frozen as the one that this operation applies.
+        generation: u64,
+    },
     /// The plan is made: planning → running, and what is ready starts.
     Planned(Plan),
-    /// The plan was refused: planning → failed, or (when `retry` is set) it stays in planning and raises attention
-    /// until a person acts or the cause is gone.
+    /// The plan was refused: planning → failed, and attention is raised. Only [`crate::PlanRefusal::AbsentForNow`]
+    /// keeps it in planning: plan again at the transition's `next_tick`.
     PlanRefused(crate::PlanRefusal),
     /// A region saw something of an attempt.
     Observed(Observation),
@@ -35,7 +38,7 @@ pub enum Event {
         /// When it was last heard.
         since: Timestamp,
     },
-    /// Time has passed: backoffs, timeouts, deadlines.
+    /// Time has passed: backoffs, timeouts, deadlines. While the operation is planning, the caller plans again too.
     Tick,
     /// A person steers a step.
     Verb {

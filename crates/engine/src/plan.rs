@@ -1,16 +1,26 @@
 //! Hooks + environment + operation definition → the steps and their edges.
+//!
+//! First every version is judged without looking at the environment (so that all environments agree about what is
+//! quarantined), then the selectors decide which steps run for this one. It must never know who reports hooks.
+
+mod absent;
+mod judge;
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use tenantry_hook::Hook;
-use tenantry_model::{AppliedHook, Environment, HookPath, HookRef, OperationDefinition, Problem, RegionName, Step};
+use tenantry_hook::{Hook, Selector};
+use tenantry_model::{
+    AppliedHook, EmptyPlan, Environment, HookPath, HookRef, OperationDefinition, OperationId, Problem,
+    RegionName, Step, StepState,
+};
 
 /// A hook as the centre knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredHook {
     /// Its identity.
     pub hook: HookRef,
-    /// The version that is in the region now, if it can be read.
+    /// The version that is in the region now, if it can be read; while it is absent, the one that was there last
+    /// may stay.
     pub current: Option<Hook>,
     /// Why the version in the region now cannot be read (then `current` is `None`).
     pub problems: Vec<Problem>,
@@ -25,6 +35,8 @@ pub struct RegisteredHook {
 /// Everything a plan is made from.
 #[derive(Clone, Debug)]
 pub struct PlanInput<'a> {
+    /// Whose steps they will be.
+    pub operation: OperationId,
     /// For whom.
     pub environment: &'a Environment,
     /// What.
@@ -59,7 +71,7 @@ pub struct Plan {
     /// Versions that the plan quarantined (unknown `after` target, cycle) or found quarantined: the hook, why,
     /// and whether its last good version is used instead or it is left out.
     pub quarantined: Vec<Quarantined>,
-    /// The versions that took part and are good from now on.
+    /// The versions that took part and are good from now on, as far as they are not recorded as that already.
     pub good: Vec<(HookRef, Hook)>,
 }
 
@@ -80,8 +92,9 @@ pub enum PlanRefusal {
     /// Hooks that ran last time are absent for longer than the grace period.
     #[error("hooks that ran for this environment before are absent: {}", list(.0))]
     Absent(Vec<HookRef>),
-    /// Hooks that ran last time are absent, not yet for long: plan again at the given time.
-    #[error("hooks that ran for this environment before are absent since a moment ago: {}", list(.hooks))]
+    /// Hooks that ran last time, or would run now, are absent, not yet for long (Argo CD replaces by deleting): plan
+    /// again at the given time, or as soon as one of them is back.
+    #[error("hooks are absent since a moment ago: {}", list(.hooks))]
     AbsentForNow {
         /// Which.
         hooks: Vec<HookRef>,
@@ -109,15 +122,77 @@ impl PlanRefusal {
 }
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
-    let mut text = items.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    if items.len() > 20 {
-        text.push_str(&format!(" and {} more", items.len() - 20));
-    }
-    text
+    let text = items.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if items.len() > 20 { format!("{text} and {} more", items.len() - 20) } else { text }
 }
 
 /// Makes the plan. Deterministic: the order of `hooks` and `applied` does not matter.
+///
+/// A hook counts as required and there also when its selector leaves it out: that is its author's decision, made
+/// per environment.
+///
+/// # Errors
+/// [`PlanRefusal`], the first that holds in the order Absent, `AbsentForNow`, `RequiredMissing`, Empty.
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanRefusal> {
-    let _ = input;
-    todo!("comes with the engine's first code")
+    absent::check(input)?;
+    let judged = judge::judge(input);
+    let missing: Vec<HookPath> = input
+        .definition
+        .required_hooks
+        .iter()
+        .filter(|path| !judged.versions.keys().any(|hook| hook.path() == **path))
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        return Err(PlanRefusal::RequiredMissing(missing));
+    }
+    let mut plan = Plan { quarantined: judged.quarantined, good: judged.good, ..Plan::default() };
+    for (hook, version) in judged.versions {
+        let after = judged.after.get(&hook).cloned().unwrap_or_default();
+        let state = if selects(version, input.environment) { StepState::Blocked } else { StepState::Skipped };
+        plan.steps.insert(hook.clone(), step(input, hook, version, after, state));
+    }
+    let runs = plan.steps.values().any(|step| step.state == StepState::Blocked);
+    if !runs && input.definition.empty_plan == EmptyPlan::Refuse {
+        return Err(PlanRefusal::Empty);
+    }
+    Ok(plan)
+}
+
+/// Versions whose selector cannot be read were taken out before.
+fn selects(version: &Hook, environment: &Environment) -> bool {
+    version.selector.parse::<Selector>().is_ok_and(|selector| selector.matches(&environment.labels))
+}
+
+/// Whether the hooks of a region take part.
+fn takes_part(input: &PlanInput<'_>, region: &RegionName) -> bool {
+    *region == input.environment.region || input.policy.further_regions.contains(region)
+}
+
+fn step(
+    input: &PlanInput<'_>,
+    hook: HookRef,
+    version: &Hook,
+    after: BTreeSet<HookRef>,
+    state: StepState,
+) -> Step {
+    Step {
+        operation: input.operation,
+        hook,
+        template_hash: version.hash.clone(),
+        policy: version.policy.clone(),
+        after,
+        state,
+        waiting: false,
+        held: false,
+        stale: false,
+        attempt: 0,
+        retries_used: 0,
+        not_before: None,
+        outputs: BTreeMap::new(),
+        failure_accepted: false,
+        decision: None,
+        started_at: None,
+        ended_at: None,
+    }
 }

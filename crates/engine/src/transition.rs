@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use tenantry_model::{
-    Attempt, AttemptId, AttentionKind, HookRef, KillCause, Operation, OperationState, RegionName, Step, StepState,
+    Attempt, AttemptId, AttentionKind, HookRef, KillCause, Operation, OperationState, RegionName, Step,
+    StepState,
 };
 
 /// What applying an event gives. The store commits all changes and everything the actions put into rows
@@ -13,8 +14,18 @@ pub struct Transition {
     pub changes: Vec<Change>,
     /// What others must do, in order.
     pub actions: Vec<Action>,
-    /// When `Tick` must come at the latest; `None`: no timer is running.
+    /// When `Tick` must come at the latest (it may lie in the past: then at once); `None`: no timer is running.
+    /// Replaces what an earlier transition said, also when nothing else changed. While the operation is planning it is
+    /// when to plan again at the latest: what planned may have died, the hook that is waited for may be back.
     pub next_tick: Option<Timestamp>,
+}
+
+impl Transition {
+    /// Nothing changes and nobody has to do anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.actions.is_empty()
+    }
 }
 
 /// One row's new contents.
@@ -92,6 +103,9 @@ pub enum Rejected {
     /// The operation has no such step.
     #[error("operation has no step {0}")]
     UnknownStep(HookRef),
+    /// No row was ever committed for such an attempt: what the region saw is not ours.
+    #[error("no attempt {0} was ever created")]
+    UnknownAttempt(AttemptId),
     /// The verb does not fit what the step is doing.
     #[error("{verb} is not possible for step {step}: it is {state:?}{detail}")]
     WrongState {
@@ -125,7 +139,7 @@ pub enum Rejected {
     /// The verb needs a reason.
     #[error("{0} needs a reason")]
     ReasonRequired(&'static str),
-    /// Outputs break the limit.
+    /// Outputs break the limit (4 KiB as JSON, as for what a hook writes).
     #[error("outputs are {size} bytes as JSON; at most {limit} are allowed")]
     OutputsTooLarge {
         /// As given.

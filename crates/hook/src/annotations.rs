@@ -79,17 +79,27 @@ pub(crate) fn collect<'t>(
     let mut found: BTreeMap<&str, Entry<'_>> = BTreeMap::new();
     let Some(annotations) = template.pointer(parent).and_then(Value::as_object) else { return found };
     for (key, value) in annotations {
-        let Some(name) = domains.contract_key(key) else { continue };
         let pointer = below(parent, key);
         let Some(value) = value.as_str() else {
             problems.add(
                 codes::FIELD_TYPE,
                 pointer,
-                format!("{key} is {value}, but annotations are strings"),
+                format!("{} is {value}, but annotations are strings", shown(key)),
                 format!("put the value in quotes: \"{value}\""),
             );
             continue;
         };
+        let Some(name) = domains.contract_key(key) else { continue };
+        // The API server's rule for the part behind the '/'.
+        if name.len() + "tenant.".len() > 63 {
+            problems.add(
+                codes::ANNOTATION_TOO_LONG,
+                pointer,
+                format!("Kubernetes allows at most 63 characters behind the '/': {}", shown(key)),
+                "give the operation a shorter name",
+            );
+            continue;
+        }
         if let Some(other) = found.get(name) {
             if other.value != value {
                 problems.add(
@@ -250,7 +260,8 @@ fn operations(entry: &Entry<'_>, problems: &mut Problems) -> BTreeSet<OperationN
     found
 }
 
-const BUILT_IN: [&str; 8] = [
+/// The operations that tenantry brings along.
+pub(crate) const BUILT_IN: [&str; 8] = [
     "lifecycle.upsert",
     "lifecycle.suspend",
     "lifecycle.resume",
@@ -261,7 +272,7 @@ const BUILT_IN: [&str; 8] = [
     "lifecycle.decommission",
 ];
 
-fn operation_hint(word: &str) -> String {
+pub(crate) fn operation_hint(word: &str) -> String {
     let lower = word.to_ascii_lowercase();
     closest(&lower, BUILT_IN)
         .or_else(|| closest(&format!("lifecycle.{lower}"), BUILT_IN))

@@ -109,7 +109,7 @@ pub struct Refusal {
     pub problems: Vec<Problem>,
 }
 
-/// The name of the attempt's Pod, Job, ConfigMap, folder: readable prefix, operation, attempt and a hash of all three;
+/// The name of the attempt's Pod, Job, config map, folder: readable prefix, operation, attempt and a hash of all three;
 /// a DNS label of at most 63 characters, different for different attempts.
 #[must_use]
 pub fn attempt_name(attempt: &AttemptId) -> String {

@@ -24,11 +24,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use tenantry_model::FailureReason;
 
-/// Both files together travel as annotations up to this size; above it in a ConfigMap.
+/// Both files together travel as annotations up to this size; above it in a config map.
 pub const FILES_INLINE_LIMIT: usize = 200 * 1024;
 /// The API server's limit for all annotations of an object is 256 KiB; room is left for what admission adds.
 const ANNOTATIONS_LIMIT: usize = 240 * 1024;
-/// A ConfigMap holds 1 MiB; room is left for its metadata.
+/// A config map holds 1 MiB; room is left for its metadata.
 const FILES_LIMIT: usize = 1000 * 1024;
 
 const FILES_VOLUME: &str = "tenantry-files";
@@ -67,7 +67,7 @@ pub fn build(
             codes::OBJECT_STORE_MISSING,
             "",
             format!("{} needs an object store, and the region has none", request.operation_name),
-            "let the region's operators set object_store_claim and provide the claim in the hook's namespace",
+            "let the region's operators set object-store-claim and provide the claim in the hook's namespace",
         )]));
     }
     let others: usize = spec.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();

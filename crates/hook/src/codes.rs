@@ -64,7 +64,7 @@ codes! {
     FIELD_UNKNOWN = "field-unknown";
     /// A value of the wrong type.
     FIELD_TYPE = "field-type";
-    /// `restartPolicy` is neither Never nor OnFailure.
+    /// `restartPolicy` is neither `Never` nor `OnFailure`.
     RESTART_POLICY = "restart-policy";
     /// A variable, label, annotation, volume or path that belongs to tenantry.
     NAME_RESERVED = "name-reserved";
@@ -72,7 +72,7 @@ codes! {
     POLICY_FORBIDDEN = "policy-forbidden";
     /// Something in the template names an object of another namespace.
     FOREIGN_NAMESPACE = "foreign-namespace";
-    /// The files are too large for a ConfigMap.
+    /// The files are too large for a config map.
     FILES_TOO_LARGE = "files-too-large";
     /// The region has no object store and the operation needs one.
     OBJECT_STORE_MISSING = "object-store-missing";
@@ -94,6 +94,8 @@ codes! {
     NO_HOOK = "no-hook";
     /// A field that has no effect on attempts.
     WITHOUT_EFFECT = "without-effect";
+    /// An operation `lifecycle.*` that tenantry does not bring along.
+    OPERATION_UNKNOWN = "operation-unknown";
     /// Argo CD cannot update a Job without these options.
     SYNC_OPTIONS = "sync-options";
 }

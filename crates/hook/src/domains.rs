@@ -60,6 +60,7 @@ pub fn is_candidate(annotations: &BTreeMap<String, String>, domains: &Annotation
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! `$(VAR)` as the kubelet expands it (k8s.io/kubernetes/third_party/forked/golang/expansion).
+//! `$(VAR)` as the kubelet expands it (`third_party/forked/golang/expansion` of Kubernetes).
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,12 @@ pub(crate) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
             expanded.push('$');
             rest = after;
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-            match variables.get(name) {
-                Some(value) => expanded.push_str(value),
-                None => {
-                    expanded.push_str("$(");
-                    expanded.push_str(name);
-                    expanded.push(')');
-                }
+            if let Some(value) = variables.get(name) {
+                expanded.push_str(value);
+            } else {
+                expanded.push_str("$(");
+                expanded.push_str(name);
+                expanded.push(')');
             }
             rest = after;
         } else {

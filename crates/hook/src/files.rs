@@ -17,8 +17,10 @@ use tenantry_model::{
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentDocument {
     /// Always `tenantry.io/v1`.
+    #[schemars(extend("const" = "tenantry.io/v1"))]
     pub api_version: String,
     /// Always `TenantEnvironment`.
+    #[schemars(extend("const" = "TenantEnvironment"))]
     pub kind: String,
     /// Which environment.
     pub metadata: EnvironmentMetadata,
@@ -73,8 +75,10 @@ pub struct OperationInfo {
 #[serde(rename_all = "camelCase")]
 pub struct ChangesetDocument {
     /// Always `tenantry.io/v1`.
+    #[schemars(extend("const" = "tenantry.io/v1"))]
     pub api_version: String,
     /// Always `TenantChangeset`.
+    #[schemars(extend("const" = "TenantChangeset"))]
     pub kind: String,
     /// Of which environment.
     pub environment: EnvironmentId,

@@ -22,9 +22,15 @@ pub fn template_hash(template: &Value, domains: &AnnotationDomains) -> TemplateH
         entries.into_iter().map(|(name, entry)| (name.to_owned(), Value::from(entry.value))).collect();
     let mut spec = template.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
     spec.retain(|field, _| !JOB_WITHOUT_EFFECT.contains(&field.as_str()));
-    if let Some(metadata) = spec.get_mut("template").and_then(|pod| pod.get_mut("metadata")) {
+    if let Some(pod) = spec.get_mut("template").and_then(Value::as_object_mut)
+        && let Some(metadata) = pod.get_mut("metadata")
+    {
         strip(metadata, "labels", &is_tracking_label);
         strip(metadata, "annotations", &|key| is_tracking_annotation(key) || is_contract(key));
+        // The Job controller adds labels to a template that had no metadata at all.
+        if metadata.as_object().is_some_and(|members| members.values().all(is_nothing)) {
+            pod.remove("metadata");
+        }
     }
     // The version of this rule is part of what is hashed: a later rule never gives an old hash a new meaning.
     let content = json!({ "hook": 1, "annotations": contract, "spec": spec });
@@ -34,7 +40,6 @@ pub fn template_hash(template: &Value, domains: &AnnotationDomains) -> TemplateH
 fn strip(metadata: &mut Value, field: &str, is_foreign: &dyn Fn(&str) -> bool) {
     if let Some(members) = metadata.get_mut(field).and_then(Value::as_object_mut) {
         members.retain(|key, _| !is_foreign(key));
-        // The Job controller adds its labels to a template that had none.
         if members.is_empty()
             && let Some(metadata) = metadata.as_object_mut()
         {

@@ -8,6 +8,7 @@ mod attempt;
 mod build;
 pub mod codes;
 mod contract;
+mod decode;
 mod domains;
 mod expand;
 mod files;

@@ -4,13 +4,15 @@
 //! that needs the other hooks of a region.
 
 use crate::{
-    AnnotationDomains, RegionPolicy, codes, is_candidate, parse,
+    AnnotationDomains, Hook, RegionPolicy,
+    annotations::{BUILT_IN, operation_hint},
+    codes, is_candidate, parse,
     problems::problem,
     tree::{Place, Tree, documents},
 };
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_model::Problem;
+use tenantry_model::{OperationName, Problem};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -68,7 +70,16 @@ pub fn lint_manifest(
                 let place = tree_of.locate(&problem.pointer);
                 findings.push(finding(severity, file, place, problem));
             };
-            for problem in parse(&value, domains, policy).err().into_iter().flatten() {
+            let problems = match parse(&value, domains, policy) {
+                Ok(hook) => {
+                    for problem in unknown_operations(&hook) {
+                        add(Severity::Warning, problem);
+                    }
+                    Vec::new()
+                }
+                Err(problems) => problems,
+            };
+            for problem in problems {
                 // kubectl and Argo CD fill it in; only what runs from files needs it written.
                 let severity = if problem.code == codes::NAMESPACE_INVALID
                     && value.pointer("/metadata/namespace").is_none()
@@ -185,6 +196,22 @@ fn foreign_domain(
             ));
         }
     }
+}
+
+// `lifecycle.upset` is a name that a platform may define, but more often a typing error: such a hook would never run.
+fn unknown_operations(hook: &Hook) -> Vec<Problem> {
+    let names = hook.operations.iter().map(OperationName::as_str);
+    names
+        .filter(|name| name.starts_with("lifecycle.") && !BUILT_IN.contains(name))
+        .map(|name| {
+            problem(
+                codes::OPERATION_UNKNOWN,
+                "/metadata/annotations",
+                format!("{name} is none of the operations that tenantry brings along"),
+                operation_hint(name),
+            )
+        })
+        .collect()
 }
 
 fn warnings(template: &Value) -> Vec<Problem> {

@@ -112,14 +112,15 @@ pub struct Cycle<T> {
     pub members: BTreeSet<T>,
 }
 
+#[derive(Clone, Copy)]
+struct Seen {
+    index: usize,
+    low: usize,
+    on_stack: bool,
+}
+
 // Tarjan's strongly connected components, without recursion: a chain of a thousand hooks is no stack overflow.
 fn components<T: Ord + Clone>(after: &BTreeMap<T, BTreeSet<T>>) -> Vec<BTreeSet<T>> {
-    #[derive(Clone, Copy)]
-    struct Seen {
-        index: usize,
-        low: usize,
-        on_stack: bool,
-    }
     let mut seen: BTreeMap<&T, Seen> = BTreeMap::new();
     let mut stack: Vec<&T> = Vec::new();
     let mut found = Vec::new();
@@ -168,12 +169,12 @@ fn components<T: Ord + Clone>(after: &BTreeMap<T, BTreeSet<T>>) -> Vec<BTreeSet<
             }
         }
     }
-    return found;
+    found
+}
 
-    fn lower<T: Ord>(seen: &mut BTreeMap<&T, Seen>, node: &T, low: usize) {
-        if let Some(entry) = seen.get_mut(node) {
-            entry.low = entry.low.min(low);
-        }
+fn lower<T: Ord>(seen: &mut BTreeMap<&T, Seen>, node: &T, low: usize) {
+    if let Some(entry) = seen.get_mut(node) {
+        entry.low = entry.low.min(low);
     }
 }
 

@@ -48,6 +48,7 @@ pub fn parse_outputs(bytes: &[u8]) -> Result<BTreeMap<String, String>, Problem> 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -29,6 +29,10 @@ pub enum Privilege {
     Sysctls,
     /// `seccompProfile`/`appArmorProfile` of type `Unconfined`.
     Unconfined,
+    /// `seLinuxOptions` with a user, a role, or a type that is none of containers.
+    SelinuxOptions,
+    /// `host` of probes and of `postStart` and `preStop`: the node calls an address of the template's choice.
+    ProbeHost,
     /// `nodeName`: goes past the scheduler.
     NodeName,
     /// Annotations of the pod that name objects of another namespace (Multus networks).
@@ -44,14 +48,14 @@ pub struct RegionPolicy {
     /// Labels by which Argo CD tracks its objects besides its default `app.kubernetes.io/instance`
     /// (`application.instanceLabelKey`); removed from the copy, else Argo CD prunes it.
     pub tracking_labels: BTreeSet<String>,
-    /// The PersistentVolumeClaim, of the same name in each namespace, that is mounted for the object store.
+    /// The claim (persistent volume), of the same name in each namespace, that is mounted for the object store.
     /// `None`: attempts that need one are refused.
     pub object_store_claim: Option<String>,
 }
 
 impl Privilege {
     /// Every privilege, for tables and for regions that forbid nothing.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::HostPath,
         Self::HostNetwork,
         Self::HostPid,
@@ -61,6 +65,8 @@ impl Privilege {
         Self::AddCapabilities,
         Self::Sysctls,
         Self::Unconfined,
+        Self::SelinuxOptions,
+        Self::ProbeHost,
         Self::NodeName,
         Self::ForeignNamespaceAnnotations,
     ];

@@ -1,6 +1,6 @@
 //! What a template asks for beyond its own namespace or container, against the region's policy.
 //!
-//! Works on the JSON, not on types: a privilege in a field that the types do not know yet must not slip through a
+//! The list follows the *baseline* of Kubernetes' Pod Security Standards. Works on the JSON, not on types: a privilege in a field that the types do not know yet must not slip through a
 //! typing error somewhere else. It must never change the template.
 
 use crate::{
@@ -50,12 +50,18 @@ pub(crate) fn pod_spec(spec: &Map<String, Value>, policy: &RegionPolicy, problem
     }
 }
 
-/// Annotations of the pod that name objects of another namespace.
+/// Annotations of the pod that name objects of another namespace, or take a container's confinement away.
 pub(crate) fn pod_annotations(
     annotations: &BTreeMap<String, String>,
     policy: &RegionPolicy,
     problems: &mut Problems,
 ) {
+    for (key, value) in annotations {
+        if key.starts_with("container.apparmor.security.beta.kubernetes.io/") && value == "unconfined" {
+            let pointer = below("/spec/template/metadata/annotations", key);
+            Check { policy, problems }.asks(Privilege::Unconfined, pointer, "an unconfined AppArmor profile");
+        }
+    }
     if policy.allow.contains(&Privilege::ForeignNamespaceAnnotations) {
         return;
     }
@@ -96,6 +102,15 @@ fn foreign_claim_source(volume: &Value, pointer: &str, problems: &mut Problems) 
     }
 }
 
+/// Who makes the node call something, and how.
+const HANDLERS: [&str; 5] =
+    ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle/postStart", "lifecycle/preStop"];
+const CALLS: [&str; 2] = ["httpGet", "tcpSocket"];
+
+/// The `SELinux` types that Pod Security's baseline allows.
+const SELINUX_TYPES: [&str; 5] =
+    ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+
 struct Check<'a> {
     policy: &'a RegionPolicy,
     problems: &'a mut Problems,
@@ -121,6 +136,16 @@ impl Check<'_> {
     fn container(&mut self, container: &Value, pointer: &str) {
         if let Some(context) = container.get("securityContext") {
             self.security_context(context, &below(pointer, "securityContext"));
+        }
+        for (handler, call) in HANDLERS.iter().flat_map(|handler| CALLS.map(|call| (*handler, call))) {
+            let place = format!("/{handler}/{call}/host");
+            if container.pointer(&place).is_some_and(|host| !host.is_null() && host != "") {
+                self.asks(
+                    Privilege::ProbeHost,
+                    format!("{pointer}{place}"),
+                    "a host in probes and lifecycle handlers",
+                );
+            }
         }
         let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
         for (index, port) in ports.enumerate() {
@@ -150,13 +175,18 @@ impl Check<'_> {
                 "additional capabilities",
             );
         }
+        if let Some(options) = context.get("seLinuxOptions") {
+            let text = |field: &str| options.get(field).and_then(Value::as_str).unwrap_or_default();
+            let own_type = SELINUX_TYPES.contains(&text("type"));
+            if !own_type || !text("user").is_empty() || !text("role").is_empty() {
+                let pointer = below(pointer, "seLinuxOptions");
+                self.asks(Privilege::SelinuxOptions, pointer, "these SELinux options");
+            }
+        }
         for profile in ["seccompProfile", "appArmorProfile"] {
             if context.get(profile).and_then(|p| p.get("type")).is_some_and(|kind| kind == "Unconfined") {
-                self.asks(
-                    Privilege::Unconfined,
-                    below(pointer, profile),
-                    &format!("an unconfined {profile}"),
-                );
+                let pointer = below(&below(pointer, profile), "type");
+                self.asks(Privilege::Unconfined, pointer, &format!("an unconfined {profile}"));
             }
         }
     }

@@ -22,7 +22,7 @@ pub struct ProcessPaths {
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessSpec {
-    /// Program and arguments, `$(VAR)` not yet expanded; never empty. Expand with [`ProcessSpec::argv`] once the
+    /// Program and arguments, `$(VAR)` not yet expanded; never empty. Expand with [`ProcessSpec::resolve`] once the
     /// values of `env` are known.
     pub command: Vec<String>,
     /// In order; later ones may refer to earlier ones by `$(VAR)`.
@@ -58,9 +58,9 @@ pub enum EnvValue {
         /// Left out when it is not there.
         optional: bool,
     },
-    /// A key of a ConfigMap.
+    /// A key of a config map.
     ConfigMap {
-        /// The ConfigMap.
+        /// The config map.
         name: String,
         /// The key.
         key: String,
@@ -74,9 +74,9 @@ pub enum EnvValue {
         /// Left out when it is not there.
         optional: bool,
     },
-    /// All keys of a ConfigMap (`envFrom`); `ProcessEnv::name` is the prefix.
+    /// All keys of a config map (`envFrom`); `ProcessEnv::name` is the prefix.
     AllOfConfigMap {
-        /// The ConfigMap.
+        /// The config map.
         name: String,
         /// Left out when it is not there.
         optional: bool,
@@ -110,7 +110,7 @@ pub enum MountSource {
         /// May be absent.
         optional: bool,
     },
-    /// A ConfigMap; with the keys to be projected (empty: all).
+    /// A config map; with the keys to be projected (empty: all).
     ConfigMap {
         /// Its name.
         name: String,
@@ -121,21 +121,21 @@ pub enum MountSource {
     },
     /// An empty folder of the attempt's own.
     EmptyDir,
-    /// A PersistentVolumeClaim: a folder that lasts, one per namespace and claim.
+    /// A persistent volume claim: a folder that lasts, one per namespace and claim.
     Claim {
         /// Its name.
         name: String,
     },
 }
 
+/// Gives the values behind a variable: key and value, each.
+pub type Lookup<'a, E> = dyn FnMut(&ProcessEnv) -> Result<Vec<(String, String)>, E> + 'a;
+
 impl ProcessSpec {
     /// Resolves the variables in order and expands `$(VAR)` in values, command and arguments as the kubelet does
     /// (`$$(VAR)` is a literal `$(VAR)`, an unknown one stays as it is). `lookup` gives the values of Secrets and
-    /// ConfigMaps: one pair for a key, all pairs for an `AllOf…`; nothing for what is absent and optional.
-    pub fn resolve<E>(
-        &self,
-        lookup: &mut dyn FnMut(&ProcessEnv) -> Result<Vec<(String, String)>, E>,
-    ) -> Result<ResolvedProcess, E> {
+    /// config maps: one pair for a key, all pairs for an `AllOf…`; nothing for what is absent and optional.
+    pub fn resolve<E>(&self, lookup: &mut Lookup<'_, E>) -> Result<ResolvedProcess, E> {
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         let mut order: Vec<String> = Vec::new();
         for variable in &self.env {

@@ -3,6 +3,7 @@
 //! One list for both, so that a laptop and a cluster cannot disagree. It must never know how they get there.
 
 use crate::AttemptRequest;
+use std::fmt::Write;
 
 /// Where the files of the contract are for one container or process.
 pub(crate) struct Places<'a> {
@@ -49,7 +50,7 @@ fn file_url(folder: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             url.push(char::from(byte));
         } else {
-            url.push_str(&format!("%{byte:02X}"));
+            let _ = write!(url, "%{byte:02X}");
         }
     }
     url

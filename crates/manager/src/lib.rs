@@ -1,1 +1,39 @@
-//! The first code of this room comes with its own commit.
+//! The manager's services: what clients and agents may ask, as transactions over engine, store and logs.
+//!
+//! Each service takes a [`Principal`], audits what it changes and puts events into the outbox in the same
+//! transaction. It must never know HTTP, Kubernetes or SQL; the api translates, the store keeps.
+
+mod access;
+mod agents;
+mod attention;
+mod audit;
+mod config;
+mod definitions;
+mod environments;
+mod error;
+mod events;
+mod hooks;
+mod idempotency;
+mod logs;
+mod manager;
+mod operations;
+mod outbox;
+mod reconcile;
+mod regions;
+mod runner;
+mod schema;
+mod tenants;
+mod tokens;
+mod wait;
+mod work;
+
+pub use access::*;
+pub use agents::*;
+pub use config::ManagerConfig;
+pub use environments::*;
+pub use error::{ErrorClass, Fault, FieldError, ManagerError, Result};
+pub use idempotency::*;
+pub use manager::{Clock, Manager};
+pub use operations::*;
+pub use tenantry_logs::{Chunk as LogPart, LogStore, Missing};
+pub use tokens::*;

@@ -109,7 +109,8 @@ pub struct Attempt {
     pub object: Option<String>,
     /// Node or host it ran on.
     pub node: Option<String>,
-    /// What it waits for while starting (`image pull`, `unschedulable`), in the platform's words.
+    /// What it waits for while starting (`image pull`, `unschedulable`), or why it is unknown, in the platform's
+    /// words.
     pub waiting_for: Option<String>,
     /// The highest observation number taken in: older ones change nothing.
     pub observed: u64,
@@ -151,8 +152,8 @@ pub enum KillCause {
     Timeout,
 }
 
-/// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+/// How an attempt ended. The default is a plain end with 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// `None`: ended with 0.

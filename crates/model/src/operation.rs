@@ -91,6 +91,9 @@ pub struct Operation {
     pub ended_at: Option<Timestamp>,
     /// When it must have ended; then attention is raised.
     pub deadline_at: Option<Timestamp>,
+    /// It is past its deadline and attention was raised (once).
+    #[serde(default)]
+    pub late: bool,
     /// W3C `traceparent` of the request; hooks get a child of it.
     pub traceparent: Option<String>,
     /// What `:cancel` asked for while it was pending, planning or running.

@@ -41,7 +41,19 @@ pub enum StepState {
 }
 
 impl StepState {
-    /// Successors may start.
+    /// Every state, for tables and tests.
+    pub const ALL: [Self; 8] = [
+        Self::Blocked,
+        Self::Ready,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Skipped,
+        Self::Confirmed,
+        Self::Cancelled,
+    ];
+
+    /// Successors may start. A failure that was accepted counts as well: ask [`Step::is_done`].
     #[must_use]
     pub fn is_done(self) -> bool {
         matches!(self, Self::Succeeded | Self::Skipped | Self::Confirmed)
@@ -152,6 +164,14 @@ pub struct Step {
     pub started_at: Option<Timestamp>,
     /// When it reached a state from which only a person moves it.
     pub ended_at: Option<Timestamp>,
+}
+
+impl Step {
+    /// Successors may start: it is done, or its failure is accepted (`on-failure: continue`).
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state.is_done() || self.failure_accepted
+    }
 }
 
 /// What a person decided, and why.

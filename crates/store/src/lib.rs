@@ -8,6 +8,9 @@ mod error;
 mod records;
 mod store;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 pub use error::StoreError;
 pub use records::*;
 pub use store::*;

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_hook::Hook;
 use tenantry_model::{
-    Actor, AgentSessionId, AttemptId, CommandId, EnvironmentId, EnvironmentState, HookRef, OperationId, OperationName,
-    OperationState, Problem, RegionName, Scope, TenantName,
+    Actor, AgentSessionId, AttemptId, CommandId, EnvironmentId, EnvironmentState, HookRef, OperationId,
+    OperationName, OperationState, Problem, RegionName, Scope, TenantName,
 };
 
 /// A hook as its region last reported it, and what the centre decided about it.

@@ -1,16 +1,16 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow, IdempotentAnswer,
-    OperationFilter, StoreError,
+    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow,
+    IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId,
-    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged, Region,
-    RegionName, Step, Tenant, TenantName, Token, TokenId,
+    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged,
+    Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
 };
 
 /// Result of a store call.
@@ -22,10 +22,13 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees one consistent state and changes nothing.
     async fn read(&self) -> Result<Box<dyn Read + '_>>;
     /// Begins a transaction that may write. Nothing is visible before [`Write::commit`]; dropping it rolls back.
-    /// An implementation may let only one at a time go on, so keep it short and await nothing else in between.
+    /// An implementation may let only one at a time go on, so keep it short and await nothing else in between. After
+    /// an error other than [`StoreError::Duplicate`] it can only be dropped.
     async fn write(&self) -> Result<Box<dyn Write + '_>>;
     /// Resolves after the next commit of this process (or an implementation's own signal, or at the latest after
-    /// a poll interval): wake-up for long polls and event streams. May wake for nothing.
+    /// a poll interval of some seconds): wake-up for long polls and event streams. May wake for nothing.
+    /// The wake-up counts from the call, not from the first poll: call it, look, and await it only if there was
+    /// nothing; then no commit in between is slept through.
     async fn changed(&self);
     /// Checks that the medium answers; for readiness.
     async fn ping(&self) -> Result<()>;
@@ -41,8 +44,11 @@ pub trait Read: Send {
     /// One environment.
     async fn environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
     /// The environment of this name that is not purged.
-    async fn environment_by_name(&mut self, tenant: &TenantName, name: &EnvironmentName)
-    -> Result<Option<Environment>>;
+    async fn environment_by_name(
+        &mut self,
+        tenant: &TenantName,
+        name: &EnvironmentName,
+    ) -> Result<Option<Environment>>;
     /// The environment with this alias that is not purged.
     async fn environment_by_alias(&mut self, alias: &Alias) -> Result<Option<Environment>>;
     /// Environments by id.
@@ -51,6 +57,11 @@ pub trait Read: Send {
     async fn generation(&mut self, id: EnvironmentId, generation: u64) -> Result<Option<Value>>;
     /// What hooks have applied for an environment, by hook.
     async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>>;
+    /// What one hook has applied for an environment. An implementation does better than this, which reads all of
+    /// them: it is asked at every start and every success.
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        Ok(self.applied(id).await?.into_iter().find(|row| row.hook == *hook))
+    }
     /// A definition that was stored under this name.
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>>;
     /// All stored definitions, by name; at most 1,000 exist.
@@ -70,7 +81,8 @@ pub trait Read: Send {
     /// The earliest timer of all.
     async fn next_due(&mut self) -> Result<Option<Timestamp>>;
     /// Unfinished operations with an attempt that is not over in this region.
-    async fn operations_running_in(&mut self, region: &RegionName, page: &Page) -> Result<Paged<OperationId>>;
+    async fn operations_running_in(&mut self, region: &RegionName, page: &Page)
+    -> Result<Paged<OperationId>>;
     /// One region.
     async fn region(&mut self, name: &RegionName) -> Result<Option<Region>>;
     /// All regions by name; at most 1,000 exist.
@@ -83,6 +95,12 @@ pub trait Read: Send {
     async fn hooks_page(&mut self, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>>;
     /// Commands of a region that are not done, in order (whoever leases them).
     async fn commands(&mut self, region: &RegionName, limit: u32) -> Result<Vec<Command>>;
+    /// Whether the region has a command that nobody holds (or whose lease has run out): asked after every commit by
+    /// every agent's poll. An implementation does better than this, which reads whole commands.
+    async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
+        let commands = self.commands(region, 1000).await?;
+        Ok(commands.iter().any(|command| command.lease.as_ref().is_none_or(|lease| lease.until <= now)))
+    }
     /// One attention by id.
     async fn attention(&mut self, id: tenantry_model::AttentionId) -> Result<Option<Attention>>;
     /// Things that wait for a person, oldest first.
@@ -119,6 +137,13 @@ pub trait Write: Read {
     async fn delete_tenant(&mut self, name: &TenantName) -> Result<()>;
     /// Reads an environment and keeps others from changing it or its operations until the end of the transaction.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
+    /// Raises the version of a locked environment and returns it; the rest of its row stays as it is. An
+    /// implementation does better than this, which writes the whole row: a step's change is to be one small write.
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        let raised = Environment { version: environment.version + 1, ..environment.clone() };
+        self.put_environment(&raised).await?;
+        Ok(raised.version)
+    }
     /// Inserts or replaces; a taken name or alias is [`StoreError::Duplicate`].
     async fn put_environment(&mut self, environment: &Environment) -> Result<()>;
     /// Keeps a generation's view.
@@ -129,7 +154,7 @@ pub trait Write: Read {
     async fn put_definition(&mut self, definition: &OperationDefinition) -> Result<()>;
     /// Removes; `false` if there was none.
     async fn delete_definition(&mut self, name: &OperationName) -> Result<bool>;
-    /// Inserts or replaces, together with the time of its next timer.
+    /// Inserts or replaces; its environment exists, its timer stays as it is.
     async fn put_operation(&mut self, operation: &Operation) -> Result<()>;
     /// Sets when the operation's timer is due; `None`: none.
     async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()>;
@@ -141,7 +166,7 @@ pub trait Write: Read {
     async fn put_region(&mut self, region: &Region) -> Result<()>;
     /// Inserts or replaces.
     async fn put_hook(&mut self, hook: &HookRow) -> Result<()>;
-    /// Inserts; an equal (attempt, kind) that is not done is left as it is.
+    /// Inserts; an equal (attempt, kind) that is not done is left as it is, whatever its body and lease.
     async fn put_command(&mut self, command: &Command) -> Result<()>;
     /// Leases up to `limit` commands that are not leased (or whose lease has run out), in order. An attempt's
     /// later commands are not given out before its earlier ones are done or given out with them.
@@ -155,11 +180,12 @@ pub trait Write: Read {
     ) -> Result<Vec<Command>>;
     /// The agent has carried it out (or it is not needed any more); `false`: it was done already.
     async fn finish_command(&mut self, region: &RegionName, id: CommandId) -> Result<bool>;
-    /// Removes commands of this kind for this attempt that nobody has leased; tells whether there was one.
+    /// Removes the command of this kind for this attempt if it was never given out; tells whether it did. One whose
+    /// lease was broken or ran out stays: an agent may have carried it out.
     async fn withdraw_command(&mut self, attempt: &AttemptId, kind: crate::CommandKind) -> Result<bool>;
     /// Gives back all leases of other sessions of the region: a new agent process has taken over.
     async fn break_leases(&mut self, region: &RegionName, session: AgentSessionId) -> Result<()>;
-    /// Inserts or replaces by id.
+    /// Inserts or replaces by id; another unsettled one with its key is [`StoreError::Duplicate`].
     async fn put_attention(&mut self, attention: &Attention) -> Result<()>;
     /// The unsettled one with this key.
     async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>>;

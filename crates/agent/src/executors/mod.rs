@@ -4,6 +4,7 @@
 //! never know the manager, leases, numbers of observations or the spool, and never decide what a fact means.
 
 pub mod kubernetes;
+pub mod process;
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use log::BoundedLog;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process_group, set_child_subreaper, setsid,
-    waitid, waitpid,
+    waitid,
 };
 use std::{
     fs::{File, OpenOptions},
@@ -71,7 +71,7 @@ fn run(folder: &Path) -> io::Result<()> {
             return finish(folder, End::NotStarted { killed: false, message });
         }
     };
-    let log = follow_output(folder, output, &spec)?;
+    let log = follow_output(folder, output, &spec);
     let state = Arc::new(Hook { pid: hook, over: Mutex::new(false), changed: Condvar::new() });
     listen(control, folder.to_owned(), Arc::clone(&state));
     let end = wait(&state)?;
@@ -119,9 +119,8 @@ struct Hook {
 }
 
 /// Copies the output to the log, masked and bounded; the receiver hears when it has ended.
-fn follow_output(folder: &Path, mut output: PipeReader, spec: &ShimSpec) -> io::Result<mpsc::Receiver<()>> {
-    let file = OpenOptions::new().append(true).create(true).open(folder.join(files::LOG))?;
-    let mut log = BoundedLog::new(file, spec.log_limit);
+fn follow_output(folder: &Path, mut output: PipeReader, spec: &ShimSpec) -> mpsc::Receiver<()> {
+    let mut log = BoundedLog::new(folder.join(files::LOG), spec.log_limit);
     let mut masker = Masker::new(&spec.mask);
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
@@ -141,7 +140,7 @@ fn follow_output(folder: &Path, mut output: PipeReader, spec: &ShimSpec) -> io::
         let _ = log.finish();
         let _ = done.send(());
     });
-    Ok(ended)
+    ended
 }
 
 /// Waits for kills.
@@ -191,7 +190,7 @@ fn wait(hook: &Hook) -> io::Result<End> {
             Err(e) => return Err(e.into()),
         }
         let mut over = hook.over.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == hook.pid {
                 *over = true;
                 hook.changed.notify_all();

@@ -1,0 +1,48 @@
+//! Where a machine without a cluster has what templates ask for.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+use tenantry_hook::AnnotationDomains;
+
+/// Settings of the process executor.
+#[derive(Clone, Debug)]
+pub struct ProcessConfig {
+    /// Folders of manifests (YAML or JSON, the same files as for a cluster), read with their subfolders.
+    pub manifests: Vec<PathBuf>,
+    /// The executor's own folder: one folder per attempt.
+    pub folder: PathBuf,
+    /// What stands for the cluster's Secrets and `PersistentVolumeClaims`:
+    /// `secrets/<namespace>/<name>/<key>` and `volumes/<namespace>/<claim>/`.
+    pub root: PathBuf,
+    /// The object store: `<namespace>/<environment>/<operation>/` below it. `None`: attempts that need it are refused.
+    pub object_store: Option<PathBuf>,
+    /// Program and first arguments of the shim; the attempt's folder is added.
+    pub shim: Vec<OsString>,
+    /// Under which prefixes annotations count.
+    pub domains: AnnotationDomains,
+    /// Variables of the agent that hooks get too.
+    pub inherit: Vec<String>,
+    /// Of one attempt's log file, in bytes.
+    pub log_limit: u64,
+    /// How often the manifests are looked at.
+    pub manifest_poll: Duration,
+    /// Folders of attempts that did not succeed are kept so long after their release.
+    pub keep_failed: Duration,
+}
+
+impl ProcessConfig {
+    /// The defaults: this program's own `shim` verb, no object store.
+    pub fn new(manifests: Vec<PathBuf>, folder: PathBuf, root: PathBuf) -> std::io::Result<Self> {
+        Ok(Self {
+            manifests,
+            folder,
+            root,
+            object_store: None,
+            shim: vec![std::env::current_exe()?.into_os_string(), "shim".into()],
+            domains: AnnotationDomains::default(),
+            inherit: ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"].map(str::to_owned).to_vec(),
+            log_limit: 64 * 1024 * 1024,
+            manifest_poll: Duration::from_millis(500),
+            keep_failed: Duration::from_hours(24),
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! Follows one attempt until it is over: its log, its start, its end. One task, no thread.
+//!
+//! It only reads the attempt's folder, so it goes on the same whether this agent or an earlier one started the shim.
+
+use super::folder::{AttemptFolder, Condition, Identity};
+use crate::{
+    executors::Sink,
+    orders::outcome,
+    shim::{
+        files::{End, ExitFile},
+        processes,
+    },
+};
+use bytes::Bytes;
+use jiff::Timestamp;
+use rustix::process::Signal;
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use tenantry_hook::parse_outputs;
+use tenantry_model::{Fact, FailureReason, Outcome};
+use tokio::process::Child;
+
+/// Between two looks while something happens, growing to [`SLOW`] while nothing does.
+const FAST: Duration = Duration::from_millis(2);
+/// Longest time until a line of the log is seen; the end of an own shim is seen at once.
+const SLOW: Duration = Duration::from_millis(50);
+/// Between two looks at what a shim that is gone has left.
+const LEFT: Duration = Duration::from_millis(250);
+/// Read from the log at once.
+const CHUNK: usize = 256 * 1024;
+
+pub(super) struct Follower {
+    pub identity: Identity,
+    pub folder: AttemptFolder,
+    pub sink: Arc<dyn Sink>,
+    pub offset: u64,
+    pub host: String,
+    running_told: bool,
+    left_told: bool,
+    log: Option<File>,
+}
+
+impl Follower {
+    pub fn new(
+        identity: Identity,
+        folder: AttemptFolder,
+        sink: Arc<dyn Sink>,
+        offset: u64,
+        host: String,
+    ) -> Self {
+        Self { identity, folder, sink, offset, host, running_told: false, left_told: false, log: None }
+    }
+
+    /// Until the end is told. `shim`: if this process started it.
+    pub async fn follow(mut self, mut shim: Option<Child>) {
+        let mut pause = FAST;
+        loop {
+            // Local files of some bytes: quicker than a way to another thread and back.
+            match self.look(shim.is_some()).await {
+                Ok(Look::Over) => return,
+                Ok(Look::News) => pause = FAST,
+                Ok(Look::Nothing) => pause = (pause * 2).min(SLOW),
+                Ok(Look::Left) => pause = LEFT,
+                Err(error) => {
+                    let attempt = &self.identity.attempt;
+                    tracing::error!(%attempt, %error, "the attempt's folder cannot be read; looking again");
+                    pause = Duration::from_secs(1);
+                }
+            }
+            if let Some(child) = &mut shim {
+                tokio::select! {
+                    _ = child.wait() => shim = None,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            } else {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+
+    async fn look(&mut self, own_shim_lives: bool) -> io::Result<Look> {
+        let mut news = self.tell_running().await?;
+        news |= self.tell_log().await?;
+        if own_shim_lives {
+            return Ok(if news { Look::News } else { Look::Nothing });
+        }
+        let exit = match self.folder.condition(self.identity.nonce)? {
+            Condition::Running => return Ok(if news { Look::News } else { Look::Nothing }),
+            Condition::Ended(exit) => exit,
+            Condition::Nothing(_lock) => {
+                let why = self.folder.shim_error();
+                let message = format!("the shim ended before it started the hook: {why}");
+                self.folder.write_end(End::NotStarted { killed: false, message })?
+            }
+            Condition::Left(_, left, _lock) if left.is_empty() => self.folder.write_end(End::Lost)?,
+            Condition::Left(shim, left, _lock) => {
+                self.end_what_is_left(&left)?;
+                if !self.left_told {
+                    let why = format!(
+                        "the shim (pid {}) is gone without a word; {} of the hook's processes still run",
+                        shim.pid,
+                        left.len()
+                    );
+                    self.sink.fact(&self.identity.attempt, Fact::Unknown { why }).await;
+                    self.left_told = true;
+                }
+                return Ok(Look::Left);
+            }
+        };
+        self.tell_running().await?;
+        while self.tell_log().await? {}
+        self.sink.log_end(&self.identity.attempt, self.offset).await;
+        self.tell_end(exit).await?;
+        Ok(Look::Over)
+    }
+
+    async fn tell_running(&mut self) -> io::Result<bool> {
+        if self.running_told {
+            return Ok(false);
+        }
+        let Some(shim) = self.folder.shim()? else { return Ok(false) };
+        self.running_told = true;
+        let fact = Fact::Running {
+            object: format!("process {} ({})", shim.pid, self.folder.path.display()),
+            started_at: shim.started_at,
+            node: Some(self.host.clone()),
+            images: BTreeMap::new(),
+        };
+        self.sink.fact(&self.identity.attempt, fact).await;
+        Ok(true)
+    }
+
+    async fn tell_log(&mut self) -> io::Result<bool> {
+        if self.log.is_none() {
+            match File::open(self.folder.log_file()) {
+                Ok(file) => self.log = Some(file),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        let Some(log) = &self.log else { return Ok(false) };
+        if log.metadata()?.len() <= self.offset {
+            return Ok(false);
+        }
+        let mut bytes = vec![0; CHUNK];
+        let read = log.read_at(&mut bytes, self.offset)?;
+        bytes.truncate(read);
+        self.sink.log(&self.identity.attempt, self.offset, Bytes::from(bytes)).await;
+        self.offset += read as u64;
+        Ok(read > 0)
+    }
+
+    /// The shim cannot end its hook any more: a kill is carried out from here.
+    fn end_what_is_left(&self, left: &[processes::Process]) -> io::Result<()> {
+        let Some((kill, asked_at)) = self.folder.kill()? else { return Ok(()) };
+        let grace = Duration::from_secs(kill.grace_seconds);
+        let waited = Duration::try_from(Timestamp::now().duration_since(asked_at)).unwrap_or_default();
+        let signal = if waited < grace { Signal::TERM } else { Signal::KILL };
+        for process in left {
+            processes::signal(process, signal);
+        }
+        Ok(())
+    }
+
+    async fn tell_end(&self, exit: ExitFile) -> io::Result<()> {
+        let started_at = self.folder.shim()?.map(|shim| shim.started_at);
+        let outcome = match exit.end {
+            End::NotStarted { killed, message } => {
+                let reason = if killed { FailureReason::Killed } else { FailureReason::CannotStart };
+                let outcome = outcome(reason, message);
+                self.sink.fact(&self.identity.attempt, Fact::NotStarted { outcome }).await;
+                return Ok(());
+            }
+            End::Code(code) => self.judge(code)?,
+            End::Signal(signal) => Outcome {
+                exit_code: Some(128 + signal),
+                ..outcome(FailureReason::HookFailed, format!("ended by signal {signal}{}", name_of(signal)))
+            },
+            End::Lost => outcome(
+                FailureReason::Lost,
+                "the shim was ended from outside: the hook is over, its exit code is not known",
+            ),
+        };
+        let fact = Fact::Ended { started_at, ended_at: exit.ended_at, outcome, images: BTreeMap::new() };
+        self.sink.fact(&self.identity.attempt, fact).await;
+        Ok(())
+    }
+
+    fn judge(&self, code: i32) -> io::Result<Outcome> {
+        let written = match std::fs::read(self.folder.output_file()) {
+            Ok(bytes) => parse_outputs(&bytes),
+            // Removed by the hook: no outputs.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(e) => return Err(e),
+        };
+        let mut ended = if code == 0 {
+            Outcome { reason: None, exit_code: Some(0), message: String::new(), outputs: BTreeMap::new() }
+        } else {
+            outcome(FailureReason::HookFailed, format!("the hook ended with code {code}"))
+        };
+        ended.exit_code = Some(code);
+        match written {
+            Ok(outputs) => ended.outputs = outputs,
+            Err(problem) if code == 0 => {
+                ended.reason = Some(FailureReason::BadOutput);
+                ended.message = format!("{}; {}", problem.message, problem.remedy);
+            }
+            Err(_) => {}
+        }
+        Ok(ended)
+    }
+}
+
+enum Look {
+    Over,
+    News,
+    Nothing,
+    Left,
+}
+
+fn name_of(signal: i32) -> String {
+    let known = [(1, "HUP"), (2, "INT"), (6, "ABRT"), (9, "KILL"), (11, "SEGV"), (13, "PIPE"), (15, "TERM")];
+    known
+        .iter()
+        .find(|(number, _)| *number == signal)
+        .map_or_else(String::new, |(_, name)| format!(" (SIG{name})"))
+}

@@ -1,0 +1,187 @@
+//! `/agent/v1`: the agent protocol over HTTP (docs/decisions/0003-agent-protocol.md). Which region speaks comes from
+//! the credential, never from a body.
+
+use crate::{
+    extract::{Json, answer},
+    guard::Region,
+    problem::{Answer, Problem},
+    state::ApiState,
+};
+use axum::{extract::State, http::StatusCode, response::Response};
+use base64::Engine as _;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use std::time::Duration;
+use tenantry_api_types::agent::{
+    FinishAnswer, FinishRequest, InventoryAnswer, InventoryRequest, JoinAnswer, JoinRequest, LeaseAnswer,
+    LeaseRequest, LeasedCommand, LogChunk, LogsAnswer, LogsRequest, MAX_BATCH, MAX_LOG_BYTES,
+    MAX_POLL_SECONDS, ObservationsAnswer, ObservationsRequest, OpenAttempt, Order, SessionAnswer,
+    SessionRequest,
+};
+use tenantry_manager::{InventoryPart, LogPiece, ReportedHook};
+use tenantry_model::KillCause;
+use tenantry_store::{Command, CommandKind};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(join))
+        .routes(routes!(open_session))
+        .routes(routes!(report_inventory))
+        .routes(routes!(lease_commands))
+        .routes(routes!(finish_commands))
+        .routes(routes!(report_observations))
+        .routes(routes!(report_logs))
+}
+
+fn bounded(what: &str, count: usize) -> Answer<()> {
+    if count <= MAX_BATCH {
+        return Ok(());
+    }
+    let detail = format!("{count} {what} in one call; at most {MAX_BATCH} are allowed");
+    Err(Problem::new("invalid-request", detail.clone()).at(format!("/{what}"), detail))
+}
+
+/// Exchanges a join token for the region's credential.
+#[utoipa::path(post, path = "/agent/v1/join", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn join(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<JoinRequest>,
+) -> Answer<Response> {
+    let issued = state.manager.agent_join(region.token, &body.host, region.origin).await?;
+    let credential = issued.secret.expose_secret().to_owned();
+    answer(StatusCode::OK, None, &JoinAnswer { region: region.name, credential })
+}
+
+/// A new life of the agent: breaks the leases of earlier ones.
+#[utoipa::path(post, path = "/agent/v1/sessions", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn open_session(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<SessionRequest>,
+) -> Answer<Response> {
+    let open = state.manager.agent_session(&region.name, body.session, body.executor, &body.version).await?;
+    let open_attempts = open
+        .into_iter()
+        .map(|from| OpenAttempt {
+            attempt: from.attempt,
+            nonce: from.nonce,
+            observed: from.observed,
+            log_offset: from.log_offset,
+        })
+        .collect();
+    answer(StatusCode::OK, None, &SessionAnswer { open_attempts })
+}
+
+/// Hooks of the region, whole or changed.
+#[utoipa::path(post, path = "/agent/v1/inventory", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn report_inventory(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<InventoryRequest>,
+) -> Answer<Response> {
+    bounded("present", body.present.len())?;
+    bounded("absent", body.absent.len())?;
+    let part = InventoryPart {
+        begin: body.begin,
+        end: body.end,
+        present: body
+            .present
+            .into_iter()
+            .map(|from| ReportedHook { path: from.path, hook: from.hook, problems: from.problems })
+            .collect(),
+        absent: body.absent,
+    };
+    let keep = state.manager.agent_inventory(&region.name, body.session, part).await?;
+    answer(StatusCode::OK, None, &InventoryAnswer { keep })
+}
+
+/// Commands, as a long poll; also the heartbeat. When the server stops, the poll answers with none.
+#[utoipa::path(post, path = "/agent/v1/commands/~lease", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn lease_commands(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<LeaseRequest>,
+) -> Answer<Response> {
+    let wait = Duration::from_secs(u64::from(body.wait_seconds.min(MAX_POLL_SECONDS)));
+    let limit = body.limit.clamp(1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX));
+    let lease = state.manager.agent_lease(&region.name, body.session, limit, wait);
+    let leased = match state.stopping.run_until_cancelled(lease).await {
+        Some(leased) => leased?,
+        None => Vec::new(),
+    };
+    let commands = leased.into_iter().map(command).collect::<Answer<Vec<_>>>()?;
+    answer(StatusCode::OK, None, &LeaseAnswer { commands })
+}
+
+#[derive(Deserialize)]
+struct KillBody {
+    cause: KillCause,
+}
+
+fn command(from: Command) -> Answer<LeasedCommand> {
+    let id = from.id;
+    let damaged = |why: serde_json::Error| {
+        tracing::error!(error = &why as &dyn std::error::Error, command = %id, "a stored command cannot be read");
+        Problem::new("internal", format!("command {id} cannot be read"))
+    };
+    let order = match from.kind {
+        CommandKind::Start => Order::Start(serde_json::from_value(from.body).map_err(damaged)?),
+        CommandKind::Kill => {
+            Order::Kill { cause: serde_json::from_value::<KillBody>(from.body).map_err(damaged)?.cause }
+        }
+        CommandKind::Release => Order::Release,
+    };
+    Ok(LeasedCommand { id, attempt: from.attempt, order })
+}
+
+/// These commands are carried out.
+#[utoipa::path(post, path = "/agent/v1/commands/~finish", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn finish_commands(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<FinishRequest>,
+) -> Answer<Response> {
+    bounded("commands", body.commands.len())?;
+    state.manager.agent_finish(&region.name, body.session, &body.commands).await?;
+    answer(StatusCode::OK, None, &FinishAnswer {})
+}
+
+/// Facts about attempts, in any order; about attempts of other regions they are dropped and named.
+#[utoipa::path(post, path = "/agent/v1/observations", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn report_observations(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<ObservationsRequest>,
+) -> Answer<Response> {
+    bounded("observations", body.observations.len())?;
+    let unknown = state.manager.agent_observe(&region.name, body.observations).await?;
+    answer(StatusCode::OK, None, &ObservationsAnswer { unknown })
+}
+
+/// Log text by offset; of attempts of other regions it is dropped and named.
+#[utoipa::path(post, path = "/agent/v1/logs", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+async fn report_logs(
+    State(state): State<ApiState>,
+    region: Region,
+    Json(body): Json<LogsRequest>,
+) -> Answer<Response> {
+    bounded("chunks", body.chunks.len())?;
+    let pieces = body.chunks.into_iter().enumerate().map(piece).collect::<Answer<Vec<_>>>()?;
+    let size: usize = pieces.iter().map(|piece| piece.data.len()).sum();
+    if size > MAX_LOG_BYTES {
+        let detail = format!("{size} bytes of log in one call; at most {MAX_LOG_BYTES} are allowed");
+        return Err(Problem::new("invalid-request", detail.clone()).at("/chunks", detail));
+    }
+    let unknown = state.manager.agent_logs(&region.name, pieces).await?;
+    answer(StatusCode::OK, None, &LogsAnswer { unknown })
+}
+
+fn piece((at, chunk): (usize, LogChunk)) -> Answer<LogPiece> {
+    let data = base64::engine::general_purpose::STANDARD.decode(&chunk.data).map_err(|why| {
+        Problem::new("invalid-request", format!("chunk {at} is no base64: {why}"))
+            .at(format!("/chunks/{at}/data"), why.to_string())
+    })?;
+    Ok(LogPiece { attempt: chunk.attempt, offset: chunk.offset, data, last: chunk.last })
+}

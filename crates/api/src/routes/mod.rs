@@ -1,0 +1,17 @@
+//! The endpoints. Each reads its request, asks one service, and writes the answer; nothing is decided here.
+
+pub(crate) mod agent;
+pub(crate) mod attention;
+pub(crate) mod audit;
+pub(crate) mod definitions;
+pub(crate) mod environments;
+pub(crate) mod events;
+pub(crate) mod hooks;
+pub(crate) mod lifecycle;
+pub(crate) mod logs;
+pub(crate) mod operations;
+pub(crate) mod probes;
+pub(crate) mod regions;
+pub(crate) mod steps;
+pub(crate) mod tenants;
+pub(crate) mod tokens;

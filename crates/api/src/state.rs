@@ -1,0 +1,19 @@
+//! What every handler can reach.
+
+use crate::metrics::Metrics;
+use std::{sync::Arc, time::Duration};
+use tenantry_manager::Manager;
+use tokio_util::sync::CancellationToken;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) manager: Manager,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when the server stops: long polls answer, streams end.
+    pub(crate) stopping: CancellationToken,
+    /// Of one request; long polls have their own on top.
+    pub(crate) request_timeout: Duration,
+    /// `/openapi.json`, as text.
+    pub(crate) openapi: Arc<str>,
+}

@@ -1,0 +1,89 @@
+//! The agent protocol: credentials, versions, limits, regions.
+
+use crate::harness::{Bench, DEADLINE, got, hook};
+use reqwest::Method;
+use serde_json::json;
+use std::time::Duration;
+use tenantry_api_types::agent;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn a_join_token_opens_its_region_once() {
+    let bench = Bench::new().await;
+    bench.basics().await;
+    let token =
+        bench.admin().create_join_token(&"eu1".parse().unwrap(), &Default::default()).await.unwrap().token;
+    let joined = bench.post(&token, "/agent/v1/join", &json!({ "host": "here" })).await;
+    assert_eq!(joined.body["region"], "eu1");
+    let again = bench.post(&token, "/agent/v1/join", &json!({ "host": "here" })).await;
+    assert!(matches!(again.status.as_u16(), 401 | 403), "{again:?}");
+    // Neither half opens anything else.
+    let credential = joined.body["credential"].as_str().unwrap();
+    bench.get(credential, "/v1/environments").await.is_problem(403, "forbidden");
+    bench.post(&bench.admin, "/agent/v1/sessions", &json!({})).await.is_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn another_regions_agent_learns_and_changes_nothing() {
+    let bench = Bench::new().await;
+    bench.basics().await;
+    bench.region("us1").await;
+    let (eu, session) = bench.agent("eu1", json!([hook("crm/tenant")])).await;
+    let (us, other) = bench.agent("us1", json!([])).await;
+    bench.environment("prod").await;
+    let lease = json!({ "session": session, "limit": 10, "waitSeconds": 20 });
+    let leased = bench.post(&eu, "/agent/v1/commands:lease", &lease).await;
+    let command = leased.body["commands"][0].clone();
+    let attempt = command["attempt"].clone();
+
+    let none = json!({ "session": other, "limit": 10, "waitSeconds": 0 });
+    assert_eq!(bench.post(&us, "/agent/v1/commands:lease", &none).await.body["commands"], json!([]));
+    let ended = json!({ "session": other, "observations": [{
+        "attempt": attempt, "number": 7, "at": "2026-11-21T10:00:00Z",
+        "fact": { "fact": "notStarted", "outcome": { "reason": "rejected", "exitCode": null } }
+    }] });
+    let observed = bench.post(&us, "/agent/v1/observations", &ended).await;
+    assert_eq!(observed.body["unknown"], json!([attempt]), "{observed:?}");
+    let log = json!({ "session": other, "chunks": [{ "attempt": attempt, "offset": 0, "data": "aGVsbG8K", "last": true }] });
+    assert_eq!(bench.post(&us, "/agent/v1/logs", &log).await.body["unknown"], json!([attempt]));
+    let operation = attempt["operation"].as_str().unwrap().parse().unwrap();
+    let seen = bench.admin().operation(operation).await.unwrap();
+    assert!(seen.steps.unwrap()[0].attempts[0].outcome.is_none());
+}
+
+#[tokio::test]
+async fn limits_and_version_are_stated() {
+    let bench = Bench::new().await;
+    bench.basics().await;
+    let (credential, session) = bench.agent("eu1", json!([])).await;
+    let old = bench
+        .http
+        .post(format!("{}/agent/v1/commands:lease", bench.server().url()))
+        .bearer_auth(&credential)
+        .header(agent::VERSION_HEADER, "99")
+        .json(&json!({ "session": session, "limit": 1, "waitSeconds": 0 }));
+    let problem = got(old).await.is_problem(426, "protocol-version");
+    assert!(problem.detail.contains("99"));
+    let many: Vec<_> = (0..=agent::MAX_BATCH).map(|_| Uuid::now_v7()).collect();
+    let body = json!({ "session": session, "commands": many });
+    let problem =
+        bench.post(&credential, "/agent/v1/commands:finish", &body).await.is_problem(422, "invalid-request");
+    assert!(problem.detail.contains("500"));
+}
+
+#[tokio::test]
+async fn a_long_poll_answers_when_the_server_stops() {
+    let bench = Bench::new().await;
+    bench.basics().await;
+    let (credential, session) = bench.agent("eu1", json!([])).await;
+    let body = json!({ "session": session, "limit": 1, "waitSeconds": 30 });
+    let poll = got(bench.ask(&credential, Method::POST, "/agent/v1/commands:lease").json(&body));
+    let poll = tokio::spawn(poll);
+    // The poll waits: other requests are answered meanwhile.
+    bench.get("", "/healthz").await;
+    let began = tokio::time::Instant::now();
+    bench.stop(Duration::from_secs(10)).await;
+    let answer = tokio::time::timeout(DEADLINE, poll).await.unwrap().unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.body["commands"]), (200, &json!([])));
+    assert!(began.elapsed() < Duration::from_secs(8), "the poll held the stop up");
+}

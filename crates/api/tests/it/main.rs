@@ -1,0 +1,10 @@
+//! The API as clients see it: a real server on a loopback port, over SQLite in a temporary folder.
+
+mod agent;
+mod authorisation;
+mod bad_input;
+mod documents;
+mod environments;
+mod harness;
+mod serving;
+mod streams;

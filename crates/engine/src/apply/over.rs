@@ -1,0 +1,189 @@
+//! An attempt is over: what that means for its step; and when the operation is over.
+
+use super::draft::Draft;
+use super::{cancel, start};
+use crate::attention::{self, keys};
+use crate::mutants::{self, Mutant};
+use crate::retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
+use crate::{Action, AppliedChange};
+use jiff::{SignedDuration, Timestamp};
+use tenantry_model::{
+    Attempt, AttemptState, FailureReason, HookRef, OnFailure, OperationState, Outcome, Step, StepState,
+};
+
+/// Puts the row of an attempt that is over, and settles what was raised about it.
+pub(super) fn close(draft: &mut Draft<'_>, mut attempt: Attempt) {
+    attempt.unknown_since = None;
+    attempt.waiting_for = None;
+    if attempt.unknown_reported {
+        attempt.unknown_reported = false;
+        draft.act(Action::Settle { key: keys::attempt_unknown(&attempt.id) });
+    }
+    draft.put_attempt(attempt);
+}
+
+/// Closes an attempt of which nothing more is expected. Its object is not released: it may still be there.
+pub(super) fn lose(draft: &mut Draft<'_>, mut attempt: Attempt, message: String) {
+    attempt.state = AttemptState::Lost;
+    attempt.outcome = Some(Outcome {
+        reason: Some(FailureReason::Lost),
+        exit_code: None,
+        message,
+        outputs: std::collections::BTreeMap::new(),
+    });
+    attempt.ended_at = Some(draft.now());
+    close(draft, attempt);
+}
+
+/// Moves the step of an attempt that the region saw to its end.
+pub(super) fn ended(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
+    let outcome = attempt.outcome.clone().unwrap_or_default();
+    step.ended_at = Some(draft.now());
+    if outcome.is_success() {
+        step.state = StepState::Succeeded;
+        step.outputs = outcome.outputs;
+        let hook = step.hook.clone();
+        draft.put_step(step);
+        draft.act(Action::Applied { hook: hook.clone(), change: AppliedChange::Succeeded });
+        return start::successors(draft, &hook);
+    }
+    if draft.is(OperationState::Cancelling) {
+        let stopped = attempt.state == AttemptState::Killed;
+        step.state = if stopped { StepState::Cancelled } else { StepState::Failed };
+        return draft.put_step(step);
+    }
+    let used = step.retries_used;
+    let streak = platform_streak(draft, &step);
+    match retry_rule(outcome.reason.unwrap_or(FailureReason::HookFailed)) {
+        RetryRule::Counted if used < step.policy.retries || mutants::on(Mutant::EndlessRetries) => {
+            step.retries_used += 1;
+            retry_later(draft, step, backoff(used));
+        }
+        RetryRule::Platform if streak <= PLATFORM_RETRIES => {
+            retry_later(draft, step, backoff(streak.saturating_sub(1)));
+        }
+        _ if attempt.state == AttemptState::Killed => {
+            if mutants::on(Mutant::RetryAfterKill) {
+                return retry_later(draft, step, backoff(0));
+            }
+            // A person is already steering this step: its author's on-failure does not decide over their head.
+            wait(draft, step, attempt);
+        }
+        _ => give_up(draft, step, attempt),
+    }
+}
+
+/// How many of the step's newest attempts in a row, since a person asked for the last rerun, ended by the platform's
+/// fault or were left behind as lost. Looks at no more than decide whether the bound is reached.
+pub(super) fn platform_streak(draft: &Draft<'_>, step: &Step) -> u32 {
+    let since =
+        step.decision.as_ref().filter(|decision| decision.verb == "rerun").map(|decision| decision.at);
+    let counts = |attempt: &Attempt| {
+        let reason = attempt.outcome.as_ref().and_then(|outcome| outcome.reason);
+        since.is_none_or(|since| attempt.created_at >= since)
+            && reason.is_some_and(|reason| {
+                reason == FailureReason::Lost || retry_rule(reason) == RetryRule::Platform
+            })
+    };
+    let mut streak = 0;
+    while streak <= PLATFORM_RETRIES
+        && streak < step.attempt
+        && draft.attempt(&step.hook, step.attempt - streak).is_some_and(counts)
+    {
+        streak += 1;
+    }
+    streak
+}
+
+/// The step is ready again, after a pause.
+pub(super) fn retry_later(draft: &mut Draft<'_>, mut step: Step, pause: SignedDuration) {
+    step.state = StepState::Ready;
+    step.not_before = Some(later(draft.now(), pause));
+    step.ended_at = None;
+    draft.put_step(step);
+}
+
+/// The step waits for a decision.
+pub(super) fn wait(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
+    step.state = StepState::Failed;
+    step.ended_at = Some(draft.now());
+    step.waiting = true;
+    let outcome = attempt.outcome.clone().unwrap_or_default();
+    let raised = attention::step_waiting(&step, attempt.id.number, &outcome);
+    draft.put_step(step);
+    if !mutants::on(Mutant::SilentWaiting) {
+        draft.act(Action::Raise(raised));
+    }
+}
+
+/// No retry is left: what the hook's author asked for.
+fn give_up(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
+    match step.policy.on_failure {
+        OnFailure::Wait => wait(draft, step, attempt),
+        OnFailure::Continue => {
+            step.state = StepState::Failed;
+            step.failure_accepted = true;
+            let hook = step.hook.clone();
+            draft.put_step(step);
+            start::successors(draft, &hook);
+        }
+        OnFailure::Fail => {
+            step.state = StepState::Failed;
+            let outcome = attempt.outcome.clone().unwrap_or_default();
+            let note =
+                format!("step {}: attempt {} {}", step.hook, attempt.id.number, attention::ended(&outcome));
+            draft.put_step(step);
+            cancel::fail(draft, note);
+        }
+    }
+}
+
+/// Ends the operation when nothing is left to do. Runs after every event.
+pub(super) fn conclude(draft: &mut Draft<'_>) {
+    match draft.operation().state {
+        OperationState::Running if draft.all_done() => {
+            if let Some(note) = accepted_failures(draft) {
+                draft.operation_mut().note = Some(note);
+            }
+            end(draft, OperationState::Succeeded);
+        }
+        OperationState::Cancelling if draft.all_over() || mutants::on(Mutant::CancelDoesNotWait) => {
+            let becomes = draft.operation().cancel.as_ref().map(|cancel| cancel.becomes);
+            end(draft, becomes.unwrap_or(OperationState::Cancelled));
+        }
+        _ => {}
+    }
+}
+
+/// What `on-failure: continue` let pass, for people.
+fn accepted_failures(draft: &Draft<'_>) -> Option<String> {
+    let accepted = |hook: &&HookRef| draft.step(hook).is_some_and(|step| step.failure_accepted);
+    // In the event that takes a plan in, no step can have failed: the run's own steps are all there are.
+    let failed: Vec<String> = draft.run().steps().keys().filter(accepted).map(ToString::to_string).collect();
+    let (count, verb) = match failed.len() {
+        0 => return None,
+        1 => ("1 step", "counts"),
+        n => (&*format!("{n} steps"), "count"),
+    };
+    let named = failed.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    let more = if failed.len() > 10 { ", …" } else { "" };
+    Some(format!("{count} failed and {verb} as done: {named}{more}"))
+}
+
+/// The operation's final state.
+pub(super) fn end(draft: &mut Draft<'_>, state: OperationState) {
+    let now = draft.now();
+    let operation = draft.operation_mut();
+    operation.state = state;
+    operation.ended_at = Some(now);
+    let late = operation.late.then(|| keys::operation_late(operation.id));
+    if let Some(key) = late {
+        draft.act(Action::Settle { key });
+    }
+    draft.act(Action::Ended(state));
+}
+
+/// `at + pause`, as far as time goes.
+pub(super) fn later(at: Timestamp, pause: SignedDuration) -> Timestamp {
+    at.checked_add(pause).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,211 @@
+//! The door: all attempts' logs under one folder, appended to, read and followed from many tasks.
+
+use crate::{
+    Appended, Chunk, Extent, LogError,
+    attempt::{AttemptLog, folder},
+    handles::Handles,
+};
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tenantry_model::{AttemptId, OperationId};
+use tokio::sync::watch;
+
+/// How many attempts' indexes stay in memory (some kilobytes each); others are looked through again when needed.
+const MOST_LOADED: usize = 1024;
+/// How many files stay open.
+const MOST_OPEN: usize = 128;
+
+/// What is kept of each attempt's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many bytes from its start.
+    pub head: u64,
+    /// At least so many bytes up to its end; up to a quarter more.
+    pub tail: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: 1024 * 1024, tail: 4 * 1024 * 1024 }
+    }
+}
+
+impl Limits {
+    /// How much fits the segment that begins at `start`. A ring of four and one: only whole files are dropped.
+    pub(crate) fn of_segment(self, start: u64) -> u64 {
+        if start == 0 { self.head.max(1) } else { (self.tail / 4).max(1) }
+    }
+}
+
+/// All attempts' logs. Cheap to clone. One process at a time may have it open: the data folder's lock sees to that.
+#[derive(Clone, Debug)]
+pub struct LogStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    limits: Limits,
+    handles: Handles,
+    loaded: Mutex<Loaded>,
+    followers: Mutex<HashMap<AttemptId, watch::Sender<u64>>>,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    clock: u64,
+    logs: HashMap<AttemptId, (u64, Arc<Slot>)>,
+}
+
+/// An attempt's log; `None` until it is needed, and again after an error, so that the next call looks at the files.
+type Slot = Mutex<Option<AttemptLog>>;
+
+impl LogStore {
+    /// Opens (and makes) `folder` with the default [`Limits`].
+    pub fn open(folder: &Path) -> Result<Self, LogError> {
+        Self::with_limits(folder, Limits::default())
+    }
+
+    /// Opens (and makes) `folder`. Limits hold for what is appended from now on.
+    pub fn with_limits(folder: &Path, limits: Limits) -> Result<Self, LogError> {
+        fs::create_dir_all(folder).map_err(LogError::io("make", folder))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                root: folder.to_owned(),
+                limits,
+                handles: Handles::new(MOST_OPEN),
+                loaded: Mutex::default(),
+                followers: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Appends what is new of `bytes`, which begin at `offset` of the stream. A chunk that comes twice or overlaps
+    /// changes nothing; bytes that were skipped are noted as lost, for good. Survives the end of the process; after
+    /// a power failure the newest bytes may be missing, which [`LogStore::extent`] then says.
+    pub async fn append(&self, attempt: &AttemptId, offset: u64, bytes: Bytes) -> Result<Appended, LogError> {
+        let possible = offset.checked_add(bytes.len() as u64).is_some_and(|end| i64::try_from(end).is_ok());
+        if !possible {
+            return Err(LogError::BadOffset { attempt: Box::new(attempt.clone()), offset });
+        }
+        let done = self
+            .with(attempt, move |inner, log| log.append(&inner.handles, inner.limits, offset, &bytes))
+            .await?;
+        if done.stored > 0 {
+            self.notify(attempt);
+        }
+        Ok(done)
+    }
+
+    /// Says that nothing more will come, and puts the log on the disk. Saying it again changes nothing.
+    pub async fn finish(&self, attempt: &AttemptId) -> Result<(), LogError> {
+        self.with(attempt, |inner, log| log.finish(&inner.handles, inner.limits)).await?;
+        self.notify(attempt);
+        Ok(())
+    }
+
+    /// Up to `most` bytes from `from` on. Where bytes are missing, a line that says so comes in their place; where
+    /// nothing is yet, the chunk is empty.
+    pub async fn read(&self, attempt: &AttemptId, from: u64, most: usize) -> Result<Chunk, LogError> {
+        self.with(attempt, move |_, log| log.read(from, most)).await
+    }
+
+    /// How far the log goes; what an agent must send next.
+    pub async fn extent(&self, attempt: &AttemptId) -> Result<Extent, LogError> {
+        self.with(attempt, |_, log| Ok(log.extent())).await
+    }
+
+    /// Changes whenever the attempt's log does. To follow: call this once, then read until nothing comes, await
+    /// [`watch::Receiver::changed`], read again.
+    #[must_use]
+    pub fn changed(&self, attempt: &AttemptId) -> watch::Receiver<u64> {
+        let mut followers = lock(&self.inner.followers);
+        // Nobody else cleans up after followers that left an attempt which never writes again.
+        followers.retain(|_, sender| sender.receiver_count() > 0);
+        followers.entry(attempt.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    /// Removes all logs of an operation. A crash in the middle leaves a part; calling it again removes the rest.
+    pub async fn remove(&self, operation: OperationId) -> Result<(), LogError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || {
+            let folder = inner.root.join(operation.to_string());
+            lock(&inner.loaded).logs.retain(|attempt, _| attempt.operation != operation);
+            inner.handles.close(&folder);
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(LogError::io("remove", folder)(error))
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    fn notify(&self, attempt: &AttemptId) {
+        if let Some(sender) = lock(&self.inner.followers).get(attempt) {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        attempt: &AttemptId,
+        work: impl FnOnce(&Inner, &mut AttemptLog) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (inner, attempt) = (Arc::clone(&self.inner), attempt.clone());
+        blocking(move || {
+            let slot = inner.slot(&attempt);
+            let mut slot = lock(&slot);
+            // Taken out, so that an error leaves nothing in memory that may differ from the files.
+            let mut log = match slot.take() {
+                Some(log) => log,
+                None => AttemptLog::load(folder(&inner.root, &attempt), attempt.number)?,
+            };
+            let done = work(&inner, &mut log)?;
+            *slot = Some(log);
+            Ok(done)
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn slot(&self, attempt: &AttemptId) -> Arc<Slot> {
+        let mut loaded = lock(&self.loaded);
+        loaded.clock += 1;
+        let now = loaded.clock;
+        if let Some((used, slot)) = loaded.logs.get_mut(attempt) {
+            *used = now;
+            return Arc::clone(slot);
+        }
+        if loaded.logs.len() >= MOST_LOADED {
+            // Only one that nobody works on: two states of one log must never exist at a time.
+            let idle = loaded.logs.iter().filter(|(_, (_, slot))| Arc::strong_count(slot) == 1);
+            if let Some(oldest) = idle.min_by_key(|(_, (used, _))| *used).map(|(attempt, _)| attempt.clone())
+            {
+                loaded.logs.remove(&oldest);
+            }
+        }
+        let slot = Arc::default();
+        loaded.logs.insert(attempt.clone(), (now, Arc::clone(&slot)));
+        slot
+    }
+}
+
+/// A panic while a log was changed leaves `None` in its slot, so a poisoned lock guards nothing broken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(LogError::Stopping))
+}

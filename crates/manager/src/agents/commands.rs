@@ -1,0 +1,80 @@
+//! Leasing commands and reporting them done.
+
+use super::agent;
+use crate::Manager;
+use crate::error::Result;
+use crate::wait::Waiter;
+use std::time::Duration;
+use tenantry_model::{AgentSessionId, CommandId, RegionName};
+use tenantry_store::Command;
+
+impl Manager {
+    /// Leases commands, waiting up to `wait` for the first; also says that the agent lives. The body of a start is
+    /// a [`tenantry_api_types::agent::StartOrder`], of a kill `{"cause": …}`, of a release `{}`.
+    pub async fn agent_lease(
+        &self,
+        region: &RegionName,
+        session: AgentSessionId,
+        limit: u32,
+        wait: Duration,
+    ) -> Result<Vec<Command>> {
+        let limit = limit.clamp(1, 500);
+        let mut waiter = Waiter::new(&self.store, wait);
+        loop {
+            let row = self.region_of_session(region, session).await?;
+            self.heard(&row).await?;
+            waiter.listen();
+            if self.has_free_command(region).await? {
+                let leased = self.take_commands(region, session, limit).await?;
+                if !leased.is_empty() {
+                    return Ok(leased);
+                }
+            }
+            if !waiter.wait().await {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    /// A look that writes nothing, since every commit wakes every agent's poll.
+    async fn has_free_command(&self, region: &RegionName) -> Result<bool> {
+        Ok(self.store.read().await?.has_command(region, self.now()).await?)
+    }
+
+    async fn take_commands(
+        &self,
+        region: &RegionName,
+        session: AgentSessionId,
+        limit: u32,
+    ) -> Result<Vec<Command>> {
+        let who = agent(region, None);
+        let mut work = self.begin(&who).await?;
+        let row = work.region(region).await?;
+        super::current(&row, session)?;
+        let until = work.now.checked_add(self.config.lease_time).unwrap_or(jiff::Timestamp::MAX);
+        let leased = work.tx.lease_commands(region, session, work.now, until, limit).await?;
+        // Every commit wakes every poll: one that changed nothing would wake itself for ever.
+        if !leased.is_empty() {
+            work.commit().await?;
+        }
+        Ok(leased)
+    }
+
+    /// These commands are carried out. One that is done already, or was given to another session since, changes
+    /// nothing.
+    pub async fn agent_finish(
+        &self,
+        region: &RegionName,
+        session: AgentSessionId,
+        commands: &[CommandId],
+    ) -> Result<()> {
+        let who = agent(region, None);
+        let mut work = self.begin(&who).await?;
+        let row = work.region(region).await?;
+        super::current(&row, session)?;
+        for command in commands {
+            work.tx.finish_command(region, *command).await?;
+        }
+        work.commit().await
+    }
+}

@@ -1,0 +1,216 @@
+//! The hooks that a region has: whole in pages, then changes. What a region stops naming is absent, not forgotten.
+
+use super::{InventoryPart, ReportedHook, agent, current};
+use crate::error::{ManagerError, Result, problems};
+use crate::work::Work;
+use crate::{Manager, outbox};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use tenantry_engine::{Raised, keys};
+use tenantry_model::{
+    AgentSessionId, AttentionKind, HookPath, HookRef, OperationState, Page, RegionName, Scope, TemplateHash,
+};
+use tenantry_store::{HookRow, OperationFilter};
+
+/// A whole inventory that is on its way: what its pages have named so far. A row, so that the pages may reach
+/// different managers.
+#[derive(Debug, Serialize, Deserialize)]
+struct Staged {
+    session: AgentSessionId,
+    named: BTreeSet<HookPath>,
+}
+
+impl Manager {
+    /// Takes in hooks. Answers with the versions whose templates the agent must keep.
+    pub async fn agent_inventory(
+        &self,
+        region: &RegionName,
+        session: AgentSessionId,
+        part: InventoryPart,
+    ) -> Result<Vec<TemplateHash>> {
+        let who = agent(region, None);
+        let mut work = self.begin(&who).await?;
+        let mut row = work.region(region).await?;
+        current(&row, session)?;
+        let changed = work.take_in(region, session, &part).await?;
+        if part.end && !row.inventory_complete {
+            row.inventory_complete = true;
+            row.last_seen_at = Some(work.now);
+            work.tx.put_region(&row).await?;
+            work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
+        }
+        if changed || part.end {
+            work.wake_planning(region).await?;
+        }
+        work.commit().await?;
+        self.keep_list(region).await
+    }
+
+    /// Versions that unfinished operations may still start, and the last good one of each hook.
+    async fn keep_list(&self, region: &RegionName) -> Result<Vec<TemplateHash>> {
+        let mut keep = BTreeSet::new();
+        let mut read = self.store.read().await?;
+        for row in read.hooks(region).await? {
+            keep.extend(row.last_good.map(|hook| hook.hash));
+        }
+        let mut filter = OperationFilter { unfinished: true, ..OperationFilter::default() };
+        if self.config.further_regions.is_empty() {
+            filter.scopes = Some(vec![Scope::Region(region.clone())]);
+        }
+        let mut page = Page { after: None, limit: 500 };
+        loop {
+            let part = read.operations(&filter, &page).await?;
+            for operation in part.items {
+                let steps = read.steps(operation.id).await?;
+                let here = steps.into_iter().filter(|step| step.hook.region == *region && !step.is_done());
+                keep.extend(here.map(|step| step.template_hash));
+            }
+            match part.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(keep.into_iter().collect()),
+            }
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Operations that wait for this region's hooks look again as soon as this unit is committed. Their timers are
+    /// rows, so that none is forgotten, and the caller does not wait for thousands of plans.
+    pub(crate) async fn wake_planning(&mut self, region: &RegionName) -> Result<()> {
+        let mut filter =
+            OperationFilter { state: Some(OperationState::Planning), ..OperationFilter::default() };
+        if !self.manager.config.further_regions.contains(region) {
+            filter.scopes = Some(vec![Scope::Region(region.clone())]);
+        }
+        let mut page = Page { after: None, limit: 500 };
+        loop {
+            let part = self.tx.operations(&filter, &page).await?;
+            for operation in part.items {
+                self.tx.put_timer(operation.id, Some(self.now)).await?;
+            }
+            match part.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Tells whether any hook has changed.
+    async fn take_in(
+        &mut self,
+        region: &RegionName,
+        session: AgentSessionId,
+        part: &InventoryPart,
+    ) -> Result<bool> {
+        let mut changed = false;
+        for report in &part.present {
+            changed |= self.present(region, report).await?;
+        }
+        for path in &part.absent {
+            changed |= self.absent(&HookRef::new(region.clone(), path.clone())).await?;
+        }
+        let key = format!("inventory/{region}");
+        let staged = match self.tx.setting(&key).await? {
+            _ if part.begin => Some(Staged { session, named: BTreeSet::new() }),
+            Some(value) => serde_json::from_value::<Option<Staged>>(value).ok().flatten(),
+            None => None,
+        };
+        let Some(mut staged) = staged.filter(|staged| staged.session == session) else {
+            // Without a staged inventory this is a report of changes; a last page alone proves nothing absent.
+            return if part.end {
+                Err(ManagerError::InventoryRestart(region.to_string()))
+            } else {
+                Ok(changed)
+            };
+        };
+        staged.named.extend(part.present.iter().map(|report| report.path.clone()));
+        if !part.end {
+            self.put_staged(&key, Some(&staged)).await?;
+            return Ok(changed);
+        }
+        for row in self.tx.hooks(region).await? {
+            if !staged.named.contains(&row.hook.path()) {
+                changed |= self.absent(&row.hook).await?;
+            }
+        }
+        self.put_staged(&key, None).await?;
+        Ok(changed)
+    }
+
+    async fn put_staged(&mut self, key: &str, staged: Option<&Staged>) -> Result<()> {
+        let value =
+            serde_json::to_value(staged).map_err(|error| ManagerError::Internal(error.to_string()))?;
+        Ok(self.tx.put_setting(key, &value).await?)
+    }
+
+    async fn present(&mut self, region: &RegionName, report: &ReportedHook) -> Result<bool> {
+        let hook = HookRef::new(region.clone(), report.path.clone());
+        let before = self.tx.hook(&hook).await?;
+        let unchanged = before.as_ref().is_some_and(|row| {
+            row.current == report.hook
+                && row.problems == report.problems
+                && row.absent_since.is_none()
+                && row.retired.is_none()
+        });
+        if unchanged {
+            return Ok(false);
+        }
+        let same_version = before.as_ref().is_some_and(|row| row.current == report.hook);
+        let seen_at = before.as_ref().filter(|_| same_version).map_or(self.now, |row| row.seen_at);
+        let row = HookRow {
+            hook: hook.clone(),
+            current: report.hook.clone(),
+            problems: report.problems.clone(),
+            last_good: before.and_then(|row| row.last_good),
+            absent_since: None,
+            retired: None,
+            seen_at,
+        };
+        self.tx.put_hook(&row).await?;
+        self.common_event(outbox::HOOK_CHANGED, outbox::hook(&row)).await?;
+        self.judge(&row).await?;
+        Ok(true)
+    }
+
+    async fn absent(&mut self, hook: &HookRef) -> Result<bool> {
+        let Some(mut row) = self.tx.hook(hook).await?.filter(|row| row.absent_since.is_none()) else {
+            return Ok(false);
+        };
+        row.absent_since = Some(self.now);
+        self.tx.put_hook(&row).await?;
+        self.common_event(outbox::HOOK_CHANGED, outbox::hook(&row)).await?;
+        // What was wrong with it is not there any more.
+        self.settle_attention(&keys::hook_quarantined(hook)).await?;
+        self.settle_attention(&keys::hook_left_out(hook)).await?;
+        Ok(true)
+    }
+
+    /// A version that cannot be read waits for its team, whether or not an operation comes along.
+    async fn judge(&mut self, row: &HookRow) -> Result<()> {
+        let (hook, (quarantined, left_out)) =
+            (&row.hook, (keys::hook_quarantined(&row.hook), keys::hook_left_out(&row.hook)));
+        if row.current.is_some() {
+            self.settle_attention(&quarantined).await?;
+            return self.settle_attention(&left_out).await;
+        }
+        let in_force = row.last_good.is_some();
+        let (kind, key, other, effect) = if in_force {
+            (AttentionKind::HookQuarantined, quarantined, left_out, "its last good version runs")
+        } else {
+            (AttentionKind::HookLeftOut, left_out, quarantined, "it has no good version and is left out")
+        };
+        self.settle_attention(&other).await?;
+        let raised = Raised {
+            kind,
+            key,
+            step: Some(hook.clone()),
+            region: Some(hook.region.clone()),
+            message: format!("hook {hook} cannot be read, {effect}: {}", problems(&row.problems)),
+            remedy: row
+                .problems
+                .first()
+                .map_or_else(|| format!("tenantry hook explain {}", hook.path()), |p| p.remedy.clone()),
+        };
+        self.raise_for(None, &raised).await
+    }
+}

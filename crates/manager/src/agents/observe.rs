@@ -1,0 +1,51 @@
+//! Facts about attempts, in any order, more than once, at any time: also from an agent that lost its session.
+
+use super::agent;
+use crate::Manager;
+use crate::error::{ManagerError, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use tenantry_engine::{Event, Rejected};
+use tenantry_model::{AttemptId, Observation, OperationId, RegionName};
+
+impl Manager {
+    /// Takes in facts; when it returns, all are committed. Answers with the attempts that are not known or not of
+    /// this region: facts about them are dropped.
+    pub async fn agent_observe(
+        &self,
+        region: &RegionName,
+        observations: Vec<Observation>,
+    ) -> Result<Vec<AttemptId>> {
+        let mut unknown = BTreeSet::new();
+        let mut by_operation: BTreeMap<OperationId, Vec<Observation>> = BTreeMap::new();
+        for observation in observations {
+            if observation.attempt.step.region == *region {
+                by_operation.entry(observation.attempt.operation).or_default().push(observation);
+            } else {
+                unknown.insert(observation.attempt);
+            }
+        }
+        let who = agent(region, None);
+        for (operation, observations) in by_operation {
+            let attempts: Vec<AttemptId> = observations.iter().map(|o| o.attempt.clone()).collect();
+            let events = observations.into_iter().map(Event::Observed).collect();
+            let mut work = self.begin(&who).await?;
+            let moved = match work.advance(operation, events).await {
+                Ok(moved) => moved,
+                Err(ManagerError::NotFound { .. }) => {
+                    unknown.extend(attempts);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let refused = attempts.into_iter().zip(&moved.rejected);
+            unknown.extend(refused.filter_map(|(attempt, rejected)| {
+                matches!(rejected, Some(Rejected::UnknownAttempt(_))).then_some(attempt)
+            }));
+            // Repeated facts change nothing, and nothing is written for them.
+            if moved.changed {
+                work.commit().await?;
+            }
+        }
+        Ok(unknown.into_iter().collect())
+    }
+}

@@ -1,0 +1,68 @@
+//! What the installation sets about the manager; every value has a default that suits one machine.
+
+use jiff::SignedDuration;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tenantry_model::RegionName;
+
+/// Settings of the manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagerConfig {
+    /// How long a hook may be absent before a plan that misses it is refused; within it the plan waits.
+    pub absent_grace: SignedDuration,
+    /// A region whose agent has not spoken for this long counts as silent.
+    pub agent_silent_after: SignedDuration,
+    /// How long a decommissioned environment can be undeleted, if the caller says nothing.
+    pub default_retention: SignedDuration,
+    /// The longest retention that a caller may ask for.
+    pub max_retention: SignedDuration,
+    /// Whether `after` may name hooks of other namespaces.
+    pub cross_namespace_after: bool,
+    /// The regions whose hooks take part besides the environment's own.
+    pub further_regions: BTreeSet<RegionName>,
+    /// Largest `spec` of an environment, in bytes as JSON.
+    pub max_spec_bytes: usize,
+    /// Largest `parameters` of an operation, in bytes as JSON.
+    pub max_parameters_bytes: usize,
+    /// Most labels of an environment.
+    pub max_labels: usize,
+    /// Most aliases of an environment.
+    pub max_aliases: usize,
+    /// Most unfinished operations of one environment.
+    pub max_unfinished: usize,
+
+    /// A join token can be used within this time.
+    pub join_token_time: SignedDuration,
+    /// How long the answer to a request with an Idempotency-Key is kept.
+    pub idempotency_retention: SignedDuration,
+    /// A leased command that is not finished within this time is given out again.
+    pub lease_time: SignedDuration,
+    /// How often the regions' silence is judged.
+    pub region_check_interval: Duration,
+    /// An operation that waits for a region looks again after this time even if nothing wakes it; long, since the
+    /// region's inventory does wake it and thousands may wait.
+    pub planning_retry: SignedDuration,
+}
+
+impl Default for ManagerConfig {
+    fn default() -> Self {
+        Self {
+            absent_grace: SignedDuration::from_mins(2),
+            agent_silent_after: SignedDuration::from_secs(45),
+            default_retention: SignedDuration::from_hours(30 * 24),
+            max_retention: SignedDuration::from_hours(3660 * 24),
+            cross_namespace_after: true,
+            further_regions: BTreeSet::new(),
+            max_spec_bytes: 1024 * 1024,
+            max_parameters_bytes: 64 * 1024,
+            max_labels: 64,
+            max_aliases: 64,
+            max_unfinished: 100,
+            join_token_time: SignedDuration::from_hours(1),
+            idempotency_retention: SignedDuration::from_hours(24),
+            lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
+            region_check_interval: Duration::from_secs(5),
+            planning_retry: SignedDuration::from_mins(5),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The outbox as readers see it.
+
+use crate::wait::Waiter;
+use crate::{Manager, Result};
+use std::time::Duration;
+use tenantry_store::{EventFilter, EventRecord};
+
+impl Manager {
+    /// Events after a position, in order, at most `limit` (up to 1,000); waits up to `wait` for the first.
+    pub async fn events_after(
+        &self,
+        filter: &EventFilter,
+        after: u64,
+        limit: u32,
+        wait: Duration,
+    ) -> Result<Vec<EventRecord>> {
+        let mut waiter = Waiter::new(&self.store, wait);
+        loop {
+            waiter.listen();
+            let events = self.store.read().await?.events(filter, after, limit.clamp(1, 1000)).await?;
+            if !events.is_empty() || !waiter.wait().await {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// The newest event's position; 0 if there is none.
+    pub async fn last_event(&self) -> Result<u64> {
+        Ok(self.store.read().await?.last_event().await?)
+    }
+}

@@ -1,0 +1,11 @@
+//! Operations: asking for one, steering it, reading it.
+
+mod explain;
+mod preview;
+mod read;
+mod request;
+mod steer;
+mod types;
+
+pub(crate) use request::Wish;
+pub use types::*;

@@ -1,0 +1,37 @@
+//! Reading operations.
+
+use super::OperationView;
+use crate::error::{ManagerError, Result};
+use crate::{Manager, Principal};
+use tenantry_model::{Operation, OperationId, Page, Paged};
+use tenantry_store::OperationFilter;
+
+impl Manager {
+    /// One operation with steps and attempts.
+    pub async fn operation(&self, id: OperationId) -> Result<OperationView> {
+        let mut read = self.store.read().await?;
+        let operation = read.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
+        let environment = read.environment(operation.environment).await?.ok_or_else(|| {
+            ManagerError::Internal(format!("operation {id} belongs to no environment that is kept"))
+        })?;
+        Ok(OperationView {
+            steps: read.steps(id).await?,
+            attempts: read.attempts(id).await?,
+            operation,
+            tenant: environment.tenant,
+            environment_name: environment.name,
+            region: environment.region,
+        })
+    }
+
+    /// Operations, newest first; the filter's scopes are replaced by the caller's.
+    pub async fn operations(
+        &self,
+        who: &Principal,
+        filter: OperationFilter,
+        page: &Page,
+    ) -> Result<Paged<Operation>> {
+        let filter = OperationFilter { scopes: who.filter(), ..filter };
+        Ok(self.store.read().await?.operations(&filter, page).await?)
+    }
+}

@@ -1,0 +1,137 @@
+//! What callers say and get about operations.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tenantry_engine::{Plan, PlanRefusal};
+use tenantry_model::{
+    Attempt, ConflictPolicy, EnvironmentName, HookRef, Operation, OperationId, OperationName, OperationState,
+    RegionName, Step, TenantName,
+};
+
+/// A wish for an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewOperation {
+    /// What it is called.
+    pub name: OperationName,
+    /// Checked against the definition's schema.
+    pub parameters: Map<String, Value>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Instead of the definition's policy.
+    pub on_conflict: Option<ConflictPolicy>,
+    /// When a schedule wanted it.
+    pub scheduled_time: Option<Timestamp>,
+    /// The environment's revision that the caller saw.
+    pub expected_revision: Option<u64>,
+    /// Answer with the plan, change nothing.
+    pub validate_only: bool,
+}
+
+impl NewOperation {
+    /// A wish without parameters.
+    #[must_use]
+    pub fn named(name: OperationName) -> Self {
+        Self {
+            name,
+            parameters: Map::new(),
+            reason: None,
+            on_conflict: None,
+            scheduled_time: None,
+            expected_revision: None,
+            validate_only: false,
+        }
+    }
+}
+
+/// Answer to a wish for an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperationAnswer {
+    /// It was made.
+    Requested(Box<Operation>),
+    /// `validate_only`: what it would do.
+    Preview(Box<Preview>),
+}
+
+/// What an operation would do if it were requested now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preview {
+    /// What it is called.
+    pub name: OperationName,
+    /// The generation that it would apply.
+    pub generation: u64,
+    /// Unfinished operations for which it would wait.
+    pub waits_for: Vec<OperationId>,
+    /// Unfinished operations that it would cancel.
+    pub cancels: Vec<OperationId>,
+    /// Regions that have no living agent or no complete inventory: the operation would wait for them.
+    pub waits_for_regions: Vec<RegionName>,
+    /// The plan by what is known now, or why there would be none.
+    pub plan: Result<Plan, PlanRefusal>,
+}
+
+/// An operation with everything in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperationView {
+    /// Its own row.
+    pub operation: Operation,
+    /// Its steps, by hook.
+    pub steps: Vec<Step>,
+    /// All attempts, by step and number.
+    pub attempts: Vec<Attempt>,
+    /// The owner of its environment.
+    pub tenant: TenantName,
+    /// Its environment's name.
+    pub environment_name: EnvironmentName,
+    /// Its environment's region.
+    pub region: RegionName,
+}
+
+/// Answer to "why does this hook (not) run for this environment?".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Which hook.
+    pub hook: HookRef,
+    /// For which operation.
+    pub operation: OperationName,
+    /// The verdict: it would be a step that runs.
+    pub runs: bool,
+    /// One sentence.
+    pub summary: String,
+    /// Each question, in the order in which they decide.
+    pub checks: Vec<Check>,
+    /// The steps it would wait for.
+    pub waits_for: Vec<HookRef>,
+}
+
+/// One question and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Stable name (`region`, `exists`, `readable`, `registered`, `selector`, `state`, `planned`, `order`).
+    pub name: &'static str,
+    /// How it came out.
+    pub result: CheckResult,
+    /// What was found, and what to do about it.
+    pub detail: String,
+}
+
+/// How a question came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// Nothing in the way.
+    Pass,
+    /// This keeps the hook from running.
+    Fail,
+    /// It runs, but somebody should know.
+    Warn,
+    /// Could not be answered because of an earlier failure, or not from here.
+    Unknown,
+}
+
+/// What a caller of `:cancel` saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpectedOperation {
+    /// The operation's state.
+    pub state: Option<OperationState>,
+    /// The operation's revision.
+    pub revision: Option<u64>,
+}

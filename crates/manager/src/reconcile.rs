@@ -1,0 +1,182 @@
+//! The loops that bring things on without a caller: timers, silent regions, expiry of answers.
+//!
+//! Each starts from rows alone, so that a restart begins where the last process ended. A loop that meets an error
+//! backs off; it never gives up and is never busy.
+
+use crate::error::{ManagerError, Result};
+use crate::runner::{region_silent, region_silent_key};
+use crate::wait::Waiter;
+use crate::{Manager, Principal};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tenantry_engine::{Event, Rejected};
+use tenantry_model::{OperationId, Region};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// Timers that are taken at a time.
+const BATCH: u32 = 200;
+/// Longest sleep of the timer loop: a clock that was set back is noticed then.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// How often old answers are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
+/// First and longest pause after an error.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+impl Manager {
+    /// Runs all loops until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let timers = Box::pin(self.timers());
+        let every = self.config.region_check_interval;
+        let regions = Box::pin(repeat("regions", every, || self.check_regions()));
+        let expire = || async { self.expire_answers().await.map(|_| ()) };
+        let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, expire));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            ((), (), ()) = async { tokio::join!(timers, regions, expiry) } => {}
+        }
+    }
+
+    /// Applies what is due, then sleeps until the next timer or the next commit, whichever comes first.
+    async fn timers(&self) {
+        let mut pause = Pause::new();
+        loop {
+            let mut waiter = Waiter::new(&self.store, LONGEST_SLEEP);
+            waiter.listen();
+            let next = match self.run_due().await {
+                Ok(_) => self.until_next_timer().await,
+                Err(error) => Err(error),
+            };
+            match next {
+                Ok(sleep) => {
+                    pause = Pause::new();
+                    let _ = tokio::time::timeout(sleep, waiter.wait()).await;
+                }
+                Err(error) => pause.after("timers", &error).await,
+            }
+        }
+    }
+
+    async fn until_next_timer(&self) -> Result<Duration> {
+        let due = self.store.read().await?.next_due().await?;
+        let sleep = due.map_or(LONGEST_SLEEP, |due| {
+            Duration::try_from(due.duration_since(self.now())).unwrap_or(Duration::ZERO)
+        });
+        // A floor, so that a timer which cannot be moved costs a look in a while and not a processor.
+        Ok(sleep.clamp(Duration::from_millis(10), LONGEST_SLEEP))
+    }
+
+    /// Applies what is due now; returns how many operations were looked at. One that fails does not keep the others
+    /// from their turn; the first error comes back when all have had theirs.
+    pub async fn run_due(&self) -> Result<usize> {
+        let mut seen: BTreeSet<OperationId> = BTreeSet::new();
+        let mut first_error = None;
+        loop {
+            let due = self.store.read().await?.due(self.now(), BATCH).await?;
+            let fresh: Vec<OperationId> = due.into_iter().filter(|id| seen.insert(*id)).collect();
+            if fresh.is_empty() {
+                return first_error.map_or(Ok(seen.len()), Err);
+            }
+            for id in fresh {
+                if let Err(error) = self.tick(id).await {
+                    warn!(operation = %id, %error, "a timer could not be applied");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// Time has passed for one operation; whatever of its environment can go on goes on.
+    pub(crate) async fn tick(&self, id: OperationId) -> Result<()> {
+        let who = Principal::system();
+        let mut work = self.begin(&who).await?;
+        work.advance(id, vec![Event::Tick]).await?;
+        work.drive().await?;
+        work.commit().await
+    }
+
+    /// Judges every region's silence once.
+    pub async fn check_regions(&self) -> Result<()> {
+        let regions = self.store.read().await?.regions().await?;
+        for region in regions {
+            // One that was given up already, or never joined, has no session.
+            if region.session.is_some() && !self.is_alive(&region) {
+                self.give_up(&region).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A region is silent. Its operations come first and the region's own row last: after a crash in between, the
+    /// region still has its session, and all of this is done again.
+    async fn give_up(&self, region: &Region) -> Result<()> {
+        let since = region.last_seen_at.unwrap_or(region.created_at);
+        for id in self.operations_running_in(&region.name).await? {
+            let event = Event::RegionSilent { region: region.name.clone(), since };
+            match self.apply_event(&Principal::system(), id, event).await {
+                Ok(_) | Err(ManagerError::Rejected(Rejected::OperationState { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let who = Principal::system();
+        let mut work = self.begin(&who).await?;
+        // It may have come back meanwhile.
+        let still = work.tx.region(&region.name).await?;
+        if still.is_none_or(|row| row.session != region.session || self.is_alive(&row)) {
+            return Ok(());
+        }
+        work.expire_session(&region.name).await?;
+        let message = format!("region {} is silent since {since}", region.name);
+        debug!(key = region_silent_key(&region.name), "a region is silent");
+        work.raise_for(None, &region_silent(&region.name, message)).await?;
+        work.commit().await
+    }
+
+    /// Removes answers of old requests; returns how many.
+    pub async fn expire_answers(&self) -> Result<u32> {
+        let Ok(before) = self.now().checked_sub(self.config.idempotency_retention) else { return Ok(0) };
+        let who = Principal::system();
+        let mut removed = 0;
+        loop {
+            let mut work = self.begin(&who).await?;
+            let part = work.tx.expire_idempotent(before, 1000).await?;
+            work.commit().await?;
+            removed += part;
+            if part < 1000 {
+                return Ok(removed);
+            }
+        }
+    }
+}
+
+async fn repeat<F: Future<Output = Result<()>>>(
+    name: &'static str,
+    interval: Duration,
+    work: impl Fn() -> F,
+) {
+    let mut pause = Pause::new();
+    loop {
+        match work().await {
+            Ok(()) => {
+                pause = Pause::new();
+                tokio::time::sleep(interval).await;
+            }
+            Err(error) => pause.after(name, &error).await,
+        }
+    }
+}
+
+/// Growing pauses after errors.
+struct Pause(Duration);
+
+impl Pause {
+    fn new() -> Self {
+        Self(PAUSES.0)
+    }
+
+    async fn after(&mut self, name: &str, error: &ManagerError) {
+        warn!(name, %error, pause = ?self.0, "a loop met an error");
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(PAUSES.1);
+    }
+}

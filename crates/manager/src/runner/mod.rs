@@ -1,0 +1,163 @@
+//! Moves operations: one event in, rows, commands, attention and events out, in one transaction.
+//!
+//! The engine decides; this turns what it says into rows. A crash before the commit is as if the event had never
+//! come, a crash after it loses nothing: commands, timers and attention are rows.
+
+mod actions;
+mod attend;
+mod cache;
+mod drive;
+mod effect;
+mod plan;
+mod start;
+
+pub(crate) use cache::Runs;
+pub(crate) use effect::RETENTION_PARAMETER;
+pub(crate) use plan::{PlanBasis, region_silent, region_silent_key};
+pub(crate) use start::BACKUP_PARAMETER;
+
+use crate::error::{ManagerError, Result};
+use crate::work::Work;
+use crate::{Manager, Principal, outbox};
+use actions::Context;
+use std::collections::VecDeque;
+use tenantry_engine::{Change, Event, Moment, Rejected, Run, Transition};
+use tenantry_model::{EnvironmentId, OperationId};
+use uuid::Uuid;
+
+/// What a list of events did to one operation.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    /// A row was changed.
+    pub(crate) changed: bool,
+    /// The operation reached a final state: others may start.
+    pub(crate) ended: bool,
+    /// For each event in order: why it was not applied.
+    pub(crate) rejected: Vec<Option<Rejected>>,
+}
+
+impl Manager {
+    /// Applies one event to an operation, and whatever follows for its environment.
+    pub(crate) async fn apply_event(&self, who: &Principal, id: OperationId, event: Event) -> Result<Moved> {
+        let mut work = self.begin(who).await?;
+        let moved = work.advance(id, vec![event]).await?;
+        work.commit().await?;
+        Ok(moved)
+    }
+}
+
+impl Work<'_> {
+    /// Locks the environment of an operation.
+    pub(crate) async fn lock_of(&mut self, id: OperationId) -> Result<EnvironmentId> {
+        let operation =
+            self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
+        self.lock(operation.environment).await?;
+        Ok(operation.environment)
+    }
+
+    /// Applies events in order and, if the operation ended by them, lets others of the environment go on.
+    pub(crate) async fn advance(&mut self, id: OperationId, events: Vec<Event>) -> Result<Moved> {
+        self.lock_of(id).await?;
+        let moved = self.apply_each(id, events).await?;
+        if moved.ended {
+            self.drive().await?;
+        }
+        Ok(moved)
+    }
+
+    /// Applies events to one operation of the locked environment. What the first of them asks for may bring further
+    /// ones (a start that is withdrawn is an attempt that is over).
+    pub(super) async fn apply_each(&mut self, id: OperationId, events: Vec<Event>) -> Result<Moved> {
+        let mut run = self.load(id).await?;
+        let mut context = Context::default();
+        let mut moved = Moved::default();
+        let mut follow_ups = VecDeque::new();
+        let mut next_tick = None;
+        for event in events {
+            match self.step(&mut run, &event, &mut context, &mut moved, &mut follow_ups).await? {
+                Ok(tick) => {
+                    next_tick = Some(tick);
+                    moved.rejected.push(None);
+                }
+                Err(rejected) => moved.rejected.push(Some(rejected)),
+            }
+            while let Some(event) = follow_ups.pop_front() {
+                if let Ok(tick) =
+                    self.step(&mut run, &event, &mut context, &mut moved, &mut follow_ups).await?
+                {
+                    next_tick = Some(tick);
+                }
+            }
+        }
+        if let Some(due) = next_tick {
+            self.tx.put_timer(id, due).await?;
+        }
+        self.runs.push(run);
+        Ok(moved)
+    }
+
+    /// One event: outer errors are the store's, inner ones the engine's.
+    async fn step(
+        &mut self,
+        run: &mut Run,
+        event: &Event,
+        context: &mut Context,
+        moved: &mut Moved,
+        follow_ups: &mut VecDeque<Event>,
+    ) -> Result<std::result::Result<Option<jiff::Timestamp>, Rejected>> {
+        let moment = Moment { now: self.now, seed: Uuid::new_v4() };
+        let transition = match tenantry_engine::apply(run, event, moment) {
+            Ok(transition) => transition,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
+        moved.changed |= !transition.is_empty();
+        self.write(run, &transition).await?;
+        run.commit(&transition);
+        for action in &transition.actions {
+            moved.ended |= self.act(run, action, context, follow_ups).await?;
+        }
+        Ok(Ok(transition.next_tick))
+    }
+
+    /// Stores changed rows with their events. Attempts are rows before any command names them (invariant 1). An
+    /// event is only written for what a reader of the resource can see: not for a counter.
+    async fn write(&mut self, run: &Run, transition: &Transition) -> Result<()> {
+        let id = run.operation().id;
+        for change in &transition.changes {
+            match change {
+                Change::Operation(operation) => {
+                    self.tx.put_operation(operation).await?;
+                    let data = outbox::operation(operation);
+                    if outbox::differs(&outbox::operation(run.operation()), &data) {
+                        self.event(outbox::OPERATION_CHANGED, Some(id), data).await?;
+                    }
+                }
+                Change::Step(step) => {
+                    self.tx.put_step(step).await?;
+                    self.event(outbox::STEP_CHANGED, Some(id), outbox::step(step)).await?;
+                }
+                Change::Attempt(attempt) => {
+                    self.tx.put_attempt(attempt).await?;
+                    let data = outbox::attempt(attempt);
+                    let before = run.attempts().get(&(attempt.id.step.clone(), attempt.id.number));
+                    if before.is_none_or(|before| outbox::attempt(before) != data) {
+                        self.event(outbox::ATTEMPT_CHANGED, Some(id), data).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn load(&mut self, id: OperationId) -> Result<Run> {
+        let operation =
+            self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
+        // Moved before in this unit, or lately; either way only if the row is still the same.
+        let earlier = self.runs.iter().position(|run| run.operation().id == id);
+        let earlier = earlier.map(|at| self.runs.swap_remove(at)).filter(|run| *run.operation() == operation);
+        match earlier.or_else(|| self.manager.runs.take(&operation)) {
+            Some(run) => Ok(run),
+            None => Ok(Run::new(operation, self.tx.steps(id).await?, self.tx.attempts(id).await?)),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! From planning to running: gathers what a plan is made from, and records what it found about hooks.
+
+use crate::error::{ManagerError, Result};
+use crate::work::Work;
+use crate::{Manager, outbox};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use tenantry_engine::{Event, Plan, PlanInput, PlanPolicy, PlanRefusal, Raised, RegisteredHook, keys};
+use tenantry_model::{
+    AppliedHook, AttentionKind, Environment, Operation, OperationDefinition, OperationId, Region, RegionName,
+};
+use tenantry_store::{HookRow, Read};
+
+/// Everything a plan is made from, as it is in the store now.
+pub(crate) struct PlanBasis {
+    pub(crate) hooks: Vec<RegisteredHook>,
+    pub(crate) applied: Vec<AppliedHook>,
+    pub(crate) policy: PlanPolicy,
+    /// Regions whose hooks take part but are not known for certain now: no agent, or no complete inventory.
+    pub(crate) unready: Vec<Unready>,
+}
+
+/// A region that plans have to wait for.
+pub(crate) struct Unready {
+    pub(crate) name: RegionName,
+    pub(crate) why: &'static str,
+    /// A person has to bring its agent back.
+    pub(crate) silent: bool,
+}
+
+impl Manager {
+    pub(crate) async fn plan_basis(
+        &self,
+        read: &mut (dyn Read + '_),
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Result<PlanBasis> {
+        let unready = self.unready_regions(read, environment, now).await?;
+        let mut hooks = Vec::new();
+        for name in self.regions_of(environment) {
+            hooks.extend(read.hooks(&name).await?.into_iter().map(registered));
+        }
+        let applied = read.applied(environment.id).await?;
+        let policy = PlanPolicy {
+            absent_grace: self.config.absent_grace,
+            cross_namespace_after: self.config.cross_namespace_after,
+            further_regions: self.config.further_regions.clone(),
+        };
+        Ok(PlanBasis { hooks, applied, policy, unready })
+    }
+
+    fn regions_of(&self, environment: &Environment) -> BTreeSet<RegionName> {
+        let mut names = self.config.further_regions.clone();
+        names.insert(environment.region.clone());
+        names
+    }
+
+    async fn unready_regions(
+        &self,
+        read: &mut (dyn Read + '_),
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Result<Vec<Unready>> {
+        let mut unready = Vec::new();
+        for name in self.regions_of(environment) {
+            let region = read.region(&name).await?;
+            unready.extend(self.unready(&name, region.as_ref(), now));
+        }
+        Ok(unready)
+    }
+
+    fn unready(&self, name: &RegionName, region: Option<&Region>, now: Timestamp) -> Option<Unready> {
+        let missing = |why, silent| Some(Unready { name: name.clone(), why, silent });
+        match region {
+            None => missing("there is no such region", true),
+            Some(region) if region.session.is_none() => missing("it has no agent", true),
+            Some(region) if !self.alive_at(region, now) => missing("its agent is silent", true),
+            Some(region) if !region.inventory_complete => {
+                missing("its agent has not reported all hooks yet", false)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+impl PlanBasis {
+    pub(crate) fn plan(
+        &self,
+        operation: OperationId,
+        environment: &Environment,
+        definition: &OperationDefinition,
+        now: Timestamp,
+    ) -> std::result::Result<Plan, PlanRefusal> {
+        tenantry_engine::plan(&PlanInput {
+            operation,
+            environment,
+            definition,
+            hooks: &self.hooks,
+            applied: &self.applied,
+            policy: &self.policy,
+            now,
+        })
+    }
+}
+
+fn registered(row: HookRow) -> RegisteredHook {
+    RegisteredHook {
+        hook: row.hook,
+        current: row.current,
+        problems: row.problems,
+        last_good: row.last_good,
+        absent_since: row.absent_since,
+        retired: row.retired.is_some(),
+    }
+}
+
+/// The key of the attention about a region without a living agent.
+pub(crate) fn region_silent_key(region: &RegionName) -> String {
+    format!("region-silent/{region}")
+}
+
+pub(crate) fn region_silent(region: &RegionName, message: String) -> Raised {
+    Raised {
+        kind: AttentionKind::RegionSilent,
+        key: region_silent_key(region),
+        step: None,
+        region: Some(region.clone()),
+        message,
+        remedy: format!(
+            "start the agent of region {region}; for a new one: tenantry region join-token {region}"
+        ),
+    }
+}
+
+impl Work<'_> {
+    /// Plans an operation that is in planning. Tells whether it ended by that.
+    pub(super) async fn plan(&mut self, operation: &Operation) -> Result<bool> {
+        let environment = self.environment_at(operation.generation).await?;
+        let manager = self.manager;
+        let unready = manager.unready_regions(&mut *self.tx, &environment, self.now).await?;
+        if !unready.is_empty() {
+            self.wait_for_regions(operation, &unready).await?;
+            return Ok(false);
+        }
+        let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
+        let event = match basis.plan(operation.id, &environment, &operation.definition, self.now) {
+            Ok(plan) => {
+                self.record(&plan).await?;
+                Event::Planned(plan)
+            }
+            Err(refusal) => Event::PlanRefused(refusal),
+        };
+        let moved = self.apply_each(operation.id, vec![event]).await?;
+        match moved.rejected.into_iter().flatten().next() {
+            Some(rejected) => Err(ManagerError::Rejected(rejected)),
+            None => Ok(moved.ended),
+        }
+    }
+
+    /// It stays in planning and says why; the region's agent wakes it, and a timer looks again in any case.
+    async fn wait_for_regions(&mut self, operation: &Operation, unready: &[Unready]) -> Result<()> {
+        let reasons: Vec<String> =
+            unready.iter().map(|region| format!("region {}: {}", region.name, region.why)).collect();
+        let note = format!("waits for {}", reasons.join("; "));
+        if operation.note.as_ref() != Some(&note) {
+            let mut operation = operation.clone();
+            operation.note = Some(note);
+            operation.revision += 1;
+            self.tx.put_operation(&operation).await?;
+            let data = outbox::operation(&operation);
+            self.event(outbox::OPERATION_CHANGED, Some(operation.id), data).await?;
+        }
+        for region in unready.iter().filter(|region| region.silent) {
+            let message = format!("region {} has no living agent: its operations wait", region.name);
+            self.raise_for(None, &region_silent(&region.name, message)).await?;
+        }
+        let again = self.now.checked_add(self.manager.config.planning_retry).unwrap_or(Timestamp::MAX);
+        let late = operation.deadline_at.filter(|_| !operation.late);
+        self.tx.put_timer(operation.id, Some(late.map_or(again, |late| late.min(again)))).await?;
+        Ok(())
+    }
+
+    /// Remembers versions that are good now, and settles what was raised about hooks that are in force.
+    async fn record(&mut self, plan: &Plan) -> Result<()> {
+        for (hook, version) in &plan.good {
+            if let Some(mut row) = self.tx.hook(hook).await? {
+                row.last_good = Some(version.clone());
+                self.tx.put_hook(&row).await?;
+            }
+        }
+        let bad: BTreeSet<_> = plan.quarantined.iter().map(|entry| &entry.hook).collect();
+        for hook in plan.steps.keys().filter(|hook| !bad.contains(hook)) {
+            self.settle_attention(&keys::hook_quarantined(hook)).await?;
+            self.settle_attention(&keys::hook_left_out(hook)).await?;
+        }
+        for entry in &plan.quarantined {
+            let other = if entry.last_good_in_force {
+                keys::hook_left_out(&entry.hook)
+            } else {
+                keys::hook_quarantined(&entry.hook)
+            };
+            self.settle_attention(&other).await?;
+        }
+        Ok(())
+    }
+}

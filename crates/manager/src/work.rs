@@ -1,0 +1,173 @@
+//! One unit of work: a write transaction, the environment it has locked, who acts and when.
+//!
+//! Audit entries, events and the claim of a request's key go through here, so that no change can be made without
+//! them. Nothing is visible before [`Work::commit`]; a dropped unit has never happened.
+
+use crate::error::{ManagerError, Result};
+use crate::{Manager, Principal, audit};
+use jiff::Timestamp;
+use serde_json::Value;
+use tenantry_engine::Run;
+use tenantry_model::{Environment, EnvironmentId, OperationId};
+use tenantry_store::{EventRecord, IdempotentAnswer, StoreError, Write};
+
+pub(crate) struct Work<'m> {
+    pub(crate) manager: &'m Manager,
+    pub(crate) tx: Box<dyn Write + 'm>,
+    pub(crate) who: &'m Principal,
+    pub(crate) now: Timestamp,
+    environment: Option<Locked>,
+    claimed: bool,
+    /// Operations as they are once this unit is committed.
+    pub(crate) runs: Vec<Run>,
+}
+
+struct Locked {
+    row: Environment,
+    raised: bool,
+}
+
+/// What goes into the audit log about one change.
+pub(crate) struct Note<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) target: String,
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) before: Value,
+    pub(crate) after: Value,
+}
+
+impl Manager {
+    pub(crate) async fn begin<'m>(&'m self, who: &'m Principal) -> Result<Work<'m>> {
+        let tx = self.store.write().await?;
+        Ok(Work {
+            manager: self,
+            tx,
+            who,
+            now: self.now(),
+            environment: None,
+            claimed: false,
+            runs: Vec::new(),
+        })
+    }
+}
+
+impl Work<'_> {
+    /// Locks the environment that this unit is about; a unit is about one at most.
+    pub(crate) async fn lock(&mut self, id: EnvironmentId) -> Result<()> {
+        if self.environment.as_ref().is_some_and(|locked| locked.row.id == id) {
+            return Ok(());
+        }
+        let row =
+            self.tx.lock_environment(id).await?.ok_or_else(|| ManagerError::not_found("environment", id))?;
+        self.environment = Some(Locked { row, raised: false });
+        Ok(())
+    }
+
+    /// A new environment: nobody else can know it yet, so that it counts as locked.
+    pub(crate) async fn insert(&mut self, row: Environment) -> Result<()> {
+        self.tx.put_environment(&row).await?;
+        self.environment = Some(Locked { row, raised: true });
+        Ok(())
+    }
+
+    pub(crate) fn environment(&self) -> Result<&Environment> {
+        self.environment
+            .as_ref()
+            .map(|locked| &locked.row)
+            .ok_or_else(|| ManagerError::Internal("no environment is locked".to_owned()))
+    }
+
+    /// Stores new contents of the locked environment; its version is raised once per unit.
+    pub(crate) async fn put_environment(&mut self, mut row: Environment) -> Result<()> {
+        let raised = self.environment.as_ref().is_some_and(|locked| locked.raised);
+        row.version = self.environment()?.version + u64::from(!raised);
+        self.tx.put_environment(&row).await?;
+        self.environment = Some(Locked { row, raised: true });
+        Ok(())
+    }
+
+    /// Raises the environment's version, once per unit: events of one transaction share one version.
+    async fn raise(&mut self) -> Result<u64> {
+        let Some(locked) = &mut self.environment else { return Ok(0) };
+        if !locked.raised {
+            locked.row.version = self.tx.raise_version(&locked.row).await?;
+            locked.raised = true;
+        }
+        Ok(locked.row.version)
+    }
+
+    /// Puts an event about the locked environment into the outbox.
+    pub(crate) async fn event(
+        &mut self,
+        kind: &str,
+        operation: Option<OperationId>,
+        data: Value,
+    ) -> Result<()> {
+        let version = self.raise().await?;
+        let environment = self.environment.as_ref().map(|locked| locked.row.id);
+        self.append(kind, environment, version, operation, data).await
+    }
+
+    /// Puts an event about something that belongs to no environment into the outbox.
+    pub(crate) async fn common_event(&mut self, kind: &str, data: Value) -> Result<()> {
+        self.append(kind, None, 0, None, data).await
+    }
+
+    async fn append(
+        &mut self,
+        kind: &str,
+        environment: Option<EnvironmentId>,
+        version: u64,
+        operation: Option<OperationId>,
+        data: Value,
+    ) -> Result<()> {
+        let record = EventRecord {
+            position: 0,
+            kind: kind.to_owned(),
+            environment,
+            version,
+            operation,
+            at: self.now,
+            data,
+        };
+        self.tx.append_event(&record).await?;
+        Ok(())
+    }
+
+    /// Appends to the chain of the locked environment, or to the one of what belongs to none. The first entry of a
+    /// unit also claims the request's key: a second request under it fails here and changes nothing.
+    pub(crate) async fn audit(&mut self, note: Note<'_>) -> Result<()> {
+        let environment = self.environment.as_ref().map(|locked| locked.row.id);
+        self.claim(&note.target).await?;
+        let head = self.tx.audit_head(environment).await?;
+        let entry = audit::entry(head.as_ref(), environment, self.now, self.who, note);
+        self.tx.append_audit(&entry).await?;
+        Ok(())
+    }
+
+    async fn claim(&mut self, target: &str) -> Result<()> {
+        let Some(request) = self.who.request.as_ref().filter(|_| !self.claimed) else { return Ok(()) };
+        self.claimed = true;
+        let claim = IdempotentAnswer {
+            key: crate::idempotency::claim_key(self.who, &request.key),
+            request_hash: request.hash.clone(),
+            status: 0,
+            body: target.to_owned(),
+            etag: None,
+            at: self.now,
+        };
+        match self.tx.put_idempotent(&claim).await {
+            Err(StoreError::Duplicate(_)) => Err(ManagerError::AlreadyApplied(target.to_owned())),
+            other => Ok(other?),
+        }
+    }
+
+    /// Makes the unit visible and durable at once.
+    pub(crate) async fn commit(self) -> Result<()> {
+        self.tx.commit().await?;
+        for run in self.runs {
+            self.manager.runs.keep(run);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! The statements, one module for each group of tables. They take a connection that is in a transaction; whose, and
+//! whether it commits, they never know.
+
+pub mod attentions;
+pub mod commands;
+pub mod environments;
+pub mod events;
+pub mod hooks;
+pub mod installation;
+pub mod operations;
+pub mod steps;
+pub mod tenants;
+
+use sqlx::SqliteConnection;
+
+/// The connection of a transaction.
+pub type Db<'a> = &'a mut SqliteConnection;

@@ -1,0 +1,84 @@
+//! What every [`Store`](crate::Store) must do, as named checks that know only the trait.
+//!
+//! An implementation's tests call [`conformance_tests!`](crate::conformance_tests) with an async expression that makes
+//! an empty store; each check becomes one test. It must never know which implementation it judges.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc)] // a check fails by panicking
+#![allow(clippy::must_use_candidate)] // samples without a use are no mistake
+
+pub mod catalogue;
+pub mod commands;
+pub mod lists;
+pub mod outbox;
+pub mod rows;
+pub mod samples;
+pub mod transactions;
+
+/// Makes one `#[tokio::test]` of every check. `$make` is called as `$make().await` and gives a store and something
+/// that must live as long as it (a temporary folder), or `()`.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:path) => {
+        $crate::conformance_tests! { @tests $make;
+            transactions {
+                what_is_not_committed_is_invisible_and_gone_after_a_drop
+                a_read_transaction_sees_one_state_until_its_end
+                a_cancelled_write_leaves_the_store_usable
+                concurrent_writers_come_one_after_the_other
+                a_commit_wakes_those_who_asked_before_it
+                without_a_commit_a_sleeper_wakes_after_the_poll_interval
+                the_store_answers_a_ping
+            }
+            rows {
+                what_was_put_reads_back_equal
+                a_second_put_replaces
+                raising_the_version_leaves_the_rest_of_the_environment_alone
+                what_is_absent_reads_as_nothing
+                deleting_removes_and_tells_whether_there_was_one
+                a_row_of_five_megabytes_reads_back
+            }
+            catalogue {
+                a_name_is_taken_until_its_environment_is_purged
+                an_alias_is_taken_until_it_is_given_up_or_its_environment_is_purged
+                a_refused_environment_changes_nothing
+                an_environment_keeps_its_own_name_and_aliases_when_it_is_put_again
+                a_key_is_open_once_among_attentions
+                an_idempotency_key_is_kept_once_and_expires_in_bounded_bites
+                audit_positions_are_taken_once_in_each_chain
+            }
+            lists {
+                a_thousand_rows_come_exactly_once_through_pages
+                a_thousand_hooks_come_in_the_order_of_their_names
+                operations_come_newest_first_and_unfinished_ones_oldest_first
+                filters_narrow_environments
+                filters_narrow_operations
+                filters_narrow_attentions
+                scopes_narrow_every_list_and_follow_a_moved_environment
+                steps_and_attempts_come_by_hook_and_number
+                timers_come_earliest_first_and_survive_a_put
+                operations_running_in_a_region_have_an_open_attempt_there
+            }
+            commands {
+                commands_come_in_order_and_are_leased_once
+                a_lease_that_has_run_out_is_given_again
+                breaking_leases_spares_the_new_session
+                a_later_command_waits_while_somebody_has_an_earlier_one
+                an_equal_command_is_kept_once
+                only_what_was_never_given_out_can_be_withdrawn
+                a_finished_command_is_gone_and_only_its_region_finishes_it
+                two_sessions_never_share_a_command
+            }
+            outbox {
+                positions_grow_in_the_order_of_commits
+                a_reader_with_a_checkpoint_never_skips_an_event
+                filters_narrow_events
+            }
+        }
+    };
+    (@tests $make:path; $($module:ident { $($check:ident)+ })+) => {$($(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $check() {
+            let (store, _guard) = $make().await;
+            $crate::conformance::$module::$check(std::sync::Arc::new(store)).await;
+        }
+    )+)+};
+}

@@ -1,0 +1,103 @@
+//! From settings to a client, and from its errors to exit codes.
+
+use crate::cli::Connection;
+use crate::exit::{Exit, Failure};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use tenantry_client::{Client, ClientConfig, ClientError};
+
+/// Makes a client. Nothing is sent yet.
+pub fn connect(connection: Connection) -> Result<Client> {
+    let settings = connection.resolve().map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
+    let mut config = ClientConfig::new(settings.need("url")?);
+    let token = match (settings.get("token"), settings.get("token-file")) {
+        (Some(token), _) => Some(token.to_owned()),
+        (None, Some(file)) => Some(
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the token file {file}"))?,
+        ),
+        (None, None) => None,
+    };
+    if let Some(token) = token {
+        config = config.with_token(token.trim());
+    }
+    config.ca_file = settings.get("ca-file").map(PathBuf::from);
+    Ok(Client::new(&config)?)
+}
+
+/// The exit code of a failed call.
+pub fn exit_of(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Protocol { .. } => Exit::Unreachable,
+        ClientError::Config(_) => Exit::Usage,
+        ClientError::Deadline(_) => Exit::Failed,
+        ClientError::Problem(problem) => match problem.status {
+            404 | 410 => Exit::NotFound,
+            409 | 412 | 428 => Exit::Conflict,
+            502..=504 => Exit::Unreachable,
+            400..=499 => Exit::Refused,
+            _ => Exit::Failed,
+        },
+    }
+}
+
+/// What people read of a failed call: the detail, each single fault, the present state, the code.
+pub fn explain(error: &ClientError) -> String {
+    let Some(problem) = error.problem() else { return chain(error) };
+    let mut text = problem.detail.clone();
+    for fault in &problem.errors {
+        let place = match (fault.line, fault.column) {
+            (Some(line), Some(column)) => format!("{} (line {line}, column {column})", fault.pointer),
+            _ => fault.pointer.clone(),
+        };
+        text.push_str(&format!("\n  {place}: {}", fault.detail));
+    }
+    if let Some(current) = &problem.current {
+        text.push_str(&format!("\n  now: {current}"));
+    }
+    text.push_str(&format!("\n  code {}, request {}", problem.code, problem.instance));
+    if problem.retryable {
+        text.push_str("; the same command may succeed later");
+    }
+    if problem.status == 401 {
+        text.push_str("\n  give a token with --token, TENANTRY_TOKEN or --token-file");
+    }
+    text
+}
+
+/// An error with its causes.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// All items of a list that comes in pages, at most `limit`. Says on stderr when there are more.
+pub async fn all<T, F>(limit: usize, mut page: impl FnMut(u32, Option<String>) -> F) -> Result<Vec<T>>
+where
+    F: Future<Output = tenantry_client::Result<tenantry_api_types::v1::List<T>>>,
+{
+    let mut items = Vec::new();
+    let mut token = None;
+    loop {
+        let wanted = u32::try_from(limit.saturating_sub(items.len()).clamp(1, 1000)).unwrap_or(1000);
+        let list = page(wanted, token).await?;
+        items.extend(list.items);
+        token = list.next_page_token;
+        if token.is_none() {
+            return Ok(items);
+        }
+        if items.len() >= limit {
+            anstream::eprintln!("only the first {limit} are shown; --limit shows more");
+            items.truncate(limit);
+            return Ok(items);
+        }
+    }
+}

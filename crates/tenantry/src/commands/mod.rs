@@ -1,0 +1,49 @@
+//! What the commands do. Each reads its words, calls the API, and prints; none of them knows a store or an engine.
+
+mod attention;
+mod connect;
+mod definition;
+mod env;
+mod hook;
+mod hook_files;
+mod hook_run;
+mod op;
+mod region;
+mod resolve;
+mod start;
+mod tenant;
+mod token;
+
+pub use connect::{chain, connect, exit_of, explain};
+
+use crate::cli::{Cli, Command, Format};
+use crate::exit::Exit;
+use anyhow::Result;
+
+/// What every command needs besides its own words.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// How data on stdout is written.
+    pub format: Format,
+}
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> Result<Exit> {
+    let context = Context { format: cli.output };
+    match cli.command {
+        Command::Up(args) => crate::serve::up(args).await,
+        Command::Manager(args) => crate::serve::manager(args).await,
+        Command::Agent(args) => crate::serve::agent(args).await,
+        Command::Tenant(command) => tenant::run(context, command).await,
+        Command::Env(command) => env::run(context, command).await,
+        Command::Op(command) => op::run(context, command).await,
+        Command::Attention(args) => attention::run(context, args).await,
+        Command::Hook(command) => hook::run(context, command).await,
+        Command::Definition(command) => definition::run(context, command).await,
+        Command::Token(command) => token::run(context, command).await,
+        Command::Region(command) => region::run(context, command).await,
+        Command::Reference { folder } => crate::reference::write(&folder).map(|()| Exit::Done),
+        // Handled before the runtime is started.
+        Command::Shim { .. } => Ok(Exit::Usage),
+    }
+}

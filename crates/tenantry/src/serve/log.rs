@@ -1,0 +1,20 @@
+//! tenantry's own log, on stderr.
+
+use crate::settings::{OfGroup, Settings};
+use anyhow::{Context, Result};
+use std::io::IsTerminal;
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Starts logging as the settings say.
+pub fn start<G: OfGroup>(settings: &Settings<G>) -> Result<()> {
+    let filter = settings.need("log")?;
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("setting `log` has the value {filter:?}"))?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.need("log-format")? {
+        "json" => builder.json().init(),
+        "text" => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+        other => anyhow::bail!("setting `log-format` is {other:?}: use text or json"),
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! `tenantry manager`, and the part of `up` that is the same.
+
+use super::{log, shutdown_on_signal};
+use crate::cli::ManagerArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::settings::{OfGroup, Settings};
+use anyhow::{Context, Result};
+use jiff::SignedDuration;
+use secrecy::ExposeSecret;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
+use tenantry_logs::{Limits, LogStore};
+use tenantry_manager::{Manager, ManagerConfig};
+use tenantry_store_sqlite::SqliteStore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests that run may take to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A manager that answers.
+pub struct Running {
+    /// Its services.
+    pub manager: Manager,
+    /// Its HTTP server.
+    pub server: Server,
+    loops: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens the data, starts the loops and the server.
+    pub async fn start<G: OfGroup>(
+        settings: &Settings<G>,
+        data: &Path,
+        listen: SocketAddr,
+        shutdown: &CancellationToken,
+    ) -> Result<Self> {
+        let store = SqliteStore::open(data).await.map_err(|error| refused(&error))?;
+        let default = Limits::default();
+        let limits = Limits {
+            head: settings.parse("log-head")?.unwrap_or(default.head),
+            tail: settings.parse("log-tail")?.unwrap_or(default.tail),
+        };
+        let logs = LogStore::with_limits(&data.join("logs"), limits).map_err(|error| refused(&error))?;
+        let manager = Manager::new(Arc::new(store), logs, configuration(settings)?);
+        if let Some(file) = settings.get("platform-schema") {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+            let schema = serde_json::from_str(&text).with_context(|| format!("{file} is no JSON"))?;
+            manager.set_platform_schema(&tenantry_manager::Principal::system(), Some(schema)).await?;
+        }
+        let tls = match (settings.get("tls-cert"), settings.get("tls-key")) {
+            (Some(certificate), Some(key)) => {
+                Some(TlsFiles { certificate: PathBuf::from(certificate), key: PathBuf::from(key) })
+            }
+            (None, None) => None,
+            _ => return Err(Failure::new(Exit::Usage, "tls-cert and tls-key go together").into()),
+        };
+        let server = serve(ApiConfig { tls, ..ApiConfig::new(listen) }, manager.clone())
+            .await
+            .map_err(|error| refused(&error))?;
+        let loops = tokio::spawn({
+            let (manager, shutdown) = (manager.clone(), shutdown.clone());
+            async move { manager.run(shutdown).await }
+        });
+        Ok(Self { manager, server, loops })
+    }
+
+    /// Ends: streams first, then the loops. What was committed is on disk already.
+    pub async fn stop(self) -> Result<()> {
+        self.server.stop(GRACE).await?;
+        self.loops.await.context("a loop of the manager broke off")
+    }
+}
+
+/// A start that cannot succeed as things are: the message stands alone, with its causes.
+fn refused(error: &dyn std::error::Error) -> anyhow::Error {
+    Failure::new(Exit::Refused, crate::commands::chain(error)).into()
+}
+
+fn configuration<G: OfGroup>(settings: &Settings<G>) -> Result<ManagerConfig> {
+    let mut config = ManagerConfig::default();
+    let duration = |key, into: &mut SignedDuration| -> Result<()> {
+        if let Some(value) = settings.parse::<SignedDuration>(key)? {
+            *into = value;
+        }
+        Ok(())
+    };
+    duration("agent-silent", &mut config.agent_silent_after)?;
+    duration("absent-grace", &mut config.absent_grace)?;
+    duration("retention", &mut config.default_retention)?;
+    if let Some(value) = settings.parse("cross-namespace-after")? {
+        config.cross_namespace_after = value;
+    }
+    for region in settings.list("further-regions") {
+        config.further_regions.insert(region.parse().context("setting `further-regions`")?);
+    }
+    Ok(config)
+}
+
+/// Runs until a signal.
+pub async fn manager(args: ManagerArgs) -> Result<Exit> {
+    let settings =
+        args.settings.resolve().map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
+    log::start(&settings)?;
+    let shutdown = shutdown_on_signal()?;
+    let data = PathBuf::from(settings.need("data")?);
+    let listen = settings.parse("listen")?.context("setting `listen` is missing")?;
+    let mut running = Running::start(&settings, &data, listen, &shutdown).await?;
+    if let Some(issued) = running.manager.ensure_admin_token().await? {
+        anstream::eprintln!("the first start made an admin token; it is shown only now:");
+        output::print(&format!("{}\n", issued.secret.expose_secret()))?;
+    }
+    anstream::eprintln!("tenantry manager is ready at {}", running.server.url());
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        ended = running.server.ended() => {
+            ended?;
+        }
+    }
+    running.stop().await?;
+    Ok(Exit::Done)
+}

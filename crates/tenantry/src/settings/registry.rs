@@ -1,0 +1,282 @@
+//! The registry itself: every setting, once.
+
+/// Which commands a setting belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Every command.
+    Common,
+    /// Commands that speak to a manager.
+    Client,
+    /// Programs that keep running.
+    Log,
+    /// The manager.
+    Manager,
+    /// The agent's way to the manager.
+    Agent,
+    /// What runs attempts.
+    Executor,
+}
+
+impl Group {
+    /// Heading in `--help` and in the reference.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Common => "Common settings",
+            Self::Client => "Manager to speak to",
+            Self::Log => "tenantry's own log",
+            Self::Manager => "Manager settings",
+            Self::Agent => "Agent settings",
+            Self::Executor => "Executor settings",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its flag without `--` and its key in the file.
+    pub key: &'static str,
+    /// What the value is, for people.
+    pub value: &'static str,
+    /// What it is when nobody says.
+    pub default: Option<&'static str>,
+    /// What it is for.
+    pub help: &'static str,
+    /// Who reads it.
+    pub group: Group,
+}
+
+impl Setting {
+    /// Its environment variable.
+    pub fn env(&self) -> String {
+        format!("TENANTRY_{}", self.key.replace('-', "_").to_uppercase())
+    }
+}
+
+const fn setting(
+    group: Group,
+    key: &'static str,
+    value: &'static str,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting { key, value, default, help, group }
+}
+
+use Group::{Agent, Client, Common, Executor, Log, Manager};
+
+/// All settings.
+pub const ALL: &[Setting] = &[
+    setting(
+        Common,
+        "config",
+        "FILE",
+        None,
+        "Configuration file in TOML; without it ~/.config/tenantry/config.toml is read if it exists",
+    ),
+    setting(Client, "url", "URL", Some("http://127.0.0.1:7600"), "Where the manager is"),
+    setting(
+        Client,
+        "token",
+        "TOKEN",
+        None,
+        "Bearer token; better in the environment or in a file than on the command line",
+    ),
+    setting(Client, "token-file", "FILE", None, "File with the bearer token, used when no token is given"),
+    setting(
+        Client,
+        "ca-file",
+        "FILE",
+        None,
+        "PEM file with the certificate authority that signed the manager's certificate",
+    ),
+    setting(
+        Log,
+        "log",
+        "FILTER",
+        Some("info"),
+        "What is logged, as tracing filter (`info`, `tenantry_manager=debug`)",
+    ),
+    setting(Log, "log-format", "text|json", Some("text"), "How it is logged on stderr"),
+    setting(
+        Manager,
+        "data",
+        "FOLDER",
+        Some("tenantry-data"),
+        "Folder of the database and the hooks' logs; one manager at a time",
+    ),
+    setting(
+        Manager,
+        "listen",
+        "ADDRESS",
+        Some("127.0.0.1:7600"),
+        "Address and port; anything but loopback needs TLS",
+    ),
+    setting(Manager, "tls-cert", "FILE", None, "PEM certificate chain; read again when it changes"),
+    setting(Manager, "tls-key", "FILE", None, "PEM private key; read again when it changes"),
+    setting(
+        Manager,
+        "agent-silent",
+        "DURATION",
+        Some("45s"),
+        "After this silence a region's attempts count as unknown",
+    ),
+    setting(
+        Manager,
+        "absent-grace",
+        "DURATION",
+        Some("2m"),
+        "How long a hook that ran before may be absent before a plan is refused",
+    ),
+    setting(
+        Manager,
+        "retention",
+        "DURATION",
+        Some("720h"),
+        "How long a decommissioned environment can be undeleted",
+    ),
+    setting(
+        Manager,
+        "cross-namespace-after",
+        "true|false",
+        Some("true"),
+        "Whether tenant.after may name hooks of other namespaces",
+    ),
+    setting(
+        Manager,
+        "further-regions",
+        "NAMES",
+        None,
+        "Regions whose hooks take part in every environment's operations, besides its own (comma-separated)",
+    ),
+    setting(
+        Manager,
+        "platform-schema",
+        "FILE",
+        None,
+        "JSON Schema that apps and settings of every environment must match",
+    ),
+    setting(
+        Manager,
+        "log-head",
+        "BYTES",
+        Some("1048576"),
+        "How much of the beginning of an attempt's log is kept",
+    ),
+    setting(Manager, "log-tail", "BYTES", Some("4194304"), "How much of its end is kept"),
+    setting(Agent, "manager-url", "URL", None, "Where the manager is, as seen from this region"),
+    setting(
+        Agent,
+        "join-token",
+        "TOKEN",
+        None,
+        "Join token of the region (`tenantry region join-token`), used once",
+    ),
+    setting(
+        Agent,
+        "manager-ca-file",
+        "FILE",
+        None,
+        "PEM file with the certificate authority of the manager's certificate",
+    ),
+    setting(
+        Agent,
+        "folder",
+        "FOLDER",
+        Some("tenantry-agent"),
+        "The agent's own folder: credential, templates, spool, attempts",
+    ),
+    setting(Executor, "executor", "process|kubernetes", Some("process"), "What runs attempts"),
+    setting(
+        Executor,
+        "annotation-domains",
+        "NAMES",
+        Some("tenantry.io"),
+        "Prefixes under which annotations are read (comma-separated)",
+    ),
+    setting(Executor, "templates", "FOLDER", None, "Executor process: folder with the manifests"),
+    setting(
+        Executor,
+        "root",
+        "FOLDER",
+        None,
+        "Executor process: folder with secrets/NAMESPACE/NAME/KEY and volumes/NAMESPACE/CLAIM (default: in the agent's folder)",
+    ),
+    setting(
+        Executor,
+        "object-store",
+        "FOLDER",
+        None,
+        "Executor process: folder that backups are written to (default: in the agent's folder)",
+    ),
+    setting(
+        Executor,
+        "kubeconfig",
+        "FILE",
+        None,
+        "Executor kubernetes: kubeconfig; without it the pod's own service account",
+    ),
+    setting(
+        Executor,
+        "namespaces",
+        "NAMES",
+        None,
+        "Executor kubernetes: the teams' namespaces (comma-separated); without it the whole cluster",
+    ),
+    setting(
+        Executor,
+        "object-store-claim",
+        "NAME",
+        Some("tenantry-objects"),
+        "PersistentVolumeClaim of each namespace that backups are written to",
+    ),
+    setting(
+        Executor,
+        "keep-succeeded",
+        "DURATION",
+        None,
+        "How long objects of attempts that succeeded stay after their outcome is kept (default: not at all)",
+    ),
+    setting(
+        Executor,
+        "keep-failed",
+        "DURATION",
+        None,
+        "How long those of failed ones stay (default: 1 h in a cluster, 24 h as processes)",
+    ),
+    setting(
+        Executor,
+        "image-pull-tolerance",
+        "DURATION",
+        None,
+        "Executor kubernetes: how long an image may fail to be pulled before the attempt fails (default: 2 min)",
+    ),
+    setting(
+        Executor,
+        "unschedulable-tolerance",
+        "DURATION",
+        None,
+        "Executor kubernetes: how long no node may take a Pod before the attempt fails (default: 10 min)",
+    ),
+    setting(
+        Executor,
+        "cannot-start-tolerance",
+        "DURATION",
+        None,
+        "Executor kubernetes: how long a container may fail to start, for a missing Secret say, before the attempt fails (default: 1 min)",
+    ),
+    setting(
+        Executor,
+        "allow",
+        "NAMES",
+        None,
+        "Executor kubernetes: what templates may ask for although it is refused by default (docs/hook-contract.md lists the names; comma-separated)",
+    ),
+    setting(
+        Executor,
+        "tracking-labels",
+        "NAMES",
+        None,
+        "Labels by which Argo CD tracks objects besides app.kubernetes.io/instance; they never reach a copy (comma-separated)",
+    ),
+];

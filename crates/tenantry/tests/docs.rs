@@ -1,0 +1,138 @@
+//! Runs the commands of the guides against `tenantry up`, in the order in which they stand, and compares the generated
+//! reference with what is committed. A fenced block takes part when its info string is `sh run`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// `tenantry up` in a temporary folder; ended when dropped.
+struct Up {
+    child: Child,
+    scratch: tempfile::TempDir,
+}
+
+impl Up {
+    fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_tenantry"))
+            .args(["up", "--temporary", "--log", "warn", "--templates", "examples/saas", "--env-file"])
+            .arg(scratch.path().join("env"))
+            .current_dir(repository())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let up = Self { child, scratch };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !up.scratch.path().join("env").exists() {
+            assert!(Instant::now() < deadline, "tenantry up was not ready within 60 s");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        up
+    }
+
+    fn run(&self, script: &str) -> (bool, String) {
+        let binary = Path::new(env!("CARGO_BIN_EXE_tenantry")).parent().unwrap().to_owned();
+        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+        let output = Command::new("bash")
+            .args([
+                "-euo",
+                "pipefail",
+                "-c",
+                "set -a; . \"$SCRATCH/env\"; set +a; exec 2>&1; eval \"$SCRIPT\"",
+            ])
+            .env("PATH", path)
+            .env("SCRATCH", self.scratch.path())
+            .env("SCRIPT", script)
+            .current_dir(repository())
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Ends it and gives back what it logged.
+    fn stop(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert!(self.child.wait().unwrap().success(), "tenantry up ended badly:\n{log}");
+        log
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn blocks(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join(page)).unwrap();
+    let mut blocks = Vec::new();
+    let mut current: Option<String> = None;
+    for line in text.lines() {
+        match &mut current {
+            None if line == "```sh run" => current = Some(String::new()),
+            None => {}
+            Some(_) if line == "```" => blocks.extend(current.take()),
+            Some(block) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+        }
+    }
+    assert!(!blocks.is_empty(), "{page} has no commands to run");
+    blocks
+}
+
+fn run_page(page: &str) {
+    let up = Up::start();
+    for block in blocks(page) {
+        let (succeeded, output) = up.run(&block);
+        assert!(succeeded, "{page}: this failed:\n{block}\nwith:\n{output}");
+    }
+    let log = up.stop();
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "{page}: unexpected in the log:\n{log}");
+}
+
+#[test]
+fn the_commands_for_service_teams_work() {
+    run_page("docs/guide/service-team.md");
+}
+
+#[test]
+fn the_commands_for_operators_work() {
+    run_page("docs/guide/operator.md");
+}
+
+#[test]
+fn the_commands_for_platform_engineers_work() {
+    run_page("docs/guide/platform-engineer.md");
+}
+
+#[test]
+fn the_commands_for_callers_of_the_api_work() {
+    run_page("docs/guide/api-client.md");
+}
+
+#[test]
+fn the_generated_reference_is_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_tenantry")).arg("reference").arg(folder.path()).status().unwrap();
+    assert!(made.success());
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let name = entry.unwrap().file_name();
+        let made = std::fs::read_to_string(folder.path().join(&name)).unwrap();
+        let committed =
+            std::fs::read_to_string(repository().join("docs/reference").join(&name)).unwrap_or_default();
+        assert!(made == committed, "docs/reference/{} is stale: run `make docs`", name.display());
+    }
+}

@@ -1,0 +1,3 @@
+module tenantry.io/testbed/driver
+
+go 1.24
