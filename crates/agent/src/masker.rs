@@ -84,6 +84,7 @@ impl Masker {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How often old entries are dropped.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
+const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// How long an agent that ends waits for the manager to take what is left.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How many attempts are looked for at the same time after a start.
@@ -134,7 +134,7 @@ async fn keep_deadlines(parts: Arc<Parts>, stop: CancellationToken) -> Result<()
     let ledger = &parts.recorder.ledger;
     loop {
         let next = ledger.next_deadline();
-        let wait = next.as_ref().map_or(Duration::from_secs(3600), |(at, _)| {
+        let wait = next.as_ref().map_or(Duration::from_hours(1), |(at, _)| {
             Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
         });
         tokio::select! {
@@ -194,7 +194,7 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
                 let began = tokio::time::Instant::now();
                 hold(&parts, session, answer.open_attempts, &stop).await?;
                 // The manager may have lost its rows; another agent would take the session away again and again.
-                replaced = if began.elapsed() < Duration::from_secs(60) { replaced + 1 } else { 1 };
+                replaced = if began.elapsed() < Duration::from_mins(1) { replaced + 1 } else { 1 };
                 if !stop.is_cancelled() && replaced >= 3 {
                     return Err(AgentError::Replaced);
                 }
@@ -243,7 +243,7 @@ async fn hold(
             let _ = tokio::time::timeout(FAREWELL, farewell.rest(&parts.recorder)).await;
         }
     };
-    let (_, (), (), (), inventory) = tokio::join!(
+    let ((), (), (), (), inventory) = tokio::join!(
         lease(parts, &uplink),
         facts,
         uplink.logs(&parts.recorder),

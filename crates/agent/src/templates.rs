@@ -17,7 +17,7 @@ use tenantry_model::{HookPath, TemplateHash};
 
 /// A version that nobody asks for is kept this long all the same: the manager may plan with an inventory that is
 /// older than its keep-list.
-const GRACE: Duration = Duration::from_secs(3600);
+const GRACE: Duration = Duration::from_hours(1);
 
 /// `templates/<hash>.json` and `templates/index.json` (the last good version of each hook).
 pub struct TemplateStore {

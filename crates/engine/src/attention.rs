@@ -59,12 +59,16 @@ pub(crate) fn attempt_unknown(attempt: &Attempt) -> Raised {
     let what = if attempt.kill.is_some() { "does not end although that was asked for" } else { "is unknown" };
     let since = attempt.unknown_since.or_else(|| attempt.kill.as_ref().map(|kill| kill.at));
     let since = since.unwrap_or(attempt.created_at);
+    let why = attempt.waiting_for.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     Raised {
         kind: AttentionKind::AttemptUnknown,
         key: keys::attempt_unknown(&attempt.id),
         step: Some(attempt.id.step.clone()),
         region: Some(attempt.id.step.region.clone()),
-        message: format!("attempt {} of step {} {what} since {since}", attempt.id.number, attempt.id.step),
+        message: format!(
+            "attempt {} of step {} {what} since {since}{why}",
+            attempt.id.number, attempt.id.step
+        ),
         remedy: format!(
             "bring region {} back, or when it is certain that nothing runs any more: \
              tenantry op declare-lost {operation} {slug} --reason …",

@@ -67,7 +67,7 @@ pub fn build(
             codes::OBJECT_STORE_MISSING,
             "",
             format!("{} needs an object store, and the region has none", request.operation_name),
-            "let the region's operators set object_store_claim and provide the claim in the hook's namespace",
+            "let the region's operators set object-store-claim and provide the claim in the hook's namespace",
         )]));
     }
     let others: usize = spec.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();

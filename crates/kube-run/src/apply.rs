@@ -182,12 +182,20 @@ pub(crate) async fn node(cluster: &Cluster, name: &str) -> Option<NodeSeen> {
 /// The newest warning about an object, where we may read events: says why volumes or Pods do not come.
 pub(crate) async fn last_warning(cluster: &Cluster, namespace: &Namespace, uid: &str) -> Option<String> {
     let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning")).limit(50);
+    let api = cluster.namespaced::<Event>(namespace);
     let events = cluster
-        .once("read the events of an attempt", cluster.namespaced::<Event>(namespace).list(&params))
+        .until_answered("read the events of an attempt", || api.list(&params))
         .await
         .inspect_err(|error| tracing::debug!(%error, "cannot read events"))
         .ok()?;
-    let newest = events.items.into_iter().max_by_key(|event| {
+    // Other warnings (a missing cluster DNS) are about the Pod, but no reason why it does not come.
+    let telling = |event: &Event| {
+        event
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with("Failed") || reason == "NetworkNotReady")
+    };
+    let newest = events.items.into_iter().filter(telling).max_by_key(|event| {
         event
             .last_timestamp
             .as_ref()

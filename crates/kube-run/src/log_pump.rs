@@ -12,8 +12,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tenantry_model::{AttemptId, Namespace};
 use tokio::{sync::watch, time::Instant};
 
-/// How long a container's status takes to follow its end: the kubelet looks once a second.
-const STATUS_LAG: Duration = Duration::from_secs(3);
+/// How long a container's status may take to follow its end on a busy node. A stream that was closed for another reason
+/// (a kubelet that restarted) is opened again after this time.
+const STATUS_LAG: Duration = Duration::from_secs(8);
 
 /// What there is to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -144,3 +144,75 @@ impl LogReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a kubelet holds: stamped lines; a stream begins at a second.
+    fn kubelet(lines: &[(&str, &[u8])], since: Option<Timestamp>) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (stamp, line) in lines {
+            let at: Timestamp = stamp.parse().unwrap();
+            if since.is_none_or(|since| at >= since) {
+                out.extend_from_slice(stamp.as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(line);
+                out.push(b'\n');
+            }
+        }
+        out
+    }
+
+    const LINES: [(&str, &[u8]); 6] = [
+        ("2026-11-21T12:00:00.1Z", b"one"),
+        ("2026-11-21T12:00:00.123456789Z", b"two \xff\xfe"),
+        ("2026-11-21T12:00:00.123456789Z", b"two"),
+        ("2026-11-21T12:00:00.123456789Z", b""),
+        ("2026-11-21T12:00:01.000000001Z", b"a long one with blanks"),
+        ("2026-11-21T12:00:02Z", b"last"),
+    ];
+
+    fn plain(lines: &[(&str, &[u8])]) -> Vec<u8> {
+        lines.iter().flat_map(|(_, line)| [line, &b"\n"[..]].concat()).collect()
+    }
+
+    #[test]
+    fn a_stream_broken_at_any_byte_and_again_loses_and_doubles_nothing() {
+        let whole = kubelet(&LINES, None).len();
+        for first in 0..=whole {
+            for second in (0..=whole).step_by(5) {
+                let mut reader = LogReader::default();
+                let mut out = Vec::new();
+                for cut in [first, second, whole] {
+                    reader.reopen();
+                    let stream = kubelet(&LINES, reader.since());
+                    // In small pieces: a stamp may be cut anywhere.
+                    for piece in stream[..cut.min(stream.len())].chunks(7) {
+                        reader.feed(piece, &mut out);
+                    }
+                }
+                assert_eq!(out, plain(&LINES), "broken after {first} and {second} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_whose_rest_was_rotated_away_is_ended() {
+        let mut reader = LogReader::default();
+        let mut out = Vec::new();
+        reader.feed(&kubelet(&LINES[..1], None)[..25], &mut out);
+        reader.reopen();
+        reader.feed(&kubelet(&LINES[4..], reader.since()), &mut out);
+        assert_eq!(out, [b"on\n", &plain(&LINES[4..])[..]].concat());
+    }
+
+    #[test]
+    fn what_has_no_stamp_is_passed_as_it_is() {
+        let mut reader = LogReader::default();
+        let mut out = Vec::new();
+        let text = b"failed to try resolving symlinks in path \"/var/log/pods/a_b_c/hook/0.log\"\n\nshort\n";
+        reader.feed(text, &mut out);
+        assert_eq!(out, text);
+    }
+}

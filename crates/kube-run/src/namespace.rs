@@ -130,7 +130,8 @@ impl Watched for Pod {
         job_of(&self.metadata).map(ToOwned::to_owned).or_else(|| self.metadata.name.clone())
     }
     fn put(view: &mut View, uid: &str, object: Self, gone: bool) {
-        view.pods.insert(uid.to_owned(), PodSeen { pod: Arc::new(object), gone });
+        let next = PodSeen::next(view.pods.get(uid), object, gone);
+        view.pods.insert(uid.to_owned(), next);
     }
     fn mark_gone(view: &mut View, uids: &BTreeSet<String>) -> bool {
         let missing = view.pods.iter_mut().filter(|(uid, seen)| !seen.gone && !uids.contains(*uid));

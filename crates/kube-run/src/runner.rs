@@ -241,7 +241,7 @@ impl Runner {
         let pods = cluster.namespaced::<Pod>(namespace);
         if let Some(pod) = cluster.until_answered(&what, || pods.get_opt(&name)).await? {
             let uid = pod.metadata.uid.clone().unwrap_or_default();
-            view.pods.insert(uid, crate::PodSeen { pod: Arc::new(pod), gone: false });
+            view.pods.insert(uid, crate::PodSeen::next(None, pod, false));
         }
         let jobs = cluster.namespaced::<Job>(namespace);
         if let Some(job) = cluster.until_answered(&what, || jobs.get_opt(&name)).await? {

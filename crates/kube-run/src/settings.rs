@@ -47,7 +47,7 @@ impl Default for Settings {
             image_pull_tolerance: Duration::from_mins(2),
             unschedulable_tolerance: Duration::from_mins(10),
             cannot_start_tolerance: Duration::from_mins(1),
-            preparing_tolerance: Duration::from_mins(5),
+            preparing_tolerance: Duration::from_mins(10),
             kubelet_tolerance: Duration::from_secs(30),
             node_interval: Duration::from_secs(20),
             log_deadline: Duration::from_secs(20),

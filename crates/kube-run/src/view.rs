@@ -3,6 +3,7 @@
 //! Kept small (what no decision needs is dropped on arrival), and kept after an object is gone: the last thing it said
 //! may be the proof of its end. It must never decide anything.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Node, Pod},
@@ -33,6 +34,30 @@ pub struct PodSeen {
     pub pod: Arc<Pod>,
     /// The API server no longer has it.
     pub gone: bool,
+    /// When its deletion was asked for, if that was seen while the object still said it.
+    pub asked: Option<Timestamp>,
+}
+
+impl PodSeen {
+    /// The next state of the same Pod. When the kubelet is done it sets the grace to 0 and leaves `deletionTimestamp`
+    /// where it was, at the end of the former grace: from then on the object no longer says when it was asked for.
+    #[must_use]
+    pub fn next(before: Option<&Self>, pod: Pod, gone: bool) -> Self {
+        let asked = before.and_then(|before| before.asked).or_else(|| {
+            let deletion = pod.metadata.deletion_timestamp.as_ref()?.0;
+            let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+            let was_over = before.is_some_and(|before| {
+                let phase = before.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+                before.pod.metadata.deletion_timestamp.is_none()
+                    && matches!(phase, Some("Succeeded" | "Failed"))
+            });
+            if grace > 0 || was_over {
+                return deletion.checked_sub(SignedDuration::from_secs(grace)).ok();
+            }
+            None
+        });
+        Self { pod: Arc::new(pod), gone, asked }
+    }
 }
 
 /// A Job as last seen.

@@ -39,7 +39,8 @@ pub struct ManagerConfig {
     pub lease_time: SignedDuration,
     /// How often the regions' silence is judged.
     pub region_check_interval: Duration,
-    /// An operation that waits for a region looks again after this time even if nothing wakes it.
+    /// An operation that waits for a region looks again after this time even if nothing wakes it; long, since the
+    /// region's inventory does wake it and thousands may wait.
     pub planning_retry: SignedDuration,
 }
 
@@ -61,7 +62,7 @@ impl Default for ManagerConfig {
             idempotency_retention: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
             region_check_interval: Duration::from_secs(5),
-            planning_retry: SignedDuration::from_secs(30),
+            planning_retry: SignedDuration::from_mins(5),
         }
     }
 }

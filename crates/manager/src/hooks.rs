@@ -54,8 +54,8 @@ impl Manager {
         work.common_event(outbox::HOOK_CHANGED, after.clone()).await?;
         let target = format!("hooks/{hook}");
         work.audit(Note { action: "hook.retire", target, reason: Some(&reason), before, after }).await?;
+        work.wake_planning(&hook.region).await?;
         work.commit().await?;
-        self.wake_planning(&hook.region).await?;
         Ok(row)
     }
 }

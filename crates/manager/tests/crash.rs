@@ -140,3 +140,24 @@ async fn the_loops_bring_a_retry_on_without_a_caller() {
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), loops).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn two_managers_over_one_store_never_act_on_what_the_other_has_changed() {
+    let world = World::new();
+    let managers = world.managers(2).await;
+    let (one, two) = (&managers[0], &managers[1]);
+    prepare(one).await;
+    let upsert = ["lifecycle.upsert"];
+    let hooks = ["crm/a", "crm/b", "crm/c"].map(|path| readable(hook(path, &upsert, &[])));
+    let last = readable(hook("crm/z", &upsert, &["crm/a", "crm/b", "crm/c"]));
+    let mut agent = Agent::open(one, hooks.into_iter().chain([last]).collect()).await;
+    let (_, operation) = create(one, "prod").await;
+    let starts = agent.starts(two).await;
+    for (start, manager) in starts.iter().zip([one, two, one]) {
+        agent.ended(manager, &start.attempt, world.now(), success()).await;
+    }
+    let last = agent.starts(two).await.remove(0);
+    assert_eq!(last.attempt.step, hook_ref("crm/z"));
+    agent.ended(two, &last.attempt, world.now(), success()).await;
+    assert_eq!(state(one, operation).await, OperationState::Succeeded);
+}

@@ -40,8 +40,13 @@ async fn an_operation_waits_for_its_region_says_so_and_goes_on_when_the_hooks_ar
         absent: vec![],
     };
     manager.agent_inventory(&region(), session, page(true, false, "crm/one")).await.unwrap();
+    manager.run_due().await.unwrap();
     assert_eq!(state(&manager, operation).await, OperationState::Planning, "half an inventory is none");
     manager.agent_inventory(&region(), session, page(false, true, "crm/two")).await.unwrap();
+    // Their timers are due, also for a manager that was not there before.
+    drop(manager);
+    let manager = world.manager().await;
+    assert_eq!(manager.run_due().await.unwrap(), 1);
     let view = manager.operation(operation).await.unwrap();
     assert_eq!((view.operation.state, view.steps.len()), (OperationState::Running, 2));
     assert_eq!(view.operation.note, None);

@@ -24,8 +24,7 @@ fn main() -> ExitCode {
     };
     // A shim must outlive everything and stay small: no runtime, no log, no crypto.
     if let cli::Command::Shim { folder } = &cli.command {
-        let _ = folder;
-        return Exit::Done.into();
+        return tenantry_agent::shim::main(folder);
     }
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

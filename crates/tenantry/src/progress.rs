@@ -8,6 +8,9 @@ use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 use tenantry_api_types::v1::{Operation, Step};
 use tenantry_model::StepState;
 
+/// An attempt that has been unknown for less than this is not called so.
+const QUIET_SECONDS: i64 = 10;
+
 /// Shows one operation.
 pub struct Progress {
     title: String,
@@ -121,7 +124,10 @@ pub fn describe(step: &Step) -> String {
         if attempt.number > 1 {
             text.push_str(&format!(", attempt {}", attempt.number));
         }
-        if attempt.unknown_since.is_some() {
+        // A start that was asked for a moment ago is unknown too; that is news to nobody.
+        if let Some(since) = attempt.unknown_since
+            && Timestamp::now().duration_since(since).as_secs() > QUIET_SECONDS
+        {
             text.push_str(", unknown");
         }
         if let Some(waiting) = &attempt.waiting_for {

@@ -40,7 +40,12 @@ impl Up {
         let binary = Path::new(env!("CARGO_BIN_EXE_tenantry")).parent().unwrap().to_owned();
         let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
         let output = Command::new("bash")
-            .args(["-euo", "pipefail", "-c", "set -a; . \"$SCRATCH/env\"; set +a; exec 2>&1; eval \"$SCRIPT\""])
+            .args([
+                "-euo",
+                "pipefail",
+                "-c",
+                "set -a; . \"$SCRATCH/env\"; set +a; exec 2>&1; eval \"$SCRIPT\"",
+            ])
             .env("PATH", path)
             .env("SCRATCH", self.scratch.path())
             .env("SCRIPT", script)
@@ -120,12 +125,14 @@ fn the_commands_for_callers_of_the_api_work() {
 #[test]
 fn the_generated_reference_is_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
-    let made = Command::new(env!("CARGO_BIN_EXE_tenantry")).arg("reference").arg(folder.path()).status().unwrap();
+    let made =
+        Command::new(env!("CARGO_BIN_EXE_tenantry")).arg("reference").arg(folder.path()).status().unwrap();
     assert!(made.success());
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let name = entry.unwrap().file_name();
         let made = std::fs::read_to_string(folder.path().join(&name)).unwrap();
-        let committed = std::fs::read_to_string(repository().join("docs/reference").join(&name)).unwrap_or_default();
+        let committed =
+            std::fs::read_to_string(repository().join("docs/reference").join(&name)).unwrap_or_default();
         assert!(made == committed, "docs/reference/{} is stale: run `make docs`", name.display());
     }
 }

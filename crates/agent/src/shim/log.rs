@@ -4,15 +4,18 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Write},
+    path::PathBuf,
 };
 
 /// The end of a log that is too long is kept in memory up to this size.
 const TAIL: u64 = 1024 * 1024;
 
 pub(super) struct BoundedLog {
-    file: File,
+    path: PathBuf,
+    /// Made with the first byte: most hooks of a large operation say nothing.
+    file: Option<File>,
     limit: u64,
     room: u64,
     tail: VecDeque<u8>,
@@ -21,10 +24,10 @@ pub(super) struct BoundedLog {
 }
 
 impl BoundedLog {
-    pub fn new(file: File, limit: u64) -> Self {
+    pub fn new(path: PathBuf, limit: u64) -> Self {
         let tail = TAIL.min(limit / 4);
         let tail_room = usize::try_from(tail).unwrap_or(0);
-        Self { file, limit, room: limit - tail, tail: VecDeque::new(), tail_room, dropped: 0 }
+        Self { path, file: None, limit, room: limit - tail, tail: VecDeque::new(), tail_room, dropped: 0 }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -35,7 +38,18 @@ impl BoundedLog {
         let over = self.tail.len().saturating_sub(self.tail_room);
         self.tail.drain(..over);
         self.dropped += over as u64;
-        self.file.write_all(direct)
+        self.put(direct)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(OpenOptions::new().append(true).create(true).open(&self.path)?),
+        };
+        file.write_all(bytes)
     }
 
     pub fn finish(mut self) -> io::Result<()> {
@@ -44,22 +58,24 @@ impl BoundedLog {
             let note = format!(
                 "\n[tenantry: {dropped} bytes are left out here, because the log is longer than {limit} bytes]\n"
             );
-            self.file.write_all(note.as_bytes())?;
+            self.put(note.as_bytes())?;
         }
-        let (front, back) = self.tail.as_slices();
-        self.file.write_all(front)?;
-        self.file.write_all(back)
+        let tail = std::mem::take(&mut self.tail);
+        let (front, back) = tail.as_slices();
+        self.put(front)?;
+        self.put(back)
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 
     fn written(limit: u64, pieces: &[&[u8]]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut log = BoundedLog::new(File::create(&path).unwrap(), limit);
+        let mut log = BoundedLog::new(path.clone(), limit);
         for piece in pieces {
             log.write(piece).unwrap();
         }

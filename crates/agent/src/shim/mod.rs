@@ -71,7 +71,7 @@ fn run(folder: &Path) -> io::Result<()> {
             return finish(folder, End::NotStarted { killed: false, message });
         }
     };
-    let log = follow_output(folder, output, &spec)?;
+    let log = follow_output(folder, output, &spec);
     let state = Arc::new(Hook { pid: hook, over: Mutex::new(false), changed: Condvar::new() });
     listen(control, folder.to_owned(), Arc::clone(&state));
     let end = wait(&state)?;
@@ -119,9 +119,8 @@ struct Hook {
 }
 
 /// Copies the output to the log, masked and bounded; the receiver hears when it has ended.
-fn follow_output(folder: &Path, mut output: PipeReader, spec: &ShimSpec) -> io::Result<mpsc::Receiver<()>> {
-    let file = OpenOptions::new().append(true).create(true).open(folder.join(files::LOG))?;
-    let mut log = BoundedLog::new(file, spec.log_limit);
+fn follow_output(folder: &Path, mut output: PipeReader, spec: &ShimSpec) -> mpsc::Receiver<()> {
+    let mut log = BoundedLog::new(folder.join(files::LOG), spec.log_limit);
     let mut masker = Masker::new(&spec.mask);
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || {
@@ -141,7 +140,7 @@ fn follow_output(folder: &Path, mut output: PipeReader, spec: &ShimSpec) -> io::
         let _ = log.finish();
         let _ = done.send(());
     });
-    Ok(ended)
+    ended
 }
 
 /// Waits for kills.

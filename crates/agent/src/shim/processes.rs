@@ -74,6 +74,7 @@ pub(crate) fn signal(target: &Process, signal: Signal) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

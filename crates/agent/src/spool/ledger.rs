@@ -199,7 +199,9 @@ impl Ledger {
             let entry = Entry::Record { attempt: attempt.clone(), record: Box::new(after.clone()) };
             self.append(&mut state, &entry);
             drop(state);
-            self.deadlines.notify_one();
+            if after.timeout.is_some() {
+                self.deadlines.notify_one();
+            }
         }
         after
     }
@@ -214,12 +216,15 @@ impl Ledger {
         }
         let observation = Observation { attempt: attempt.clone(), number: record.number + 1, at: now, fact };
         record.take(&observation);
+        let has_deadline = record.timeout.is_some();
         let entry = Entry::Fact { observation: observation.clone() };
         state.unsent.push_back(observation);
         self.append(&mut state, &entry);
         drop(state);
         self.facts.notify_one();
-        self.deadlines.notify_one();
+        if has_deadline {
+            self.deadlines.notify_one();
+        }
     }
 
     /// The manager says what it has taken in of an attempt. Older than what is known here (it was restored from a

@@ -2,8 +2,13 @@
 //!
 //! This binary is three things: the tests, the shim of the attempts, and the agent process that the tests kill.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod logs;
 mod manager;
+mod orders;
 mod site;
+mod survival;
 mod walking;
 
 use libtest_mimic::{Arguments, Trial};
@@ -32,8 +37,36 @@ fn main() -> ExitCode {
     if std::env::var_os("RUST_LOG").is_some() {
         tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     }
-    let trials =
-        trials![walking::a_hook_runs_from_the_order_to_its_end_with_its_files_its_log_and_its_outputs,];
+    let trials = trials![
+        walking::a_hook_runs_from_the_order_to_its_end_with_its_files_its_log_and_its_outputs,
+        orders::an_order_that_is_delivered_twice_runs_the_hook_once,
+        orders::a_kill_before_the_start_means_never_start_also_for_the_next_agent,
+        orders::a_kill_reaches_the_whole_group_and_what_left_it,
+        orders::a_hook_that_ends_nicely_when_asked_has_its_own_exit_code,
+        orders::what_a_hook_leaves_in_the_background_ends_with_it_as_in_a_container,
+        orders::templates_that_a_process_cannot_run_are_refused_with_the_reason,
+        orders::a_version_that_the_region_does_not_have_is_told_as_gone,
+        orders::a_template_that_changed_after_the_plan_is_run_as_it_was_planned,
+        orders::the_object_store_is_a_folder_and_a_restore_reads_what_the_backup_wrote,
+        orders::reports_whose_answer_got_lost_change_nothing_when_they_come_again,
+        orders::the_inventory_is_whole_at_the_beginning_of_a_session_and_says_what_cannot_be_read,
+        survival::an_agent_that_is_killed_finds_its_running_hook_and_its_exit_code,
+        survival::a_hook_that_ends_while_no_agent_lives_is_reported_by_the_next_one,
+        survival::an_agent_that_lost_its_folder_finds_the_attempts_that_the_manager_names,
+        survival::an_attempt_that_vanished_is_told_as_unknown_never_as_over,
+        survival::a_killed_shim_is_unknown_while_a_process_of_the_hook_lives_and_lost_after_that,
+        survival::a_site_that_is_cut_off_finishes_what_it_started_and_reports_later,
+        survival::an_agent_that_gets_sigterm_leaves_its_hooks_running,
+        survival::the_timeout_is_kept_also_while_the_manager_is_out_of_reach,
+        survival::log_text_over_the_limit_is_cut_oldest_first_and_facts_never,
+        survival::a_second_agent_in_the_same_folder_is_refused,
+        logs::a_line_of_ten_megabytes_survives,
+        logs::binary_output_survives_byte_for_byte,
+        logs::secrets_are_masked_in_the_log_and_on_no_disk,
+        logs::config_maps_claims_and_scratch_folders_stand_for_the_clusters,
+        logs::a_bad_output_file_is_a_failure_that_says_what_to_do,
+        logs::a_thousand_short_hooks_all_end_and_leave_no_folder_behind,
+    ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -14,8 +14,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
-use tenantry_api_types::agent::*;
-use tenantry_model::*;
+use tenantry_api_types::agent::{
+    FinishAnswer, FinishRequest, HookReport, InventoryAnswer, InventoryRequest, LeaseAnswer, LeaseRequest,
+    LeasedCommand, LogsAnswer, LogsRequest, MAX_BATCH, ObservationsAnswer, ObservationsRequest, OpenAttempt,
+    Order, SessionAnswer, SessionRequest,
+};
+use tenantry_model::{AgentSessionId, AttemptId, CommandId, Fact, HookPath, Observation, TemplateHash};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
@@ -23,7 +27,7 @@ use tokio::{
 use uuid::Uuid;
 
 /// Every wait of a test ends by then.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Default)]
 pub struct Rows {

@@ -16,7 +16,7 @@ use tenantry_agent::{
 use tenantry_api_types::agent::{Order, StartOrder};
 use tenantry_client::agent::AgentClient;
 use tenantry_hook::AttemptRequest;
-use tenantry_model::*;
+use tenantry_model::{AttemptId, EnvironmentId, OperationId};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -45,11 +45,13 @@ pub(super) fn apply(draft: &mut Draft<'_>, observation: &Observation) -> Result<
             draft.put_attempt(attempt);
         }
         Fact::Starting { object, waiting_for } => {
-            if attempt.state == AttemptState::Created {
+            // A container that ran does not start again.
+            attempt.waiting_for = None;
+            if attempt.state != AttemptState::Running {
                 attempt.state = AttemptState::Starting;
+                attempt.waiting_for = waiting_for.as_deref().map(cut);
             }
             attempt.object = Some(object.clone());
-            attempt.waiting_for = waiting_for.as_deref().map(cut);
             seen(draft, attempt);
         }
         Fact::Running { object, started_at, node, images } => {

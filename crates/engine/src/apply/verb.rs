@@ -5,6 +5,7 @@ use super::{cancel, over, start};
 use crate::mutants::{self, Mutant};
 use crate::verbs::{Legality, Situation, VerbKind, legality};
 use crate::{Action, AppliedChange, Expected, Rejected, StepVerb};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tenantry_hook::OUTPUTS_LIMIT;
 use tenantry_model::{Actor, Decision, HookRef, KillCause, KillRequest, OperationState, Step, StepState};
@@ -97,12 +98,7 @@ fn kill(draft: &mut Draft<'_>, step: &Step, request: &Request<'_>) {
     let mut decided = step.clone();
     decide(draft, &mut decided, request);
     draft.put_step(decided);
-    let asked = KillRequest {
-        by: request.by.clone(),
-        reason: request.reason.unwrap_or_default().to_owned(),
-        cause: KillCause::Operator,
-        at: draft.now(),
-    };
+    let asked = kill_request(draft.now(), request);
     if let Some(earlier) = attempt.kill.take() {
         // Its timeout has already asked for the end: the region knows, but no retry may follow any more.
         attempt.kill = Some(KillRequest { at: earlier.at, ..asked });
@@ -120,9 +116,7 @@ fn finish(
     outputs: BTreeMap<String, String>,
     request: &Request<'_>,
 ) {
-    if let Some(attempt) = draft.open_attempt(&step).cloned() {
-        over::lose(draft, attempt, declared(request));
-    }
+    give_up(draft, &step, request);
     decide(draft, &mut step, request);
     step.state = state;
     step.not_before = None;
@@ -138,9 +132,8 @@ fn finish(
 
 /// Afterwards the step waits for a decision, whatever its on-failure says: a person is already steering it.
 fn declare_lost(draft: &mut Draft<'_>, mut step: Step, request: &Request<'_>) {
-    let Some(attempt) = draft.open_attempt(&step).cloned() else { return };
-    let number = attempt.id.number;
-    over::lose(draft, attempt, declared(request));
+    let number = step.attempt;
+    give_up(draft, &step, request);
     decide(draft, &mut step, request);
     if draft.is(OperationState::Cancelling) {
         step.state = StepState::Cancelled;
@@ -150,6 +143,23 @@ fn declare_lost(draft: &mut Draft<'_>, mut step: Step, request: &Request<'_>) {
     if let Some(attempt) = draft.attempt(&step.hook, number).cloned() {
         over::wait(draft, step, &attempt);
     }
+}
+
+/// Closes the open attempt as lost. One that its region never spoke of may still be waiting there to be started: it
+/// must not run after it was given up, so that its end is asked for as well.
+fn give_up(draft: &mut Draft<'_>, step: &Step, request: &Request<'_>) {
+    let Some(attempt) = draft.open_attempt(step).cloned() else { return };
+    if attempt.observed == 0 && attempt.kill.is_none() {
+        cancel::kill(draft, attempt, kill_request(draft.now(), request));
+    }
+    if let Some(attempt) = draft.open_attempt(step).cloned() {
+        over::lose(draft, attempt, declared(request));
+    }
+}
+
+fn kill_request(at: Timestamp, request: &Request<'_>) -> KillRequest {
+    let reason = request.reason.unwrap_or_default().to_owned();
+    KillRequest { by: request.by.clone(), reason, cause: KillCause::Operator, at }
 }
 
 fn declared(request: &Request<'_>) -> String {

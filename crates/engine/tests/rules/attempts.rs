@@ -249,6 +249,7 @@ fn an_unknown_attempt_raises_attention_at_its_deadline_and_settles_it_when_it_is
     let raised = bench.attention.values().next().unwrap();
     assert_eq!(raised.kind, AttentionKind::AttemptUnknown);
     assert!(raised.remedy.contains("tenantry op declare-lost"), "{}", raised.remedy);
+    assert!(raised.message.ends_with(": node n1 is silent"), "{}", raised.message);
     bench.runs("a");
     assert!(bench.attention.is_empty() && bench.newest("a").unknown_since.is_none());
 }
@@ -327,6 +328,19 @@ fn skipping_an_unknown_step_gives_its_attempt_up() {
     assert_eq!(starts(&bench.verb("a", StepVerb::Skip).unwrap()), ["b#1"]);
     assert_eq!(bench.newest("a").state, AttemptState::Lost);
     assert_eq!(bench.newest("a").outcome.as_ref().unwrap().message, "skip by ada: runbook 7");
+}
+
+#[test]
+fn an_attempt_that_was_given_up_before_its_region_spoke_of_it_must_not_start_any_more() {
+    for verb in [StepVerb::Skip, StepVerb::DeclareLost] {
+        let mut bench = Bench::with(|_| {});
+        let transition = bench.verb("a", verb.clone()).unwrap();
+        assert_eq!((kills(&transition), bench.newest("a").state), (1, AttemptState::Lost));
+        let mut seen = Bench::with(|_| {});
+        seen.runs("a");
+        seen.loses_sight("a");
+        assert_eq!(kills(&seen.verb("a", verb).unwrap()), 0, "what runs somewhere is left to its region");
+    }
 }
 
 #[test]

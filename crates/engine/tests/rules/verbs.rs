@@ -37,7 +37,6 @@ fn bench(situation: Situation) -> Bench {
     bench.succeeds("a");
     match situation {
         Situation::Blocked | Situation::Deselected => unreachable!(),
-        Situation::Ready => _ = bench.fails("b", FailureReason::HookFailed),
         Situation::Running => _ = bench.runs("b"),
         Situation::Ending => {
             bench.runs("b");
@@ -54,7 +53,9 @@ fn bench(situation: Situation) -> Bench {
             bench.verb("b", StepVerb::Kill).unwrap();
         }
         Situation::Succeeded => _ = bench.succeeds("b"),
-        Situation::Waiting | Situation::Accepted => _ = bench.fails("b", FailureReason::HookFailed),
+        Situation::Ready | Situation::Waiting | Situation::Accepted => {
+            bench.fails("b", FailureReason::HookFailed);
+        }
         Situation::Skipped => _ = bench.verb("b", StepVerb::Skip).unwrap(),
         Situation::Confirmed => _ = bench.verb("b", verb(VerbKind::Confirm)).unwrap(),
         Situation::Over => {

@@ -3,7 +3,11 @@
 //!
 //! `TENANTRY_SIM_SEEDS=100000` runs more seeds; `TENANTRY_SIM_SEED=42` replays one and prints its transitions.
 
+// A test that cannot go on says so by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod checks;
+mod judge;
 mod manager;
 mod people;
 mod region;
@@ -13,7 +17,7 @@ mod witness;
 mod world;
 
 use checks::{Check, Verdict};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::mutants::{Mutant, plant};
 use world::World;
 
@@ -44,10 +48,10 @@ fn every_invariant_holds_in_every_seeded_world() {
         return;
     }
     let seeds = from_environment("TENANTRY_SIM_SEEDS").unwrap_or(1_000);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let failed: Vec<(u64, Verdict)> = std::thread::scope(|scope| {
-        let share = |first: u64| scope.spawn(move || first_failure((first..seeds).step_by(threads as usize)));
-        let workers: Vec<_> = (0..threads).map(share).collect();
+        let share = |first: u64| scope.spawn(move || first_failure((first..seeds).step_by(threads)));
+        let workers: Vec<_> = (0..seeds.min(threads as u64)).map(share).collect();
         workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
     });
     if let Some((seed, verdict)) = failed.into_iter().min_by_key(|(seed, _)| *seed) {
@@ -68,6 +72,67 @@ fn the_same_seed_gives_the_same_transitions() {
     for seed in 0..20 {
         assert!(log(seed) == log(seed), "seed {seed} differs from itself");
     }
+}
+
+/// What the worlds must hold, often, for the checks to mean something.
+const EXPECTED: [&str; 39] = [
+    "admission: start",
+    "admission: wait",
+    "admission: wait and cancel",
+    "admission: refuse",
+    "plan refused",
+    "rejected",
+    "report twice",
+    "overlap, excused or not",
+    "late outcome",
+    "rerun",
+    "kill",
+    "skip",
+    "confirm",
+    "declare-lost",
+    "operation Succeeded",
+    "operation Failed",
+    "operation Cancelled",
+    "step Succeeded",
+    "step Failed",
+    "step Skipped",
+    "step Confirmed",
+    "step Cancelled",
+    "attempt Succeeded",
+    "attempt Failed",
+    "attempt Killed",
+    "attempt Lost",
+    "kill by Operator",
+    "kill by Cancel",
+    "kill by Timeout",
+    "reason HookFailed",
+    "reason OutOfMemory",
+    "reason ImagePull",
+    "reason Unschedulable",
+    "reason Evicted",
+    "reason Deadline",
+    "reason Deleted",
+    "reason Rejected",
+    "reason TemplateGone",
+    "reason NameCollision",
+];
+
+#[test]
+fn the_worlds_hold_what_the_checks_are_about() {
+    let mut tally: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in 0..300 {
+        let mut world = World::new(seed, false);
+        world.live();
+        for (what, count) in world.manager.tally {
+            *tally.entry(what).or_default() += count;
+        }
+    }
+    let rare: Vec<_> = EXPECTED
+        .iter()
+        .map(|what| (*what, tally.get(*what).copied().unwrap_or(0)))
+        .filter(|(_, n)| *n < 5)
+        .collect();
+    assert!(rare.is_empty(), "too rare: {rare:?} of {tally:#?}");
 }
 
 /// The named check turns red under the planted fault, in one of the first worlds.

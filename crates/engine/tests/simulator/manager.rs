@@ -9,11 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{
     Action, Admission, AppliedChange, Change, Event, Moment, PlanInput, PlanPolicy, RegisteredHook, Rejected,
-    RetryRule, Run, StepVerb, Transition, admit, apply, keys, plan, retry_rule, startable,
+    Run, StepVerb, Transition, admit, apply, plan, startable,
 };
 use tenantry_model::{
-    Attempt, AttemptId, AttentionKind, ConflictPolicy, FailureReason, HookRef, LockClass, Observation,
-    Operation, OperationId, OperationState, RegionName,
+    Attempt, AttemptId, AttemptState, AttentionKind, HookRef, Observation, Operation, OperationId,
+    OperationState, RegionName,
 };
 use uuid::Uuid;
 
@@ -24,16 +24,18 @@ pub struct Manager {
     next_tick: BTreeMap<OperationId, Timestamp>,
     /// Orders that are not acknowledged, with the time until which they are leased.
     orders: BTreeMap<(AttemptId, u8), (Order, i64)>,
-    started: BTreeSet<AttemptId>,
+    pub started: BTreeSet<AttemptId>,
     released: BTreeSet<AttemptId>,
     taken_in: BTreeSet<(AttemptId, u64)>,
     /// The first attempt after the last rerun, by step: older ones do not count as automatic.
-    asked_for: BTreeMap<(OperationId, HookRef), u32>,
+    pub asked_for: BTreeMap<(OperationId, HookRef), u32>,
     pub attention: BTreeMap<String, (AttentionKind, OperationId)>,
+    /// How often what happened: a world in which nothing goes wrong proves nothing.
+    pub tally: BTreeMap<String, u32>,
     /// Each transition in full, and in short.
     pub log: Option<Vec<(String, String)>>,
     /// What a new operation displaces is being cancelled one by one.
-    arriving: bool,
+    pub arriving: bool,
 }
 
 impl Manager {
@@ -49,6 +51,7 @@ impl Manager {
             taken_in: BTreeSet::new(),
             asked_for: BTreeMap::new(),
             attention: BTreeMap::new(),
+            tally: BTreeMap::new(),
             log: keep_log.then(Vec::new),
             arriving: false,
         }
@@ -65,6 +68,10 @@ impl Manager {
         others.filter(|other| !other.state.is_final()).cloned().collect()
     }
 
+    pub fn count(&mut self, what: impl Into<String>) {
+        *self.tally.entry(what.into()).or_default() += 1;
+    }
+
     pub fn is_released(&self, id: &AttemptId) -> bool {
         self.released.contains(id)
     }
@@ -75,7 +82,14 @@ impl World {
         let mut operation = self.script.operations[n].1.clone();
         operation.created_at = at(self.now);
         let (id, unfinished) = (operation.id, self.manager.unfinished(&operation));
-        match admit(&operation, &unfinished) {
+        let admission = admit(&operation, &unfinished);
+        self.manager.count(match admission {
+            Admission::Start => "admission: start",
+            Admission::Wait => "admission: wait",
+            Admission::WaitAndCancel(_) => "admission: wait and cancel",
+            Admission::Refuse(_) => "admission: refuse",
+        });
+        match admission {
             Admission::Refuse(_) => return,
             Admission::Start | Admission::Wait => {
                 self.manager.runs.insert(id, Run::new(operation, [], []));
@@ -180,6 +194,9 @@ impl World {
         let key = (observation.attempt.clone(), observation.number);
         let event = Event::Observed(observation.clone());
         let before = self.manager.taken_in.contains(&key);
+        if before {
+            self.manager.count("report twice");
+        }
         let transition = self.commit(id, &event);
         let empty =
             |transition: &Result<Transition, Rejected>| transition.as_ref().is_ok_and(Transition::is_empty);
@@ -194,7 +211,7 @@ impl World {
         }
     }
 
-    pub fn verb(&mut self, step: &HookRef, id: OperationId, verb: StepVerb) -> bool {
+    pub fn verb(&mut self, step: &HookRef, id: OperationId, verb: &StepVerb) -> bool {
         let event = Event::Verb {
             step: step.clone(),
             verb: verb.clone(),
@@ -207,7 +224,7 @@ impl World {
         let open = self.manager.attempt(&attempt).is_some_and(|row| !row.state.is_over());
         // Persons' decisions are noted before the transition is judged, and taken back when it was refused.
         let before = self.manager.asked_for.get(&(id, step.clone())).copied();
-        if verb == StepVerb::Rerun {
+        if *verb == StepVerb::Rerun {
             self.manager.asked_for.insert((id, step.clone()), newest + 1);
         }
         let gives_up = matches!(verb, StepVerb::DeclareLost | StepVerb::Skip | StepVerb::Confirm { .. });
@@ -246,7 +263,18 @@ impl World {
         if let Some(log) = &mut self.manager.log {
             log.push((format!("{id} {event:?} -> {transition:?}"), story::committed(id, event, &transition)));
         }
-        let transition = transition?;
+        let transition = match transition {
+            Ok(transition) => transition,
+            Err(rejected) => {
+                self.manager.count("rejected");
+                return Err(rejected);
+            }
+        };
+        match event {
+            Event::Verb { verb, .. } => self.manager.count(verb.kind().name()),
+            Event::PlanRefused(_) => self.manager.count("plan refused"),
+            _ => {}
+        }
         self.check_changes(id, &transition);
         for action in &transition.actions {
             self.check_action(id, event, &transition, action);
@@ -308,14 +336,16 @@ impl World {
         self.later(delay, Ev::Lease { region });
     }
 
-    /// Starts and kills of attempts that are over are not delivered any more.
+    /// Starts of attempts that are over are not delivered any more, nor kills, except of lost ones that may appear.
     fn forget_orders(&mut self, transition: &Transition) {
         for change in &transition.changes {
             if let Change::Attempt(attempt) = change
                 && attempt.state.is_over()
             {
                 self.manager.orders.remove(&(attempt.id.clone(), 0));
-                self.manager.orders.remove(&(attempt.id.clone(), 1));
+                if attempt.state != AttemptState::Lost {
+                    self.manager.orders.remove(&(attempt.id.clone(), 1));
+                }
             }
         }
     }
@@ -360,132 +390,4 @@ impl World {
             self.manager.orders.remove(&(attempt.clone(), slot));
         }
     }
-
-    fn check_changes(&mut self, id: OperationId, transition: &Transition) {
-        let run = &self.manager.runs[&id];
-        let rank = |change: &Change| match change {
-            Change::Operation(_) => (0, None, 0),
-            Change::Step(step) => (1, Some(step.hook.clone()), 0),
-            Change::Attempt(attempt) => (2, Some(attempt.id.step.clone()), attempt.id.number),
-        };
-        let sorted = transition.changes.is_sorted_by(|one, two| rank(one) < rank(two));
-        let changed = transition.changes.iter().all(|change| match change {
-            Change::Operation(operation) => operation != run.operation(),
-            Change::Step(step) => run.steps().get(&step.hook) != Some(step),
-            Change::Attempt(attempt) => self.manager.attempt(&attempt.id) != Some(attempt),
-        });
-        self.verdict.hold(Check::TransitionsAreTidy, sorted && changed, || format!("{transition:?}"));
-        for change in &transition.changes {
-            let Change::Attempt(new) = change else { continue };
-            let Some(old) = self.manager.attempt(&new.id).filter(|old| old.state.is_over()) else { continue };
-            let same = old.state == new.state && old.outcome == new.outcome && old.nonce == new.nonce;
-            self.verdict.hold(Check::LateIsHistory, same, || format!("{old:?} became {new:?}"));
-        }
-    }
-
-    fn check_action(&mut self, id: OperationId, event: &Event, transition: &Transition, action: &Action) {
-        let Action::Start(attempt) = action else { return };
-        let row = |change: &Change| matches!(change, Change::Attempt(row) if row.id == *attempt);
-        let has_row = transition.changes.iter().any(row);
-        self.verdict.hold(Check::RowBeforeStart, has_row, || format!("{attempt} is started without a row"));
-        let new = !self.manager.started.contains(attempt);
-        self.verdict.hold(Check::NamesNeverReused, new, || format!("{attempt} is started twice"));
-        let asked = matches!(event, Event::Verb { verb: StepVerb::Rerun, .. });
-        let before = AttemptId { number: attempt.number.saturating_sub(1), ..attempt.clone() };
-        let killed = self.witness.killed.contains(&before);
-        self.verdict.hold(Check::NoRetryAfterKill, asked || !killed, || format!("{attempt} follows a kill"));
-        self.check_retries(id, attempt);
-    }
-
-    /// Of the attempts since the last rerun, as the rows say how they ended.
-    fn check_retries(&mut self, id: OperationId, attempt: &AttemptId) {
-        let since = self.manager.asked_for.get(&(id, attempt.step.clone())).copied().unwrap_or(1);
-        let reasons: Vec<FailureReason> = (since..attempt.number)
-            .filter_map(|number| self.manager.attempt(&AttemptId { number, ..attempt.clone() }))
-            .filter_map(|row| row.outcome.as_ref()?.reason)
-            .collect();
-        let counted = reasons.iter().filter(|reason| retry_rule(**reason) == RetryRule::Counted).count();
-        let allowed = self.script.hooks[&attempt.step].hook.policy.retries as usize;
-        let in_a_row =
-            reasons.split(|reason| retry_rule(*reason) == RetryRule::Counted).map(<[_]>::len).max();
-        let bounded =
-            counted <= allowed && in_a_row.unwrap_or(0) <= tenantry_engine::PLATFORM_RETRIES as usize;
-        self.verdict.hold(Check::RetriesBounded, bounded, || format!("{attempt} after {reasons:?}"));
-    }
-
-    fn check_applied(&mut self, id: OperationId, hook: &HookRef) {
-        let really = self.witness.of(id, hook).any(|(_, execution)| execution.success);
-        let confirming = self.manager.runs[&id].steps()[hook].state == tenantry_model::StepState::Confirmed;
-        self.verdict.hold(Check::AppliedIsTrue, really || confirming, || format!("{id} {hook}"));
-    }
-
-    /// What must hold of one run's rows and attention after every commit.
-    fn check_run(&mut self, id: OperationId) {
-        let manager = &self.manager;
-        let run = &manager.runs[&id];
-        for step in run.steps().values() {
-            let raised = manager.attention.contains_key(&keys::step_waiting(id, &step.hook));
-            self.verdict
-                .hold(Check::WaitingRaises, raised || !step.waiting, || format!("{id} {}", step.hook));
-            self.verdict
-                .hold(Check::AttentionSettles, step.waiting || !raised, || format!("{id} {}", step.hook));
-            let Some(attempt) = run.newest_attempt(step) else { continue };
-            let raised = manager.attention.contains_key(&keys::attempt_unknown(&attempt.id));
-            let cause = attempt.unknown_reported && !attempt.state.is_over();
-            self.verdict.hold(Check::UnknownRaises, raised || !cause, || format!("{}", attempt.id));
-            self.verdict.hold(Check::AttentionSettles, cause || !raised, || format!("{}", attempt.id));
-        }
-    }
-
-    fn check_ended(&mut self, id: OperationId) {
-        let open = self.manager.runs[&id].attempts().values().find(|attempt| !attempt.state.is_over());
-        let open = open.map(|attempt| attempt.id.clone());
-        let running =
-            self.witness.running().find(|other| other.operation == id && !self.excused(other)).cloned();
-        self.verdict.hold(Check::CancelWaits, open.is_none() && running.is_none(), || {
-            format!("{id} ended with {open:?} open and {running:?} running")
-        });
-        let left =
-            self.manager.attention.iter().find(|(_, (kind, operation))| {
-                *operation == id && !matches!(kind, AttentionKind::PlanRefused)
-            });
-        self.verdict
-            .hold(Check::AttentionSettles, left.is_none(), || format!("{id} ended and left {left:?}"));
-    }
-
-    fn check_overtaking(&mut self, starting: OperationId) {
-        let operation = self.manager.runs[&starting].operation();
-        let overtaken = self.manager.unfinished(operation).into_iter().find(|other| {
-            other.state == OperationState::Pending
-                && (other.created_at, other.id) < (operation.created_at, operation.id)
-                && conflict(operation, other)
-        });
-        self.verdict.hold(Check::NobodyOvertakes, overtaken.is_none(), || format!("{starting} overtook"));
-    }
-
-    fn check_locks(&mut self, id: OperationId) {
-        let mut all = self.manager.unfinished(self.manager.runs[&id].operation());
-        all.push(self.manager.runs[&id].operation().clone());
-        all.retain(|operation| !operation.state.is_final());
-        for one in &all {
-            for other in all.iter().filter(|other| other.id != one.id && conflict(one, other)) {
-                let both = one.state.holds_lock() && other.state.holds_lock();
-                self.verdict.hold(Check::ExclusiveAlone, !both, || format!("{} beside {}", one.id, other.id));
-                let blocks = !self.manager.arriving
-                    && one.definition.on_conflict == ConflictPolicy::CancelRunning
-                    && one.state == OperationState::Pending
-                    && (other.created_at, other.id) < (one.created_at, one.id)
-                    && other.cancel.is_none();
-                self.verdict
-                    .hold(Check::SuspendGetsIn, !blocks, || format!("{} waits for {}", one.id, other.id));
-            }
-        }
-    }
-}
-
-fn conflict(one: &Operation, other: &Operation) -> bool {
-    let (one, other) = (one.definition.lock, other.definition.lock);
-    one != LockClass::None
-        && other != LockClass::None
-        && (one == LockClass::Exclusive || other == LockClass::Exclusive)
 }

@@ -25,7 +25,7 @@ impl World {
         let confirm = StepVerb::Confirm { outputs: BTreeMap::from([("by".to_owned(), "hand".to_owned())]) };
         let verbs =
             [StepVerb::Rerun, StepVerb::Kill, StepVerb::Kill, StepVerb::Skip, confirm, StepVerb::DeclareLost];
-        let verb = self.rng.choice(&verbs).unwrap().clone();
+        let verb = self.rng.choice(&verbs).unwrap();
         self.verb(&step, id, verb);
     }
 
@@ -101,7 +101,7 @@ impl World {
             (_, 1) => StepVerb::Confirm { outputs: BTreeMap::new() },
             _ => StepVerb::Rerun,
         };
-        let accepted = self.verb(&step, id, verb.clone());
+        let accepted = self.verb(&step, id, &verb);
         self.verdict.hold(Check::NoLostStep, accepted, || format!("{id} {step}: {verb:?} is no way out"));
         accepted
     }
@@ -120,7 +120,26 @@ impl World {
                 }
             }
         }
+        self.count_the_end();
         self.verdict.hold(Check::NoLostStep, lost.is_empty(), || lost.join("; "));
         self.verdict.hold(Check::EverythingReleased, kept.is_empty(), || format!("{kept:?}"));
+    }
+
+    fn count_the_end(&mut self) {
+        let mut seen = Vec::new();
+        for run in self.manager.runs.values() {
+            seen.push(format!("operation {:?}", run.operation().state));
+            seen.extend(run.steps().values().map(|step| format!("step {:?}", step.state)));
+            for attempt in run.attempts().values() {
+                seen.push(format!("attempt {:?}", attempt.state));
+                seen.extend(attempt.kill.as_ref().map(|kill| format!("kill by {:?}", kill.cause)));
+                seen.extend(attempt.late_outcome.as_ref().map(|_| "late outcome".to_owned()));
+                let reason = attempt.outcome.as_ref().and_then(|outcome| outcome.reason);
+                seen.extend(reason.map(|reason| format!("reason {reason:?}")));
+            }
+        }
+        for what in seen {
+            self.manager.count(what);
+        }
     }
 }

@@ -242,7 +242,7 @@ impl World {
         execution.success = success;
         let started = execution.started;
         let timeout = self.script.hooks[&attempt.step].hook.policy.timeout;
-        let overdue = timeout.is_some_and(|timeout| now - started > timeout.as_millis() as i64 + 2 * HOUR);
+        let overdue = timeout.is_some_and(|timeout| now - started > timeout.as_secs() * SECOND + 2 * HOUR);
         let region = &self.regions[region];
         let seen = region.objects.get(attempt).is_some_and(|object| !region.flaky[object.node]);
         let noticed =
@@ -260,6 +260,11 @@ impl World {
     }
 
     fn check_overlap(&mut self, attempt: &AttemptId) {
+        let same_step =
+            |other: &&AttemptId| other.operation == attempt.operation && other.step == attempt.step;
+        if self.witness.running().any(|other| same_step(&other)) {
+            self.manager.count("overlap, excused or not");
+        }
         let class = |id: OperationId| self.manager.runs[&id].operation().definition.lock;
         let environment = |id: OperationId| self.manager.runs[&id].operation().environment;
         let beside: Vec<AttemptId> = self

@@ -125,3 +125,30 @@ proptest! {
         }
     }
 }
+
+fn manifests(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            manifests(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_hook_among_the_examples_is_clean() {
+    let mut files = Vec::new();
+    manifests(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples").as_ref(), &mut files);
+    let mut hooks = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let found = read_manifest(&text, &file.display().to_string(), &domains()).unwrap().len();
+        hooks += found;
+        if found > 0 {
+            assert_eq!(lint(&text), [], "{}", file.display());
+        }
+    }
+    assert!(hooks > 1, "the examples have hooks");
+}

@@ -7,6 +7,8 @@ mod ending;
 mod job;
 mod outcome;
 mod pod;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use ending::Ending;

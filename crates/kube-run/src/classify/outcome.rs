@@ -1,6 +1,7 @@
 //! How a Pod that is proven to be over ended: success, or which reason of DESIGN §3.
 
 use super::{Ending, cut};
+use crate::PodSeen;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod, PodStatus};
 use std::collections::BTreeMap;
@@ -9,10 +10,11 @@ use tenantry_model::{FailureReason, Outcome};
 
 /// Start, end and outcome.
 pub(super) fn of_pod(
-    pod: &Pod,
+    seen: &PodSeen,
     container: &str,
     ending: Option<&(Ending, String)>,
 ) -> (Option<Timestamp>, Option<Timestamp>, Outcome) {
+    let pod = &*seen.pod;
     let status = pod.status.clone().unwrap_or_default();
     let own = status
         .container_statuses
@@ -27,10 +29,10 @@ pub(super) fn of_pod(
     let ended_at = own.as_ref().and_then(|t| t.finished_at.as_ref()).map(|t| t.0).filter(real);
 
     let outcome = match &own {
-        Some(terminated) if ended_by_itself(pod, &status, ended_at, ending) => of_container(terminated),
+        Some(terminated) if ended_by_itself(seen, &status, terminated, ending) => of_container(terminated),
         _ => {
             let exit_code = own.as_ref().map(|t| t.exit_code);
-            forced(pod, &status, ending)
+            forced(pod, &status, own.is_some(), ending)
                 .map(|(reason, message)| failed(reason, exit_code, &message))
                 .or_else(|| own.as_ref().map(of_container))
                 .or_else(|| of_init(&status))
@@ -56,9 +58,9 @@ fn real(at: &Timestamp) -> bool {
 /// The hook ended before anybody made it end. API times have whole seconds: within the same second nobody can tell, and
 /// then a zero must not count as done.
 fn ended_by_itself(
-    pod: &Pod,
+    seen: &PodSeen,
     status: &PodStatus,
-    ended_at: Option<Timestamp>,
+    own: &ContainerStateTerminated,
     ending: Option<&(Ending, String)>,
 ) -> bool {
     if matches!(ending, Some((Ending::ResultEnded, _))) {
@@ -67,21 +69,35 @@ fn ended_by_itself(
     if status.reason.as_deref().is_some_and(|reason| pod_reason(reason).is_some()) {
         return false;
     }
-    let Some(deletion) = &pod.metadata.deletion_timestamp else { return true };
-    let grace = SignedDuration::from_secs(pod.metadata.deletion_grace_period_seconds.unwrap_or(0));
-    ended_at.is_some_and(|ended| deletion.0.checked_sub(grace).is_ok_and(|asked| ended < asked))
+    let Some(deletion) = &seen.pod.metadata.deletion_timestamp else { return true };
+    let Some(ended) = own.finished_at.as_ref().map(|t| t.0) else { return false };
+    if let Some(asked) = seen.asked {
+        return ended < asked;
+    }
+    // Nobody saw the deletion being asked for: at the earliest a whole grace before its time. In between, a code that no
+    // signal gives was the hook's own, and no zero is believed.
+    let spec = seen.pod.spec.as_ref();
+    let grace = spec.and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+    let earliest = deletion.0.checked_sub(SignedDuration::from_secs(grace)).unwrap_or(Timestamp::MIN);
+    ended < earliest || (ending.is_none() && !matches!(own.exit_code, 0 | 137 | 143))
 }
 
 /// What made it end, if it was not the hook.
 fn forced(
     pod: &Pod,
     status: &PodStatus,
+    ran: bool,
     ending: Option<&(Ending, String)>,
 ) -> Option<(FailureReason, String)> {
     if let Some((ending, message)) = ending
         && let Some(reason) = ending.reason()
     {
-        return Some((reason, message.clone()));
+        // We gave up just as it started: then "cannot start" would be a lie.
+        return Some(match ending {
+            Ending::Kill(_) => (reason, message.clone()),
+            _ if ran => (FailureReason::Deleted, format!("given up just before it started ({message})")),
+            _ => (reason, message.clone()),
+        });
     }
     if let Some(reason) = status.reason.as_deref().and_then(pod_reason) {
         return Some((reason, words(status, "")));

@@ -63,7 +63,7 @@ pub(super) fn state(seen: &PodSeen, ending: Option<&(Ending, String)>, context: 
     let deleted = pod.metadata.deletion_timestamp.as_ref().map(|t| t.0);
     let node = node_name(pod);
     let over = |ended_at| {
-        let (started_at, ended, outcome) = outcome::of_pod(pod, context.container, ending);
+        let (started_at, ended, outcome) = outcome::of_pod(seen, context.container, ending);
         PodState::Over(PodOver { started_at, ended_at: ended.unwrap_or(ended_at), outcome })
     };
     let unknown =

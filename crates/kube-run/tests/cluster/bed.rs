@@ -34,7 +34,7 @@ pub fn settings() -> Settings {
         image_pull_tolerance: Duration::from_secs(3),
         unschedulable_tolerance: Duration::from_secs(3),
         cannot_start_tolerance: Duration::from_secs(3),
-        preparing_tolerance: Duration::from_secs(6),
+        preparing_tolerance: Duration::from_secs(25),
         create_settles_after: Duration::from_secs(2),
         keep_failed: Duration::ZERO,
         sweep_interval: Duration::from_secs(1),
@@ -97,6 +97,41 @@ impl Bed {
         }
         let namespaces: Api<KubeNamespace> = Api::all(self.cluster.client());
         namespaces.delete(self.namespace.as_str(), &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Writes what is left of the test's attempt, without what names this run or nobody reads.
+    pub async fn record(&self, file: &Path) -> anyhow::Result<()> {
+        let mut objects = Vec::new();
+        for job in self.api::<Job>().list(&ListParams::default()).await?.items {
+            objects.push(serde_json::to_value(job)?);
+        }
+        for pod in self.api::<Pod>().list(&ListParams::default()).await?.items {
+            objects.push(serde_json::to_value(pod)?);
+        }
+        for object in &mut objects {
+            object["metadata"]["managedFields"] = Value::Null;
+            for pointer in ["/spec", "/spec/template/spec"] {
+                if let Some(spec) = object.pointer_mut(pointer).and_then(Value::as_object_mut) {
+                    spec.retain(|key, _| {
+                        [
+                            "containers",
+                            "nodeName",
+                            "terminationGracePeriodSeconds",
+                            "completions",
+                            "parallelism",
+                        ]
+                        .contains(&key.as_str())
+                    });
+                }
+            }
+            if let Some(containers) = object.pointer_mut("/spec/containers").and_then(Value::as_array_mut) {
+                for container in containers.iter_mut().filter_map(Value::as_object_mut) {
+                    container.retain(|key, _| ["name", "image"].contains(&key.as_str()));
+                }
+            }
+        }
+        std::fs::write(file, serde_json::to_string_pretty(&objects)? + "\n")?;
         Ok(())
     }
 

@@ -153,7 +153,8 @@ async fn parallel(bed: Bed) -> anyhow::Result<()> {
         attempts.push(bed.start(&bed.shell("exit 0")).await?);
     }
     for attempt in &attempts {
-        ensure!(attempt.seen.outcome().await?.is_success());
+        let outcome = attempt.seen.outcome().await?;
+        ensure!(outcome.is_success(), "{outcome:?}; told: {:?}", attempt.seen.told().facts);
     }
     for attempt in &attempts {
         bed.runner.release(&attempt.known).await?;

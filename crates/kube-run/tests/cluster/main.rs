@@ -1,12 +1,16 @@
 //! Tests against a real cluster, named by `TENANTRY_TEST_KUBECONFIG`; without one they count as ignored.
 //!
-//! Each has a namespace of its own and cleans it up. Images: `local/tools:1` (busybox) must be on the node.
+//! Each has a namespace of its own and cleans it up. With `TENANTRY_RECORD=FOLDER` the objects that it leaves are written
+//! there first: so `tests/recorded` was made. Images: `local/tools:1` (busybox) must be on the node.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod bed;
+mod breaking;
 mod discovery;
+mod jobs;
 mod life;
 mod reasons;
+mod rights;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -24,6 +28,9 @@ fn main() {
     let mut trials = Vec::new();
     trials.extend(life::trials(kubeconfig.as_ref()));
     trials.extend(reasons::trials(kubeconfig.as_ref()));
+    trials.extend(jobs::trials(kubeconfig.as_ref()));
+    trials.extend(rights::trials(kubeconfig.as_ref()));
+    trials.extend(breaking::trials());
     trials.extend(discovery::trials(kubeconfig.as_ref()));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -36,12 +43,16 @@ where
 {
     let ignored = kubeconfig.is_none();
     let kubeconfig = kubeconfig.cloned().unwrap_or_default();
-    Trial::test(name, move || {
+    let name = name.to_owned();
+    Trial::test(name.clone(), move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime
             .block_on(async {
                 let bed = Bed::new(&kubeconfig).await?;
                 let answer = tokio::time::timeout(LIMIT, test(bed.clone())).await;
+                if let Some(folder) = std::env::var_os("TENANTRY_RECORD") {
+                    bed.record(&PathBuf::from(folder).join(format!("{name}.json"))).await?;
+                }
                 bed.clean_up().await?;
                 answer.map_err(|_| anyhow::anyhow!("not done within {} s", LIMIT.as_secs()))?
             })

@@ -39,10 +39,10 @@ impl Manager {
             work.tx.put_region(&row).await?;
             work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
         }
-        work.commit().await?;
         if changed || part.end {
-            self.wake_planning(region).await?;
+            work.wake_planning(region).await?;
         }
+        work.commit().await?;
         self.keep_list(region).await
     }
 
@@ -71,19 +71,22 @@ impl Manager {
             }
         }
     }
+}
 
-    /// Operations that wait for this region's hooks look again now.
-    pub(crate) async fn wake_planning(&self, region: &RegionName) -> Result<()> {
+impl Work<'_> {
+    /// Operations that wait for this region's hooks look again as soon as this unit is committed. Their timers are
+    /// rows, so that none is forgotten, and the caller does not wait for thousands of plans.
+    pub(crate) async fn wake_planning(&mut self, region: &RegionName) -> Result<()> {
         let mut filter =
             OperationFilter { state: Some(OperationState::Planning), ..OperationFilter::default() };
-        if !self.config.further_regions.contains(region) {
+        if !self.manager.config.further_regions.contains(region) {
             filter.scopes = Some(vec![Scope::Region(region.clone())]);
         }
-        let mut page = Page { after: None, limit: 200 };
+        let mut page = Page { after: None, limit: 500 };
         loop {
-            let part = self.store.read().await?.operations(&filter, &page).await?;
+            let part = self.tx.operations(&filter, &page).await?;
             for operation in part.items {
-                self.tick(operation.id).await?;
+                self.tx.put_timer(operation.id, Some(self.now)).await?;
             }
             match part.next {
                 Some(next) => page.after = Some(next),
@@ -91,9 +94,7 @@ impl Manager {
             }
         }
     }
-}
 
-impl Work<'_> {
     /// Tells whether any hook has changed.
     async fn take_in(
         &mut self,

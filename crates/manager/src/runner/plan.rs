@@ -35,14 +35,9 @@ impl Manager {
         environment: &Environment,
         now: Timestamp,
     ) -> Result<PlanBasis> {
-        let mut names: BTreeSet<RegionName> = self.config.further_regions.clone();
-        names.insert(environment.region.clone());
-        let (mut hooks, mut unready) = (Vec::new(), Vec::new());
-        for name in names {
-            let region = read.region(&name).await?;
-            if let Some(missing) = self.unready(&name, region.as_ref(), now) {
-                unready.push(missing);
-            }
+        let unready = self.unready_regions(read, environment, now).await?;
+        let mut hooks = Vec::new();
+        for name in self.regions_of(environment) {
             hooks.extend(read.hooks(&name).await?.into_iter().map(registered));
         }
         let applied = read.applied(environment.id).await?;
@@ -52,6 +47,26 @@ impl Manager {
             further_regions: self.config.further_regions.clone(),
         };
         Ok(PlanBasis { hooks, applied, policy, unready })
+    }
+
+    fn regions_of(&self, environment: &Environment) -> BTreeSet<RegionName> {
+        let mut names = self.config.further_regions.clone();
+        names.insert(environment.region.clone());
+        names
+    }
+
+    async fn unready_regions(
+        &self,
+        read: &mut (dyn Read + '_),
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Result<Vec<Unready>> {
+        let mut unready = Vec::new();
+        for name in self.regions_of(environment) {
+            let region = read.region(&name).await?;
+            unready.extend(self.unready(&name, region.as_ref(), now));
+        }
+        Ok(unready)
     }
 
     fn unready(&self, name: &RegionName, region: Option<&Region>, now: Timestamp) -> Option<Unready> {
@@ -122,11 +137,12 @@ impl Work<'_> {
     pub(super) async fn plan(&mut self, operation: &Operation) -> Result<bool> {
         let environment = self.environment_at(operation.generation).await?;
         let manager = self.manager;
-        let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
-        if !basis.unready.is_empty() {
-            self.wait_for_regions(operation, &basis.unready).await?;
+        let unready = manager.unready_regions(&mut *self.tx, &environment, self.now).await?;
+        if !unready.is_empty() {
+            self.wait_for_regions(operation, &unready).await?;
             return Ok(false);
         }
+        let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
         let event = match basis.plan(operation.id, &environment, &operation.definition, self.now) {
             Ok(plan) => {
                 self.record(&plan).await?;

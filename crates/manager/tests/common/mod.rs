@@ -38,7 +38,16 @@ impl World {
 
     /// A new process over the same rows.
     pub async fn manager(&self) -> Manager {
+        self.managers(1).await.remove(0)
+    }
+
+    /// Several managers over one store, each with its own memory.
+    pub async fn managers(&self, count: usize) -> Vec<Manager> {
         let store = Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap());
+        (0..count).map(|_| self.over(Arc::clone(&store))).collect()
+    }
+
+    fn over(&self, store: Arc<SqliteStore>) -> Manager {
         let logs = LogStore::open(&self.folder.path().join("logs")).unwrap();
         let clock = Arc::clone(&self.clock);
         let now = move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap();
@@ -159,6 +168,7 @@ impl Agent {
     pub async fn inventory(&self, manager: &Manager, present: Vec<ReportedHook>) {
         let part = InventoryPart { begin: true, end: true, present, absent: Vec::new() };
         manager.agent_inventory(&self.region, self.session, part).await.unwrap();
+        manager.run_due().await.unwrap();
     }
 
     pub async fn lease(&self, manager: &Manager) -> Vec<Command> {

@@ -21,7 +21,9 @@ async fn lease(
     now: i64,
     limit: u32,
 ) -> Vec<(u32, CommandKind)> {
+    let free = write.has_command(&eu1(), at(now)).await.unwrap();
     let leased = write.lease_commands(&eu1(), session, at(now), at(now + 10), limit).await.unwrap();
+    assert!(free || leased.is_empty(), "what can be leased is announced");
     for command in &leased {
         let lease = command.lease.as_ref().unwrap();
         assert_eq!((lease.session, lease.until), (session, at(now + 10)), "the lease is told");
@@ -43,6 +45,8 @@ pub async fn commands_come_in_order_and_are_leased_once<S: Store>(store: Arc<S>)
     assert_eq!(lease(&mut *write, two, 0, 2).await, [(2, Start), (5, Start)]);
     assert_eq!(lease(&mut *write, one, 0, 10).await, [(4, Start)]);
     assert_eq!(lease(&mut *write, two, 9, 10).await, []);
+    assert!(!write.has_command(&eu1(), at(9)).await.unwrap(), "all are held");
+    assert!(write.has_command(&eu1(), at(10)).await.unwrap(), "leases have run out");
     let all = write.commands(&eu1(), 100).await.unwrap();
     assert_eq!(all.iter().map(|command| command.attempt.number).collect::<Vec<_>>(), [3, 1, 2, 5, 4]);
     assert_eq!(write.commands(&eu1(), 2).await.unwrap().len(), 2);

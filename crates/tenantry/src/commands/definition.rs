@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::output::{self, Rows, word};
 use anyhow::Result;
 use tenantry_api_types::v1::{Definition, PageQuery};
-use tenantry_client::Call;
+use tenantry_client::{Call, Client};
 use tenantry_model::OperationDefinition;
 
 impl Rows for Definition {
@@ -30,12 +30,7 @@ pub async fn run(context: Context, command: DefinitionCommand) -> Result<Exit> {
     match command {
         DefinitionCommand::List { connection } => {
             let client = connect(connection)?;
-            let items = all(1000, |page_size, page_token| {
-                let query = PageQuery { page_size: Some(page_size), page_token };
-                let client = &client;
-                async move { client.definitions(&query).await }
-            })
-            .await?;
+            let items = definitions(&client).await?;
             output::list(context.format, &items)?;
         }
         DefinitionCommand::Get { name: operation, connection } => {
@@ -48,11 +43,10 @@ pub async fn run(context: Context, command: DefinitionCommand) -> Result<Exit> {
             let wanted: OperationDefinition = serde_saphyr::from_str(&text)
                 .map_err(|error| usage(format!("{}: {error}", file.display())))?;
             let client = connect(connection)?;
-            let now = match client.definition(&wanted.name).await {
-                Ok(now) => Some(now.etag),
-                Err(error) if error.problem().is_some_and(|problem| problem.status == 404) => None,
-                Err(error) => return Err(error.into()),
-            };
+            // The list holds what is stored or built in; asking for one name also answers what nobody defined.
+            let now =
+                definitions(&client).await?.into_iter().find(|known| known.definition.name == wanted.name);
+            let now = now.map(|now| now.etag);
             let definition =
                 client.put_definition(&wanted, &Call { if_match: now, ..Call::default() }).await?;
             document(context, &definition)?;
@@ -64,6 +58,14 @@ pub async fn run(context: Context, command: DefinitionCommand) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+async fn definitions(client: &Client) -> Result<Vec<Definition>> {
+    all(1000, |page_size, page_token| {
+        let query = PageQuery { page_size: Some(page_size), page_token };
+        async move { client.definitions(&query).await }
+    })
+    .await
 }
 
 /// A definition has too many parts for a table: people read it as the YAML they would apply.

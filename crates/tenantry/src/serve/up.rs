@@ -1,6 +1,6 @@
 //! `tenantry up`: manager and agent in one process, over the same HTTP as between two machines.
 
-use super::{agent, joined, log, manager::Running, private, shutdown_on_signal};
+use super::{executor, joined, log, manager::Running, private, shutdown_on_signal};
 use crate::cli::UpArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -31,15 +31,18 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
         ),
     };
     let folder = data.join("agent");
-    let executor = agent::executor(&settings, &folder).await?;
+    let executor = executor::executor(&settings, &folder).await?;
     let mut running = Running::start(&settings, &data, listen, &shutdown).await?;
     let url = running.server.url();
     let token = admin_token(&running.manager, &data).await?;
 
     let join_token = join(&running.manager, &region, &folder).await?;
     let (client, _) = joined::client(&url, &[], &folder, join_token).await?;
-    let config =
-        AgentConfig { domains: agent::domains(&settings)?, ..AgentConfig::new(folder.join("agent"), client) };
+    let config = AgentConfig {
+        domains: executor::domains(&settings)?,
+        policy: executor::policy(&settings)?,
+        ..AgentConfig::new(folder.join("agent"), client)
+    };
     let mut agent = tokio::spawn(Agent::run(config, executor, shutdown.clone()));
 
     if let Some(file) = &args.env_file {

@@ -10,7 +10,7 @@ pub struct ProcessConfig {
     pub manifests: Vec<PathBuf>,
     /// The executor's own folder: one folder per attempt.
     pub folder: PathBuf,
-    /// What stands for the cluster's Secrets and PersistentVolumeClaims:
+    /// What stands for the cluster's Secrets and `PersistentVolumeClaims`:
     /// `secrets/<namespace>/<name>/<key>` and `volumes/<namespace>/<claim>/`.
     pub root: PathBuf,
     /// The object store: `<namespace>/<environment>/<operation>/` below it. `None`: attempts that need it are refused.
@@ -42,7 +42,7 @@ impl ProcessConfig {
             inherit: ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"].map(str::to_owned).to_vec(),
             log_limit: 64 * 1024 * 1024,
             manifest_poll: Duration::from_millis(500),
-            keep_failed: Duration::from_secs(24 * 3600),
+            keep_failed: Duration::from_hours(24),
         })
     }
 }

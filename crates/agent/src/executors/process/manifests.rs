@@ -1,4 +1,4 @@
-//! Folders of manifests as a cluster would show them: templates as events, ConfigMaps by name.
+//! Folders of manifests as a cluster would show them: templates as events, `ConfigMaps` by name.
 //!
 //! A file that cannot be read leaves what it held before in force. It must never judge a template.
 
@@ -22,12 +22,17 @@ const MAX_FILES: usize = 10_000;
 /// The namespace of a manifest that names none, as for a kubectl without a context.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// A ConfigMap's keys and contents, by namespace and name.
+/// Keys and contents of one `ConfigMap`.
+pub(super) type Data = BTreeMap<String, Vec<u8>>;
+/// Namespace and name.
+type Named = (String, String);
+
+/// The `ConfigMap`s of all manifests, as they are now.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ConfigMaps(Arc<RwLock<BTreeMap<(String, String), BTreeMap<String, Vec<u8>>>>>);
+pub(super) struct ConfigMaps(Arc<RwLock<BTreeMap<Named, Data>>>);
 
 impl ConfigMaps {
-    pub fn get(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Data> {
         let maps = self.0.read().unwrap_or_else(PoisonError::into_inner);
         maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
@@ -42,7 +47,7 @@ struct Signature {
 struct Manifest {
     signature: Signature,
     templates: Vec<(HookPath, Value)>,
-    config_maps: Vec<((String, String), BTreeMap<String, Vec<u8>>)>,
+    config_maps: Vec<(Named, Data)>,
     problem: Option<Problem>,
 }
 
@@ -199,7 +204,7 @@ fn members(document: Value) -> Vec<Value> {
     }
 }
 
-fn config_map(mut document: Value) -> Option<((String, String), BTreeMap<String, Vec<u8>>)> {
+fn config_map(mut document: Value) -> Option<(Named, Data)> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     if document.get("kind")? != "ConfigMap" {
         return None;
@@ -233,6 +238,7 @@ fn trouble(code: &str, message: String, remedy: &str) -> Problem {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -30,6 +30,7 @@ use std::{
     collections::HashSet,
     fs::File,
     io::{self, Write},
+    path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -41,7 +42,7 @@ use tokio::process::{Child, Command};
 /// Kubernetes' own default of `terminationGracePeriodSeconds`.
 const DEFAULT_GRACE_SECONDS: u64 = 30;
 /// How often folders of released attempts are looked at.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// The process executor.
 pub struct ProcessExecutor {
@@ -72,18 +73,17 @@ impl ProcessExecutor {
     }
 
     /// Removes folders of attempts that were released and are kept no longer.
-    async fn sweep(folder: std::path::PathBuf, keep: Duration) {
+    async fn sweep(attempts: PathBuf, keep: Duration) {
         loop {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let attempt = AttemptFolder { path: entry.path() };
-                let is_old =
-                    attempt.released_at().is_some_and(|at| at.elapsed().is_ok_and(|age| age >= keep));
-                let nonce = attempt.identity().ok().flatten().map(|identity| identity.nonce);
+            for entry in std::fs::read_dir(&attempts).into_iter().flatten().flatten() {
+                let folder = AttemptFolder { path: entry.path() };
+                let is_old = folder.released_at().is_some_and(|at| at.elapsed().is_ok_and(|age| age >= keep));
+                let nonce = folder.identity().ok().flatten().map(|identity| identity.nonce);
                 if let (true, Some(nonce)) = (is_old, nonce)
-                    && matches!(attempt.condition(nonce), Ok(Condition::Ended(_) | Condition::Nothing(_)))
-                    && let Err(error) = attempt.remove()
+                    && matches!(folder.condition(nonce), Ok(Condition::Ended(_) | Condition::Nothing(_)))
+                    && let Err(error) = folder.remove()
                 {
-                    tracing::warn!(folder = %attempt.path.display(), %error, "cannot be removed");
+                    tracing::warn!(folder = %folder.path.display(), %error, "cannot be removed");
                 }
             }
             tokio::time::sleep(SWEEP_EVERY).await;
@@ -117,11 +117,11 @@ impl ProcessExecutor {
         if !self.followed.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.clone()) {
             return;
         }
-        let followed = Arc::clone(&self.followed);
+        let set = Arc::clone(&self.followed);
         let follower = Follower::new(identity, folder, sink, offset, self.host.clone());
         tokio::spawn(async move {
             follower.follow(shim).await;
-            followed.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt);
+            set.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt);
         });
     }
 

@@ -1,7 +1,7 @@
 //! The container's mounts on a machine that cannot mount: local folders, and paths rewritten to them.
 //!
 //! A path in command, arguments, working folder or a literal variable that lies below a mount path is rewritten to the
-//! folder that stands for the mount. Texts of ConfigMaps and scripts are never changed: there, use a variable.
+//! folder that stands for the mount. Texts of `ConfigMaps` and scripts are never changed: there, use a variable.
 
 use super::{config::ProcessConfig, manifests::ConfigMaps};
 use std::{
@@ -34,7 +34,7 @@ impl From<io::Error> for Missing {
 #[derive(Debug, Default)]
 pub(super) struct PathMap(Vec<(String, String)>);
 
-/// Finds what Secrets, ConfigMaps and claims are on this machine.
+/// Finds what Secrets, `ConfigMaps` and claims are on this machine.
 pub(super) struct Places<'a> {
     pub config: &'a ProcessConfig,
     pub config_maps: &'a ConfigMaps,
@@ -154,7 +154,7 @@ impl Places<'_> {
         Ok(values)
     }
 
-    /// Values of a ConfigMap for variables: `key`, or all.
+    /// Values of a `ConfigMap` for variables: `key`, or all.
     pub fn config_map_values(
         &self,
         name: &str,
@@ -275,6 +275,7 @@ fn is_path_char(c: char) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
     use super::*;
 

@@ -1,0 +1,127 @@
+//! What happens when the cluster breaks: with a cluster of its own, made by the program that `TENANTRY_TESTBED` names.
+
+use crate::bed::Bed;
+use anyhow::{Context, ensure};
+use libtest_mimic::{Failed, Trial};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+use tenantry_model::Fact;
+
+pub fn trials() -> Vec<Trial> {
+    let testbed = std::env::var_os("TENANTRY_TESTBED").map(PathBuf::from);
+    let ignored = testbed.is_none();
+    let testbed = testbed.unwrap_or_default();
+    let run = move || -> anyhow::Result<()> {
+        let broken = Breakable::up(&testbed)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(async {
+            api_server_restarts(&broken).await.context("API server stopped and started")?;
+            kubelet_comes_back_early(&broken).await.context("kubelet back before the eviction")?;
+            kubelet_comes_back_late(&broken).await.context("kubelet back after the eviction")
+        })
+    };
+    vec![
+        Trial::test("a_cluster_that_breaks_and_heals_gives_unknown_and_then_the_truth", move || {
+            run().map_err(|error| Failed::from(format!("{error:#}")))
+        })
+        .with_ignored_flag(ignored),
+    ]
+}
+
+struct Breakable {
+    testbed: PathBuf,
+    name: String,
+    kubeconfig: PathBuf,
+}
+
+impl Breakable {
+    fn up(testbed: &Path) -> anyhow::Result<Self> {
+        let name = format!("kr{}", std::process::id());
+        let mut new = Self { testbed: testbed.to_owned(), name, kubeconfig: PathBuf::new() };
+        new.call(&["up", &new.name])?;
+        new.kubeconfig = PathBuf::from(new.call(&["kubeconfig", &new.name])?.trim());
+        Ok(new)
+    }
+
+    fn call(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.testbed).args(arguments).output().context("run the test bed")?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn part(&self, verb: &str, part: &str) -> anyhow::Result<()> {
+        self.call(&[verb, &self.name, part]).map(drop)
+    }
+}
+
+impl Drop for Breakable {
+    fn drop(&mut self) {
+        if let Err(error) = self.call(&["down", &self.name]) {
+            eprintln!("cluster {} is left: {error:#}", self.name);
+        }
+    }
+}
+
+fn is_unknown(fact: &Fact) -> bool {
+    matches!(fact, Fact::Unknown { .. })
+}
+
+async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
+    let bed = Bed::new(&broken.kubeconfig).await?;
+    let attempt =
+        bed.start(&bed.shell("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 1; done; exit 6")).await?;
+    attempt.seen.wait("the first line", |told| !told.log.is_empty()).await?;
+    broken.part("stop", "apiserver")?;
+    let second = bed.attempt(&bed.shell("exit 0"))?;
+    let starting = {
+        let (runner, known, seen) = (bed.runner.clone(), second.known.clone(), second.seen.clone());
+        let objects = second.objects.clone();
+        tokio::spawn(async move { runner.start(&known, &objects, seen).await })
+    };
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    broken.part("start", "apiserver")?;
+    let outcome = attempt.seen.outcome().await?;
+    ensure!(outcome.exit_code == Some(6), "{outcome:?}");
+    ensure!(attempt.seen.told().log == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", "the log is whole");
+    starting.await??;
+    ensure!(second.seen.outcome().await?.is_success(), "the create was repeated until it was answered");
+    Ok(())
+}
+
+async fn kubelet_comes_back_early(broken: &Breakable) -> anyhow::Result<()> {
+    let bed = Bed::new(&broken.kubeconfig).await?;
+    let attempt = bed.start(&bed.shell("echo up; sleep 40; echo done")).await?;
+    attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
+    broken.part("freeze", "kubelet")?;
+    let told = attempt.seen.wait("unknown", |told| told.facts.last().is_some_and(is_unknown)).await;
+    broken.part("thaw", "kubelet")?;
+    told?;
+    let outcome = attempt.seen.outcome().await?;
+    let facts = attempt.seen.told().facts;
+    eprintln!("back early: {outcome:?}");
+    ensure!(facts.iter().filter(|fact| matches!(fact, Fact::Ended { .. })).count() == 1, "{facts:?}");
+    Ok(())
+}
+
+async fn kubelet_comes_back_late(broken: &Breakable) -> anyhow::Result<()> {
+    let bed = Bed::new(&broken.kubeconfig).await?;
+    let attempt = bed.start(&bed.shell("echo up; exec sleep 600")).await?;
+    attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
+    broken.part("freeze", "kubelet")?;
+    // Evicted by the node controller, which asks no kubelet: still nothing is proven.
+    let evicted = crate::bed::eventually("the eviction", || async {
+        Ok(bed.pod(&attempt).await?.filter(|pod| pod.metadata.deletion_timestamp.is_some()))
+    })
+    .await;
+    let told = attempt.seen.told();
+    broken.part("thaw", "kubelet")?;
+    evicted?;
+    ensure!(told.facts.iter().any(is_unknown), "{:?}", told.facts);
+    ensure!(!told.facts.iter().any(|fact| matches!(fact, Fact::Ended { .. })), "{:?}", told.facts);
+    let outcome = attempt.seen.outcome().await?;
+    ensure!(outcome.reason == Some(tenantry_model::FailureReason::Evicted), "{outcome:?}");
+    Ok(())
+}

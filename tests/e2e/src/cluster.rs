@@ -1,0 +1,225 @@
+//! Clusters of the test bed: one that the tests share, started when the first of them needs it, and clusters of
+//! their own for tests that break one.
+
+use crate::cli::Answer;
+use crate::reap;
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::wait::within;
+
+/// The test bed's program, if `tests/run.sh` (or a developer) named it.
+#[must_use]
+pub fn testbed() -> Option<PathBuf> {
+    std::env::var_os("TENANTRY_TESTBED").map(PathBuf::from)
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    name: String,
+    /// The administrator's kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// The API server's address.
+    pub server: String,
+    containerd: PathBuf,
+    /// Teams whose names are given by files that must stay as they are: one test at a time.
+    given_names: Mutex<()>,
+    owned: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Up {
+    kubeconfig: PathBuf,
+    server: String,
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    containerd: PathBuf,
+}
+
+fn command() -> Result<Command> {
+    let mut command = Command::new(testbed().context("TENANTRY_TESTBED is not set")?);
+    command.env("TESTBED_STATE", reap::state_folder());
+    Ok(command)
+}
+
+static SHARED: OnceLock<Result<Arc<Cluster>, String>> = OnceLock::new();
+
+impl Cluster {
+    /// The cluster that tests share; started with the first call.
+    pub fn shared() -> Result<Arc<Self>> {
+        SHARED
+            .get_or_init(|| Self::start_shared().map(Arc::new).map_err(|error| format!("{error:#}")))
+            .clone()
+            .map_err(|why| anyhow::anyhow!("the shared cluster did not start: {why}"))
+    }
+
+    /// A developer's own (`TENANTRY_E2E_CLUSTER=NAME` in `TESTBED_STATE`) is used and left as it is.
+    fn start_shared() -> Result<Self> {
+        let Ok(name) = std::env::var("TENANTRY_E2E_CLUSTER") else { return Self::up("s", &[]) };
+        let list = Answer::of(command()?.arg("list"))?.expect(0)?;
+        let clusters: Vec<Value> = serde_json::from_str(&list.out)?;
+        let found = clusters.into_iter().find(|cluster| cluster["name"] == name.as_str());
+        Self::of(&name, found.with_context(|| format!("no cluster {name}"))?, false)
+    }
+
+    /// Starts a cluster; dropping it takes it down.
+    pub fn up(name: &str, flags: &[&str]) -> Result<Self> {
+        reap::expect(name);
+        let answer = Answer::of(command()?.args(["up", name]).args(flags))?.expect(0)?;
+        Self::of(name, serde_json::from_str(&answer.out)?, true)
+    }
+
+    fn of(name: &str, up: Value, owned: bool) -> Result<Self> {
+        let up: Up = serde_json::from_value(up)?;
+        let containerd = up.nodes.into_iter().next().context("a cluster without nodes")?.containerd;
+        Ok(Self {
+            name: name.to_owned(),
+            kubeconfig: up.kubeconfig,
+            server: up.server,
+            containerd,
+            given_names: Mutex::new(()),
+            owned,
+        })
+    }
+
+    /// Steers a component: `stop`, `kill`, `start`, `freeze`, `thaw`.
+    pub fn steer(&self, verb: &str, component: &str) -> Result<()> {
+        Answer::of(command()?.args([verb, &self.name, component]))?.expect(0).map(drop)
+    }
+
+    /// Runs kubectl as the administrator; an error unless it ends with 0.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let answer = Answer::of(command()?.args(["kubectl", &self.name]).args(args))?;
+        answer.expect(0).map(|answer| answer.out).with_context(|| format!("kubectl {}", args.join(" ")))
+    }
+
+    /// `kubectl get … -o json`.
+    pub fn get(&self, args: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&self.kubectl(&[&["get", "-o", "json"], args].concat())?)?)
+    }
+
+    /// Applies manifests.
+    pub fn apply(&self, manifests: &[Value]) -> Result<()> {
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": manifests});
+        self.kubectl_with(&["apply", "-f", "-"], &list.to_string()).map(drop)
+    }
+
+    /// Runs kubectl with this standard input.
+    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut child = command()?
+            .args(["kubectl", &self.name])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child.stdin.take().context("a pipe")?.write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        ensure!(
+            output.status.success(),
+            "kubectl {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Applies the files as they are.
+    pub fn apply_files(&self, files: &[&Path]) -> Result<()> {
+        let mut args = vec!["apply".to_owned()];
+        for file in files {
+            args.extend(["-f".to_owned(), file.display().to_string()]);
+        }
+        self.kubectl(&args.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
+    }
+
+    /// Gives an image that is on the node another name, so that manifests need no change.
+    pub fn tag_image(&self, from: &str, to: &str) -> Result<()> {
+        let full =
+            |name: &str| if name.contains('.') { name.to_owned() } else { format!("docker.io/{name}") };
+        Answer::of(Command::new("ctr").arg("--address").arg(&self.containerd).args([
+            "-n",
+            "k8s.io",
+            "images",
+            "tag",
+            "--force",
+            &full(from),
+            to,
+        ]))?
+        .expect(0)?;
+        Ok(())
+    }
+
+    /// Holds the names that files give (`crm`, `billing`, …) until the guard is dropped.
+    pub fn given_names(&self) -> MutexGuard<'_, ()> {
+        self.given_names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes namespaces with all that is in them, also what tenantry's finalizer holds.
+    pub fn remove_namespaces(&self, namespaces: &[String], wait: bool) -> Result<()> {
+        if namespaces.is_empty() {
+            return Ok(());
+        }
+        for namespace in namespaces {
+            let listing = self.kubectl(&["get", "pods,jobs", "-n", namespace, "-o", "name"])?;
+            for object in listing.lines() {
+                let free = r#"{"metadata":{"finalizers":null}}"#;
+                // It may vanish meanwhile.
+                drop(self.kubectl(&["patch", "-n", namespace, object, "--type=merge", "-p", free]));
+            }
+            drop(self.kubectl(&[
+                "delete",
+                "pods",
+                "-n",
+                namespace,
+                "--all",
+                "--grace-period=1",
+                "--wait=false",
+            ]));
+        }
+        let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+        self.kubectl(&[&["delete", "namespace", "--ignore-not-found", "--wait=false"], &names[..]].concat())?;
+        if wait {
+            within(Duration::from_secs(120), "the end of the namespaces", || {
+                let left = self.kubectl(&["get", "namespaces", "-o", "name"])?;
+                let gone = |name: &&str| !left.lines().any(|line| line == format!("namespace/{name}"));
+                Ok(names.iter().all(gone).then_some(()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the API server answers.
+    pub fn wait_for_api(&self) -> Result<()> {
+        within(Duration::from_secs(60), "an answer of the API server", || {
+            Ok(self.kubectl(&["get", "--raw", "/readyz"]).ok())
+        })
+        .map(drop)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.owned {
+            reap::down(&self.name);
+        }
+    }
+}
+
+/// Checks that the named program of the test bed is there.
+pub(crate) fn check() -> Result<()> {
+    let Some(program) = testbed() else { bail!("TENANTRY_TESTBED is not set") };
+    ensure!(program.is_file(), "TENANTRY_TESTBED={} is no file", program.display());
+    Ok(())
+}

@@ -1,0 +1,461 @@
+//! An installation: a manager with its data folder on a fixed port, agents of regions, a client. Each part can be
+//! killed and started again with what it left.
+
+use crate::cli::{Answer, tenantry};
+use crate::{LogCheck, Program, World, within};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tenantry_api_types::v1::{
+    Accepted, Attempt, AttentionQuery, CreateEnvironment, CreateRegion, CreateTenant, HookState, HooksQuery,
+    LogQuery, Operation, OperationsQuery, SteerStep, Step,
+};
+use tenantry_client::{Call, Client, ClientConfig, StepVerb};
+use tenantry_model::{AttemptId, OperationId, OperationState};
+use tokio::runtime::Runtime;
+
+/// Longest time of one operation of a test.
+const OPERATION: Duration = Duration::from_secs(150);
+
+/// How an agent is to run.
+#[derive(Clone, Debug, Default)]
+pub struct AgentSettings {
+    /// Flags besides those that name manager and folder.
+    pub flags: Vec<(String, String)>,
+    /// Where it finds the manager, when not at its own address.
+    pub manager_url: Option<String>,
+}
+
+impl AgentSettings {
+    /// Attempts as objects of a cluster, for some namespaces (none: the whole cluster).
+    #[must_use]
+    pub fn kubernetes(kubeconfig: &Path, namespaces: &[&str]) -> Self {
+        let mut settings = Self::default()
+            .flag("executor", "kubernetes")
+            .flag("kubeconfig", &kubeconfig.display().to_string());
+        if !namespaces.is_empty() {
+            settings = settings.flag("namespaces", &namespaces.join(","));
+        }
+        settings
+    }
+
+    /// Attempts as processes, templates from a folder.
+    #[must_use]
+    pub fn process(templates: &Path) -> Self {
+        Self::default().flag("executor", "process").flag("templates", &templates.display().to_string())
+    }
+
+    /// One more flag.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.push((format!("--{name}"), value.to_owned()));
+        self
+    }
+
+    /// Another way to the manager (a proxy).
+    #[must_use]
+    pub fn through(mut self, address: SocketAddr) -> Self {
+        self.manager_url = Some(format!("http://{address}"));
+        self
+    }
+}
+
+struct AgentLife {
+    settings: AgentSettings,
+    program: Option<Program>,
+}
+
+/// A manager, its agents, and an administrator's client.
+pub struct Site {
+    folder: PathBuf,
+    /// Where the manager listens.
+    pub address: SocketAddr,
+    flags: Vec<String>,
+    manager: Option<Program>,
+    agents: BTreeMap<String, AgentLife>,
+    /// The administrator's token.
+    pub token: String,
+    client: Client,
+    runtime: Runtime,
+    logs: RefCell<LogCheck>,
+}
+
+impl Site {
+    /// Starts a manager; `flags` besides those for its folder, port and log.
+    pub fn start(world: &World, flags: &[&str]) -> Result<Self> {
+        Self::start_in(world, "site", flags)
+    }
+
+    /// The same in a folder of this name: a test may have several.
+    pub fn start_in(world: &World, name: &str, flags: &[&str]) -> Result<Self> {
+        let folder = world.folder().join(name);
+        std::fs::create_dir_all(&folder)?;
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let mut site = Self {
+            folder,
+            address,
+            flags: flags.iter().map(ToString::to_string).collect(),
+            manager: None,
+            agents: BTreeMap::new(),
+            token: String::new(),
+            client: Client::new(&ClientConfig::new(format!("http://{address}")))?,
+            runtime,
+            logs: RefCell::new(LogCheck::default()),
+        };
+        site.start_manager()?;
+        let manager = site.manager.as_ref().context("the manager")?;
+        site.token = within(Duration::from_secs(10), "the admin token on stdout", || {
+            Ok(manager.out_text()?.lines().next().map(str::to_owned))
+        })?;
+        let config = ClientConfig::new(site.url()).with_token(site.token.clone());
+        site.client = Client::new(&config)?;
+        Ok(site)
+    }
+
+    /// The manager's URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The manager's command line.
+    #[must_use]
+    pub fn manager_command(&self) -> Command {
+        let mut command = tenantry();
+        command.arg("manager").arg("--data").arg(self.folder.join("data"));
+        command.args(["--listen", &self.address.to_string(), "--log-format", "json"]).args(&self.flags);
+        command
+    }
+
+    /// Starts the manager (again), and waits until it answers.
+    pub fn start_manager(&mut self) -> Result<()> {
+        let program = Program::start("manager", &self.folder, &mut self.manager_command())?;
+        let program = self.manager.insert(program);
+        let address = self.address;
+        within(Duration::from_secs(20), "the manager's start", || {
+            program.check_alive()?;
+            Ok(std::net::TcpStream::connect(address).ok())
+        })?;
+        Ok(())
+    }
+
+    /// SIGKILL to the manager.
+    pub fn kill_manager(&mut self) -> Result<()> {
+        self.manager.take().context("no manager runs")?.kill()
+    }
+
+    /// A signal to the manager.
+    pub fn signal_manager(&self, signal: Signal) -> Result<()> {
+        self.manager.as_ref().context("no manager runs")?.signal(signal)
+    }
+
+    /// Makes a region, joins an agent, and waits until it is alive.
+    pub fn add_region(&mut self, region: &str, settings: AgentSettings) -> Result<()> {
+        let name = region.parse()?;
+        self.call(self.client.create_region(&CreateRegion { name }, &Call::default()))?;
+        self.agents.insert(region.to_owned(), AgentLife { settings, program: None });
+        self.start_agent(region)?;
+        let name = region.parse()?;
+        within(Duration::from_secs(60), format!("the agent of {region}"), || {
+            self.check_alive()?;
+            let region = self.call(self.client.region(&name))?;
+            Ok((region.alive && region.inventory_complete).then_some(()))
+        })
+    }
+
+    /// A join token of a region.
+    pub fn join_token(&self, region: &str) -> Result<String> {
+        Ok(self.call(self.client.create_join_token(&region.parse()?, &Call::default()))?.token)
+    }
+
+    /// The agent's folder.
+    #[must_use]
+    pub fn agent_folder(&self, region: &str) -> PathBuf {
+        self.folder.join(format!("agent-{region}"))
+    }
+
+    /// Starts a region's agent (again).
+    pub fn start_agent(&mut self, region: &str) -> Result<()> {
+        let folder = self.agent_folder(region);
+        let mut command = tenantry();
+        command.arg("agent").arg("--folder").arg(&folder).args(["--log-format", "json"]);
+        if !folder.join("credential").exists() {
+            command.args(["--join-token", &self.join_token(region)?]);
+        }
+        let url = self.url();
+        let life = self.agents.get_mut(region).context("no such region")?;
+        command.args(["--manager-url", life.settings.manager_url.as_deref().unwrap_or(&url)]);
+        for (flag, value) in &life.settings.flags {
+            command.args([flag, value]);
+        }
+        life.program = Some(Program::start(&format!("agent-{region}"), &self.folder, &mut command)?);
+        Ok(())
+    }
+
+    /// SIGKILL to a region's agent.
+    pub fn kill_agent(&mut self, region: &str) -> Result<()> {
+        let life = self.agents.get_mut(region).context("no such region")?;
+        life.program.take().context("no agent runs")?.kill()
+    }
+
+    /// Waits until an agent that was started again has joined.
+    fn check_alive(&self) -> Result<()> {
+        for life in self.agents.values() {
+            if let Some(program) = &life.program {
+                // Only its log is needed: a program that ended is noticed by what it did not do.
+                if program.log_text()?.contains("panicked at") {
+                    bail!("an agent panicked:\n{}", program.tail());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Warnings and errors that contain this text are expected in the logs.
+    pub fn expect_log(&self, text: &str) {
+        self.logs.borrow_mut().expect(text);
+    }
+
+    /// The client, for calls through [`Site::call`].
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Makes one call.
+    pub fn call<T>(&self, call: impl Future<Output = tenantry_client::Result<T>>) -> Result<T> {
+        self.runtime.block_on(call).map_err(|error| match error.problem() {
+            Some(problem) => anyhow::anyhow!("{} ({}): {}", problem.status, problem.code, problem.detail),
+            None => error.into(),
+        })
+    }
+
+    /// A command of a client, with this site's URL and token.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = tenantry();
+        command.args(args).env("TENANTRY_URL", self.url()).env("TENANTRY_TOKEN", &self.token);
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn cli(&self, args: &[&str]) -> Result<Answer> {
+        Answer::of(&mut self.command(args))
+    }
+
+    /// Waits until the hooks (`namespace/name`) are ready in the region.
+    pub fn wait_for_hooks(&self, region: &str, hooks: &[&str]) -> Result<()> {
+        let query = HooksQuery { region: Some(region.parse()?), ..HooksQuery::default() };
+        within(Duration::from_secs(60), format!("the discovery of {hooks:?}"), || {
+            let found = self.call(self.client.hooks(&query))?.items;
+            let ready = |path: &&str| {
+                found
+                    .iter()
+                    .any(|hook| hook.hook.path().to_string() == **path && hook.state == HookState::Ready)
+            };
+            Ok(hooks.iter().all(ready).then_some(()))
+        })
+    }
+
+    /// Makes tenant `acme` (if needed) and an environment in the region; answers the operation that provisions it.
+    pub fn create_environment(&self, name: &str, region: &str, labels: Value) -> Result<Accepted> {
+        self.create_environment_with(name, region, labels, json!({}))
+    }
+
+    /// The same with settings.
+    pub fn create_environment_with(
+        &self,
+        name: &str,
+        region: &str,
+        labels: Value,
+        spec: Value,
+    ) -> Result<Accepted> {
+        let tenant = CreateTenant { name: "acme".parse()?, display_name: None };
+        match self.call(self.client.create_tenant(&tenant, &Call::default())) {
+            Ok(_) => {}
+            Err(error) if error.to_string().starts_with("409") => {}
+            Err(error) => return Err(error),
+        }
+        let body: CreateEnvironment = serde_json::from_value(json!({
+            "tenant": "acme", "name": name, "region": region, "labels": labels, "spec": spec
+        }))?;
+        self.call(self.client.create_environment(&body, &Call::default()))
+    }
+
+    /// Makes an environment and answers the id of its first operation.
+    pub fn provision(&self, name: &str, region: &str) -> Result<OperationId> {
+        Ok(self.create_environment(name, region, json!({}))?.operation.context("no operation")?.id)
+    }
+
+    /// An operation with its steps.
+    pub fn operation(&self, id: OperationId) -> Result<Operation> {
+        self.call(self.client.operation(id))
+    }
+
+    /// Waits until something is true of an operation. A manager that does not answer is asked again.
+    pub fn wait_for<T>(
+        &self,
+        id: OperationId,
+        what: &str,
+        mut look: impl FnMut(&Operation) -> Option<T>,
+    ) -> Result<T> {
+        let mut last = None;
+        within(OPERATION, what, || {
+            if let Ok(operation) = self.runtime.block_on(self.client.operation(id)) {
+                let found = look(&operation);
+                last = Some(operation);
+                return Ok(found);
+            }
+            Ok(None)
+        })
+        .with_context(|| format!("operation at that time: {}", brief(last.as_ref())))
+    }
+
+    /// Waits for its end.
+    pub fn wait_done(&self, id: OperationId) -> Result<Operation> {
+        self.wait_for(id, "the end of the operation", |operation| operation.done.then(|| operation.clone()))
+    }
+
+    /// Waits for its end, which must be success.
+    pub fn wait_succeeded(&self, id: OperationId) -> Result<Operation> {
+        let operation = self.wait_done(id)?;
+        succeeded(&operation)?;
+        Ok(operation)
+    }
+
+    /// Waits until a step (by its hook's name) waits for a decision or the operation has ended; answers the newest
+    /// attempt of the step.
+    pub fn wait_ended_attempt(&self, id: OperationId, step: &str) -> Result<Attempt> {
+        self.wait_for(id, "the end of the attempt", |operation| {
+            step_of(operation, step)
+                .and_then(|step| {
+                    step.attempts.last().filter(|_| step.waiting || step.state.is_done() || operation.done)
+                })
+                .filter(|attempt| attempt.outcome.is_some())
+                .cloned()
+        })
+    }
+
+    /// A verb on a step.
+    pub fn steer(&self, id: OperationId, step: &str, verb: StepVerb, reason: &str) -> Result<Operation> {
+        let operation = self.operation(id)?;
+        let hook = step_of(&operation, step).context("no such step")?.hook.clone();
+        let body = SteerStep { reason: Some(reason.to_owned()), expected: None };
+        self.call(self.client.steer(id, &hook, verb, &body, &Call::default()))
+    }
+
+    /// The whole log of an attempt, once it is complete.
+    pub fn log(&self, id: OperationId, step: &str, number: u32) -> Result<Vec<u8>> {
+        let operation = self.operation(id)?;
+        let hook = step_of(&operation, step).context("no such step")?.hook.clone();
+        let attempt = AttemptId { operation: id, step: hook, number };
+        within(Duration::from_secs(60), format!("the complete log of {attempt}"), || {
+            let (mut log, mut offset) = (Vec::new(), 0);
+            loop {
+                let range = self.call(self.client.log(&attempt, &LogQuery { offset, limit: None }))?;
+                log.extend_from_slice(&range.bytes);
+                if range.complete {
+                    return Ok(Some(log));
+                }
+                if range.next_offset == offset {
+                    return Ok(None);
+                }
+                offset = range.next_offset;
+            }
+        })
+    }
+
+    /// The same as text.
+    pub fn log_text(&self, id: OperationId, step: &str, number: u32) -> Result<String> {
+        Ok(String::from_utf8_lossy(&self.log(id, step, number)?).into_owned())
+    }
+
+    /// The end of a test: everything that was begun has ended, nothing waits for a person, the programs end in good
+    /// order, and their logs hold no surprise.
+    pub fn finish(mut self) -> Result<()> {
+        let unfinished = OperationsQuery { unfinished: true, ..OperationsQuery::default() };
+        let left = self.call(self.client.operations(&unfinished))?.items;
+        ensure!(left.is_empty(), "operations that have not ended: {left:?}");
+        let all = self.call(self.client.operations(&OperationsQuery::default()))?.items;
+        for operation in all {
+            consistent(&self.operation(operation.id)?)?;
+        }
+        let open = self.call(self.client.attention(&AttentionQuery::default()))?.items;
+        let of_operations: Vec<_> = open.iter().filter(|item| item.operation.is_some()).collect();
+        ensure!(of_operations.is_empty(), "attention of operations that have ended: {of_operations:?}");
+
+        let check = self.logs.borrow().clone();
+        for (region, life) in &mut self.agents {
+            if let Some(program) = &mut life.program {
+                program.check_alive()?;
+                let status = program.terminate()?;
+                ensure!(status.success(), "the agent of {region} ended with {status}:\n{}", program.tail());
+                check.check(&program.log)?;
+            }
+        }
+        let manager = self.manager.as_mut().context("no manager runs")?;
+        manager.check_alive()?;
+        let status = manager.terminate()?;
+        ensure!(status.success(), "the manager ended with {status}:\n{}", manager.tail());
+        check.check(&manager.log)
+    }
+}
+
+/// A step by its hook's name or `namespace/name`.
+fn step_of<'a>(operation: &'a Operation, name: &str) -> Option<&'a Step> {
+    operation
+        .steps
+        .iter()
+        .flatten()
+        .find(|step| step.hook.name.as_str() == name || step.hook.path().to_string() == name)
+}
+
+/// The operation has succeeded; otherwise what its steps say.
+pub fn succeeded(operation: &Operation) -> Result<()> {
+    ensure!(operation.state == OperationState::Succeeded, "{}", brief(Some(operation)));
+    Ok(())
+}
+
+/// What holds for every operation that has ended, however it ended.
+fn consistent(operation: &Operation) -> Result<()> {
+    let what = || brief(Some(operation));
+    for step in operation.steps.iter().flatten() {
+        ensure!(!step.waiting, "a step waits in an operation that has ended: {}", what());
+        ensure!(step.attempts.len() == step.attempt as usize, "attempts are missing: {}", what());
+        for attempt in &step.attempts {
+            ensure!(attempt.state.is_over(), "an attempt is not over: {}", what());
+        }
+        if operation.state == OperationState::Succeeded {
+            ensure!(step.state.is_done() || step.failure_accepted, "a step is not done: {}", what());
+        }
+    }
+    Ok(())
+}
+
+fn brief(operation: Option<&Operation>) -> String {
+    let Some(operation) = operation else { return "unknown".to_owned() };
+    let mut text = format!("{} {:?}", operation.name, operation.state);
+    for extra in [&operation.note, &operation.problem].into_iter().flatten() {
+        text.push_str(&format!(" ({extra})"));
+    }
+    for step in operation.steps.iter().flatten() {
+        text.push_str(&format!("\n  {} {:?}", step.hook, step.state));
+        if step.waiting {
+            text.push_str(" waiting");
+        }
+        for attempt in &step.attempts {
+            text.push_str(&format!(
+                "\n    #{} {:?} {:?} unknown {:?} {:?}",
+                attempt.number, attempt.state, attempt.outcome, attempt.unknown_since, attempt.waiting_for
+            ));
+        }
+    }
+    text
+}

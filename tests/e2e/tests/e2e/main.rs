@@ -1,0 +1,11 @@
+//! The end-to-end tests. Run them with `tests/run.sh cluster`; a part of a name as argument chooses some.
+
+mod order;
+mod saas;
+
+fn main() -> anyhow::Result<()> {
+    let mut trials = Vec::new();
+    trials.extend(saas::trials());
+    trials.extend(order::trials());
+    tenantry_e2e::run(trials)
+}

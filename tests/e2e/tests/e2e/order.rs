@@ -1,0 +1,99 @@
+//! Three teams' hooks with dependencies, judged by what the hooks themselves wrote.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use tenantry_api_types::v1::AttentionQuery;
+use tenantry_client::StepVerb;
+use tenantry_e2e::{AgentSettings, Needs, Site, World, eventually, trial};
+use tenantry_model::AttentionKind;
+
+pub fn trials() -> Vec<Trial> {
+    vec![
+        trial(Needs::Cluster, "hooks_of_three_teams_run_in_their_order_and_side_by_side", order),
+        trial(Needs::Cluster, "a_failed_step_waits_and_after_a_rerun_its_successors_go_on", failing),
+    ]
+}
+
+fn order(world: &World) -> Result<()> {
+    let (billing, crm, search) = (world.team("billing")?, world.team("crm")?, world.team("search")?);
+    let after = |hook: &tenantry_e2e::Hook| hook.path();
+    let accounts = billing.hook("accounts").witness(2, "0");
+    let schema = crm.hook("schema").witness(6, "0");
+    let seed = crm.hook("seed").witness(1, "0").after(&format!("schema,{}", after(&accounts)));
+    let index = search.hook("index").witness(1, "0").after(&after(&seed));
+    let alone = search.hook("alone").witness(6, "0");
+    let all = [&accounts, &schema, &seed, &index, &alone];
+    world.cluster()?.apply(&all.map(tenantry_e2e::Hook::manifest))?;
+
+    let mut site = Site::start(world, &[])?;
+    let namespaces = [billing.namespace.as_str(), &crm.namespace, &search.namespace];
+    site.add_region("eu1", AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces))?;
+    site.wait_for_hooks("eu1", &all.map(|hook| hook.path()).each_ref().map(String::as_str))?;
+    let id = site.provision("prod", "eu1")?;
+    site.wait_succeeded(id)?;
+    let witness = world.witness();
+    witness.check(
+        id,
+        &[
+            ("accounts", &[]),
+            ("schema", &[]),
+            ("seed", &["schema", "accounts"]),
+            ("index", &["seed"]),
+            ("alone", &[]),
+        ],
+    )?;
+    ensure!(witness.overlap(id, "schema", "alone")?, "nothing ran side by side: {:?}", witness.runs(id)?);
+    ensure!(!witness.overlap(id, "seed", "index")?);
+    site.finish()
+}
+
+fn failing(world: &World) -> Result<()> {
+    let (billing, crm) = (world.team("billing")?, world.team("crm")?);
+    let accounts = billing.hook("accounts").witness(1, "first:3");
+    let tenant = crm.hook("tenant").witness(1, "0").after(&accounts.path());
+    let other = crm.hook("other").witness(1, "0");
+    let all = [&accounts, &tenant, &other];
+    world.cluster()?.apply(&all.map(tenantry_e2e::Hook::manifest))?;
+    let mut site = Site::start(world, &[])?;
+    let namespaces = [billing.namespace.as_str(), crm.namespace.as_str()];
+    let agent =
+        AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces).flag("keep-failed", "0s");
+    site.add_region("eu1", agent)?;
+    site.wait_for_hooks("eu1", &all.map(|hook| hook.path()).each_ref().map(String::as_str))?;
+
+    site.cli(&["tenant", "create", "acme"])?.expect(0)?;
+    let waited =
+        site.cli(&["env", "create", "acme/prod", "--region", "eu1", "--wait", "-o", "json"])?.expect(7)?;
+    let accepted: serde_json::Value = serde_json::from_str(&waited.out)?;
+    let id = accepted["operation"]["id"].as_str().context("an id")?.parse()?;
+    ensure!(waited.err.contains(&format!("tenantry op rerun {id}")), "{}", waited.err);
+    let attempt = site.wait_ended_attempt(id, "accounts")?;
+    ensure!(attempt.outcome.as_ref().and_then(|o| o.exit_code) == Some(3), "{attempt:?}");
+    eventually("the sibling's end", || {
+        Ok(world.witness().runs(id)?.iter().any(|r| r.start.name == "other" && r.end.is_some()).then_some(()))
+    })?;
+    ensure!(world.witness().starts(id, "tenant")? == 0, "a successor of a step that failed began");
+    let attention = site.call(site.client().attention(&AttentionQuery::default()))?.items;
+    let waiting =
+        attention.iter().find(|item| item.kind == AttentionKind::StepWaiting).context("no attention")?;
+    ensure!(waiting.operation == Some(id) && waiting.remedy.contains("rerun"), "{waiting:?}");
+    ensure!(site.cli(&["attention"])?.expect(0)?.out.contains(&accounts.path()));
+
+    site.steer(id, "accounts", StepVerb::Rerun, "mended")?;
+    site.wait_succeeded(id)?;
+    world.witness().check(id, &[("accounts", &[]), ("tenant", &["accounts"]), ("other", &[])])?;
+    ensure!(world.witness().starts(id, "accounts")? == 2);
+    eventually("the pods' removal", || {
+        let pods = world.cluster()?.get(&["pods", "-n", &billing.namespace])?;
+        Ok(pods["items"].as_array().is_some_and(Vec::is_empty).then_some(()))
+    })?;
+    for (number, exit) in [(1, "\"exit\":3"), (2, "\"exit\":0")] {
+        let log = site.log_text(id, "accounts", number)?;
+        ensure!(log.contains(exit), "attempt {number}: {log}");
+        let number = number.to_string();
+        let cli =
+            site.cli(&["op", "logs", &id.to_string(), &accounts.path(), "--attempt", &number])?.expect(0)?;
+        ensure!(cli.out == log, "the command line's log differs: {:?} and {log:?}", cli.out);
+    }
+    site.finish()
+}
