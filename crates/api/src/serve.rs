@@ -98,9 +98,10 @@ pub async fn serve(config: ApiConfig, manager: Manager) -> Result<Server, ServeE
     if config.tls.is_none() && !config.listen.ip().is_loopback() {
         return Err(ServeError::PlainNotLoopback(config.listen));
     }
-    let tls = match &config.tls {
-        Some(files) => Some(tls::load(files).await.map_err(ServeError::Tls)?),
-        None => None,
+    let tls = if let Some(files) = &config.tls {
+        Some(tls::load(files).await.map_err(ServeError::Tls)?)
+    } else {
+        None
     };
     let bind = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::InUse(config.listen),

@@ -38,7 +38,8 @@ fn certificate(folder: &Path, serial: u32) -> TlsFiles {
             "-days",
             "2",
         ])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-set_serial"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-set_serial"])
         .arg(serial.to_string())
         .arg("-keyout")
         .arg(&files.key)
