@@ -32,7 +32,7 @@ pub fn trials() -> Vec<Trial> {
         trial(Needs::Cluster, "an_agent_that_is_cut_off_finishes_what_it_began_and_reports_later", partition),
         trial(Needs::Cluster, "a_manager_that_stands_still_past_its_leases_starts_nothing_twice", standstill),
         trial(
-            Needs::OwnCluster,
+            Needs::OwnCluster(&[]),
             "an_api_server_that_stops_in_the_middle_delays_and_loses_nothing",
             api_server,
         ),
