@@ -161,6 +161,7 @@ fn both_killed(world: &World) -> Result<()> {
 fn partition(world: &World) -> Result<()> {
     let (site, proxy) = site(world, &Place::Cluster, &["--agent-silent", "4s"], true)?;
     tolerate_absence(&site);
+    site.expect_log("session-expired");
     let id = site.provision("prod", "eu1")?;
     began(&world.witness(), id, "second")?;
     began(&world.witness(), id, "beside")?;
@@ -180,6 +181,9 @@ fn partition(world: &World) -> Result<()> {
 fn standstill(world: &World) -> Result<()> {
     let (site, _) = site(world, &Place::Cluster, &["--agent-silent", "4s"], false)?;
     tolerate_absence(&site);
+    // The long poll that stood still is answered too late.
+    site.expect_log("\"status\":503");
+    site.expect_log("session-expired");
     let id = site.provision("prod", "eu1")?;
     began(&world.witness(), id, "first")?;
     site.signal_manager(Signal::STOP)?;

@@ -66,9 +66,10 @@ fn hooks(team: &Team, poor: &Team, kind: &str) -> Vec<(Hook, R)> {
 fn reasons(world: &World, kind: &str) -> Result<()> {
     let cluster = world.cluster()?;
     let (team, poor) = (world.team("team")?, world.team("poor")?);
+    // One Job: the template itself.
     cluster.apply(&[json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "nothing", "namespace": poor.namespace},
-        "spec": {"hard": {"pods": "0", "count/jobs.batch": "0"}}
+        "spec": {"hard": {"pods": "0", "count/jobs.batch": "1"}}
     })])?;
     let hooks = hooks(&team, &poor, kind);
     cluster.apply(&hooks.iter().map(|(hook, _)| hook.manifest()).collect::<Vec<_>>())?;

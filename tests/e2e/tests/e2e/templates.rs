@@ -50,7 +50,11 @@ fn tracking(world: &World) -> Result<()> {
         {
             ensure!(!metadata.contains(text), "{text} reached {metadata}");
         }
-        ensure!(!item["metadata"]["ownerReferences"].to_string().contains("\"name\":\"as-"), "{metadata}");
+        let owners = item["metadata"]["ownerReferences"].to_string();
+        ensure!(
+            !owners.contains("\"as-pod\"") && !owners.contains("\"as-job\""),
+            "the template owns {metadata}"
+        );
         if item["kind"] == "Pod" {
             ensure!(item["metadata"]["labels"]["team"] == "kept", "{metadata}");
             ensure!(item["metadata"]["annotations"]["acme.example/note"] == "kept", "{metadata}");
