@@ -16,8 +16,8 @@ pub enum Needs {
     Cluster,
     /// The same; the test's files give the names of namespaces (`crm`, …), so no other such test runs beside it.
     GivenNames,
-    /// A cluster of its own.
-    OwnCluster,
+    /// A cluster of its own, with these flags of `testbed up`.
+    OwnCluster(&'static [&'static str]),
 }
 
 /// What one test has.
@@ -38,7 +38,7 @@ impl World {
         let cluster = match needs {
             Needs::Laptop => None,
             Needs::Cluster | Needs::GivenNames => Some(Cluster::shared()?),
-            Needs::OwnCluster => Some(Arc::new(Cluster::up(&format!("o{tag}"), &[])?)),
+            Needs::OwnCluster(flags) => Some(Arc::new(Cluster::up(&format!("o{tag}"), flags)?)),
         };
         Ok(Self { folder, tag, cluster, namespaces: RefCell::default() })
     }
