@@ -30,7 +30,9 @@ pub struct World {
 }
 
 impl World {
-    fn new(needs: Needs) -> Result<Self> {
+    /// A new folder; starts the cluster if one is needed. Who calls it removes the folder, and [`crate::down_all`]
+    /// takes the cluster down.
+    pub fn new(needs: Needs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tenantry-e2e-").tempdir()?.keep();
         // Hooks with a user of their own write to the witness's folder.
         std::fs::create_dir_all(folder.join("witness"))?;
