@@ -1,4 +1,5 @@
-//! The template store: each version that may still be needed, by its hash, as a file of its own.
+//! The template store: each version that may still be needed, by its hook and hash, as a file of its own. Two hooks
+//! may have the same content and so the same hash, but they are two templates.
 //!
 //! Commands carry hashes only; what no team wrote in this region cannot be run. It must never know attempts or the
 //! manager: what to keep is told.
@@ -19,7 +20,7 @@ use tenantry_model::{HookPath, TemplateHash};
 /// older than its keep-list.
 const GRACE: Duration = Duration::from_hours(1);
 
-/// `templates/<hash>.json` and `templates/index.json` (the last good version of each hook).
+/// `templates/<namespace>/<name>/<hash>.json` and `templates/index.json` (the last good version of each hook).
 pub struct TemplateStore {
     folder: PathBuf,
     good: BTreeMap<HookPath, TemplateHash>,
@@ -50,10 +51,11 @@ impl TemplateStore {
 
     /// Keeps a version and makes it the last good one of its hook. Durable when it returns: the manager may be told.
     pub fn put(&mut self, path: &HookPath, hash: &TemplateHash, template: &Value) -> Result<(), AgentError> {
-        let Some(file) = self.file(hash) else {
+        let Some(file) = self.file(path, hash) else {
             return Err(AgentError::Executor(format!("{hash} of {path} is no SHA-256")));
         };
         if !file.exists() {
+            self.make_folder_of(path)?;
             write_durably(&file, &serde_json::to_vec(template).unwrap_or_default())?;
         }
         if self.good.get(path) != Some(hash) {
@@ -65,8 +67,8 @@ impl TemplateStore {
 
     /// The template of a version, as it was stored.
     #[must_use]
-    pub fn get(&self, hash: &TemplateHash) -> Option<Value> {
-        serde_json::from_slice(&std::fs::read(self.file(hash)?).ok()?).ok()
+    pub fn get(&self, path: &HookPath, hash: &TemplateHash) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.file(path, hash)?).ok()?).ok()
     }
 
     /// Removes every version that is neither in `keep` nor the last good one of a hook in `present`, nor young.
@@ -81,26 +83,55 @@ impl TemplateStore {
             self.write_index()?;
         }
         let good: BTreeSet<&TemplateHash> = self.good.values().collect();
-        let entries = std::fs::read_dir(&self.folder).map_err(AgentError::folder("read", &self.folder))?;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(hash) = name.to_str().and_then(|n| n.strip_suffix(".json")) else { continue };
+        for file in self.files()? {
+            let name = file.file_name().and_then(|name| name.to_str());
+            let Some(hash) = name.and_then(|name| name.strip_suffix(".json")) else { continue };
             let hash = TemplateHash(hash.to_owned());
-            let is_old = entry
-                .metadata()
+            let is_old = std::fs::metadata(&file)
                 .and_then(|m| m.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > GRACE));
-            if hash.0 != "index" && is_old && !keep.contains(&hash) && !good.contains(&hash) {
-                let _ = std::fs::remove_file(entry.path());
+            if is_old && !keep.contains(&hash) && !good.contains(&hash) {
+                let _ = std::fs::remove_file(file);
             }
         }
         Ok(())
     }
 
+    /// Every version of every hook.
+    fn files(&self) -> Result<Vec<PathBuf>, AgentError> {
+        let mut folders = vec![self.folder.clone()];
+        // Namespaces, names, versions: three levels.
+        for _ in 0..3 {
+            let mut below = Vec::new();
+            for folder in folders.iter().filter(|folder| folder.is_dir()) {
+                let entries = std::fs::read_dir(folder).map_err(AgentError::folder("read", folder))?;
+                below.extend(entries.flatten().map(|entry| entry.path()));
+            }
+            folders = below;
+        }
+        Ok(folders)
+    }
+
+    /// Its own two levels, durable as the file in them is to be.
+    fn make_folder_of(&self, path: &HookPath) -> Result<(), AgentError> {
+        let folder = self.folder_of(path);
+        std::fs::create_dir_all(&folder).map_err(AgentError::folder("create", &folder))?;
+        for parent in folder.ancestors().skip(1).take(2) {
+            File::open(parent)
+                .and_then(|parent| parent.sync_all())
+                .map_err(AgentError::folder("write", parent))?;
+        }
+        Ok(())
+    }
+
+    fn folder_of(&self, path: &HookPath) -> PathBuf {
+        self.folder.join(path.namespace.as_str()).join(path.name.as_str())
+    }
+
     /// A hash comes from the manager: nothing but hex becomes part of a path.
-    fn file(&self, hash: &TemplateHash) -> Option<PathBuf> {
+    fn file(&self, path: &HookPath, hash: &TemplateHash) -> Option<PathBuf> {
         let is_hex = hash.0.len() == 64 && hash.0.bytes().all(|b| b.is_ascii_hexdigit());
-        is_hex.then(|| self.folder.join(format!("{}.json", hash.0)))
+        is_hex.then(|| self.folder_of(path).join(format!("{}.json", hash.0)))
     }
 
     fn write_index(&self) -> Result<(), AgentError> {
@@ -139,17 +170,27 @@ mod tests {
         let mut store = TemplateStore::open(folder.path()).unwrap();
         for letter in ["a", "b", "c"] {
             store.put(&path, &hash(letter), &Value::from(letter)).unwrap();
-            let file = File::options().write(true).open(store.file(&hash(letter)).unwrap()).unwrap();
+            let file = File::options().write(true).open(store.file(&path, &hash(letter)).unwrap()).unwrap();
             file.set_modified(SystemTime::now() - 2 * GRACE).unwrap();
         }
         store.tidy(&BTreeSet::from([hash("a")]), &BTreeSet::from([path.clone()])).unwrap();
         let mut store = TemplateStore::open(folder.path()).unwrap();
-        assert_eq!(store.get(&hash("a")), Some(Value::from("a")), "asked for");
-        assert_eq!(store.get(&hash("b")), None, "of no use");
-        assert_eq!(store.get(&hash("c")), Some(Value::from("c")), "the last good one");
+        assert_eq!(store.get(&path, &hash("a")), Some(Value::from("a")), "asked for");
+        assert_eq!(store.get(&path, &hash("b")), None, "of no use");
+        assert_eq!(store.get(&path, &hash("c")), Some(Value::from("c")), "the last good one");
         store.put(&path, &hash("d"), &Value::from("d")).unwrap();
         store.tidy(&BTreeSet::new(), &BTreeSet::new()).unwrap();
-        assert_eq!(store.get(&hash("d")), Some(Value::from("d")), "young");
-        assert_eq!(store.get(&hash("c")), None);
+        assert_eq!(store.get(&path, &hash("d")), Some(Value::from("d")), "young");
+        assert_eq!(store.get(&path, &hash("c")), None);
+    }
+    #[test]
+    fn two_hooks_with_the_same_content_are_two_templates() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other): (HookPath, HookPath) = ("crm/a".parse().unwrap(), "crm/b".parse().unwrap());
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        store.put(&one, &hash("a"), &Value::from("one")).unwrap();
+        store.put(&other, &hash("a"), &Value::from("other")).unwrap();
+        assert_eq!(store.get(&one, &hash("a")), Some(Value::from("one")));
+        assert_eq!(store.get(&other, &hash("a")), Some(Value::from("other")));
     }
 }
