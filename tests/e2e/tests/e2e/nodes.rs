@@ -10,17 +10,17 @@ use tenantry_model::{FailureReason, OperationId};
 pub fn trials() -> Vec<Trial> {
     vec![
         trial(
-            Needs::OwnCluster(&["--node-monitor-grace-period", "8s", "--pod-eviction", "600s"]),
+            Needs::OwnCluster(&["--node-monitor-grace-period", "10s", "--pod-eviction", "600s"]),
             "a_kubelet_that_comes_back_before_the_eviction_tells_what_happened",
             |world| silent_kubelet(world, false),
         ),
         trial(
-            Needs::OwnCluster(&["--node-monitor-grace-period", "8s", "--pod-eviction", "3s"]),
+            Needs::OwnCluster(&["--node-monitor-grace-period", "10s", "--pod-eviction", "3s"]),
             "a_kubelet_that_comes_back_after_the_eviction_tells_what_happened",
             |world| silent_kubelet(world, true),
         ),
         trial(
-            Needs::OwnCluster(&["--node-monitor-grace-period", "8s", "--pod-eviction", "3s"]),
+            Needs::OwnCluster(&["--node-monitor-grace-period", "10s", "--pod-eviction", "3s"]),
             "an_attempt_on_a_silent_node_is_declared_lost_and_run_again_only_by_a_person",
             declared_lost,
         ),

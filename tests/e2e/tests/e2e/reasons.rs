@@ -134,7 +134,8 @@ fn details(site: &Site, operation: &Operation) -> Result<()> {
     };
     let code = first("code").and_then(|attempt| attempt.outcome.as_ref()).context("code")?;
     ensure!(code.exit_code == Some(42), "{code:?}");
-    ensure!(site.log_text(operation.id, "code", 1)? == "why\n");
+    let log = site.log_text(operation.id, "code", 1)?;
+    ensure!(log == "why\n", "{log:?}");
     ensure!(
         site.log_text(operation.id, "by-hand", 1)?.starts_with("at work"),
         "the log of what was deleted is lost"
