@@ -121,3 +121,35 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
     };
     write().map_err(AgentError::folder("write", path))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn hash(letter: &str) -> TemplateHash {
+        TemplateHash(letter.repeat(64))
+    }
+
+    #[test]
+    fn a_version_is_kept_while_somebody_may_need_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: HookPath = "crm/a".parse().unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        for letter in ["a", "b", "c"] {
+            store.put(&path, &hash(letter), &Value::from(letter)).unwrap();
+            let file = File::options().write(true).open(store.file(&hash(letter)).unwrap()).unwrap();
+            file.set_modified(SystemTime::now() - 2 * GRACE).unwrap();
+        }
+        store.tidy(&BTreeSet::from([hash("a")]), &BTreeSet::from([path.clone()])).unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        assert_eq!(store.get(&hash("a")), Some(Value::from("a")), "asked for");
+        assert_eq!(store.get(&hash("b")), None, "of no use");
+        assert_eq!(store.get(&hash("c")), Some(Value::from("c")), "the last good one");
+        store.put(&path, &hash("d"), &Value::from("d")).unwrap();
+        store.tidy(&BTreeSet::new(), &BTreeSet::new()).unwrap();
+        assert_eq!(store.get(&hash("d")), Some(Value::from("d")), "young");
+        assert_eq!(store.get(&hash("c")), None);
+    }
+}

@@ -1,11 +1,23 @@
 //! The end-to-end tests. Run them with `tests/run.sh cluster`; a part of a name as argument chooses some.
 
+mod bad_input;
+mod contract;
+mod faults;
+mod nodes;
 mod order;
+mod reasons;
 mod saas;
+mod templates;
 
 fn main() -> anyhow::Result<()> {
     let mut trials = Vec::new();
     trials.extend(saas::trials());
+    trials.extend(contract::trials());
     trials.extend(order::trials());
+    trials.extend(faults::trials());
+    trials.extend(reasons::trials());
+    trials.extend(templates::trials());
+    trials.extend(bad_input::trials());
+    trials.extend(nodes::trials());
     tenantry_e2e::run(trials)
 }
