@@ -32,6 +32,7 @@ type recipe struct {
 	wanted   *regexp.Regexp // those of the packages' closure that go in too
 	assemble func(*Tree, *debian) error
 	inputs   string // what decides the content besides packages and tb
+	env      []string
 }
 
 // always are the images of the normal build.
@@ -42,9 +43,9 @@ var onDemand = []string{"ansible"}
 
 func (b Builder) recipes() map[string]recipe {
 	return map[string]recipe{
-		"tools":   {[]string{"busybox-static"}, wantedForPython, tools, ""},
-		"python":  {[]string{"busybox-static", "python3", "python3-yaml", "sqlite3"}, wantedForPython, python, ""},
-		"ansible": {[]string{"busybox-static", "python3", "libc-bin", "openssh-client"}, wantedForSSH, b.ansible, ansibleLock},
+		"tools":   {[]string{"busybox-static"}, wantedForPython, tools, "", nil},
+		"python":  {[]string{"busybox-static", "python3", "python3-yaml", "sqlite3"}, wantedForPython, python, "", nil},
+		"ansible": {[]string{"busybox-static", "python3", "libc-bin", "openssh-client"}, wantedForSSH, b.ansible, ansibleLock, []string{"LANG=C.UTF-8"}},
 	}
 }
 
@@ -74,7 +75,7 @@ func (b Builder) Build(names ...string) error {
 func (b Builder) image(name string, tb []byte, r recipe) error {
 	kept, err := b.cached(name, string(tb), r, func(t *Tree, file string) error {
 		t.File("usr/bin/tb", 0o755, tb)
-		return t.Write(file, "local/"+name+":1", Config{Env: []string{searchPath, "PYTHONDONTWRITEBYTECODE=1"}, Cmd: []string{"/bin/sh"}})
+		return t.Write(file, "local/"+name+":1", Config{Env: append([]string{searchPath, "PYTHONDONTWRITEBYTECODE=1"}, r.env...), Cmd: []string{"/bin/sh"}})
 	})
 	if err != nil {
 		return fmt.Errorf("image %s: %w", name, err)
@@ -99,7 +100,7 @@ func (b Builder) cached(name, program string, r recipe, write func(t *Tree, file
 	if err != nil {
 		return "", err
 	}
-	key := digest([]byte(version + digest([]byte(program)) + strings.Join(debs.files, " ") + strings.Join(debs.sums, " ") + r.inputs))[:16]
+	key := digest([]byte(version + digest([]byte(program)) + strings.Join(debs.files, " ") + strings.Join(debs.sums, " ") + r.inputs + strings.Join(r.env, " ")))[:16]
 	kept := filepath.Join(b.Cache, "images", name+"-"+key+".tar")
 	if _, err := os.Stat(kept); err == nil {
 		b.Say("%s: from the cache", name)

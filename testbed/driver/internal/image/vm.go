@@ -17,7 +17,7 @@ const (
 // VM makes the file system of a VM stand-in as a plain tar, and answers where
 // the cache keeps it: Debian's sshd, Python for Ansible's modules, busybox.
 func (b Builder) VM() (string, error) {
-	r := recipe{[]string{"busybox-static", "python3", "libc-bin", "openssh-server"}, wantedForSSH, vm, ""}
+	r := recipe{[]string{"busybox-static", "python3", "libc-bin", "openssh-server"}, wantedForSSH, vm, "", nil}
 	file, err := b.cached("vm", "", r, func(t *Tree, file string) error {
 		layer, err := t.layer()
 		if err != nil {
