@@ -164,7 +164,7 @@ impl Inventory {
 
     /// What the executor needs to start this; or the outcome that says why it never can.
     pub fn start_request(&self, order: &StartOrder) -> Startable {
-        let template = self.state().store.get(&order.hash).ok_or_else(|| {
+        let template = self.state().store.get(&order.hook, &order.hash).ok_or_else(|| {
             let message = format!("this region no longer has version {} of {}", order.hash.0, order.hook);
             Box::new(outcome(FailureReason::TemplateGone, message))
         })?;
