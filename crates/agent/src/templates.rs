@@ -1,8 +1,7 @@
-//! The template store: each version that may still be needed, by its hook and hash, as a file of its own. Two hooks
-//! may have the same content and so the same hash, but they are two templates.
+//! The template store: each version of each hook that may still be needed, as a file of its own.
 //!
-//! Commands carry hashes only; what no team wrote in this region cannot be run. It must never know attempts or the
-//! manager: what to keep is told.
+//! Commands carry hashes only; what no team wrote in this region cannot be run. Hooks with the same content have the
+//! same hash, so a version belongs to its hook. It must never know attempts or the manager: what to keep is told.
 
 use crate::AgentError;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use tenantry_model::{HookPath, TemplateHash};
 /// older than its keep-list.
 const GRACE: Duration = Duration::from_hours(1);
 
-/// `templates/<namespace>/<name>/<hash>.json` and `templates/index.json` (the last good version of each hook).
+/// `templates/<hash>/<namespace>/<name>` and `templates/index.json` (the last good version of each hook).
 pub struct TemplateStore {
     folder: PathBuf,
     good: BTreeMap<HookPath, TemplateHash>,
@@ -55,7 +54,7 @@ impl TemplateStore {
             return Err(AgentError::Executor(format!("{hash} of {path} is no SHA-256")));
         };
         if !file.exists() {
-            self.make_folder_of(path)?;
+            self.make_folders(&file).map_err(AgentError::folder("write", &file))?;
             write_durably(&file, &serde_json::to_vec(template).unwrap_or_default())?;
         }
         if self.good.get(path) != Some(hash) {
@@ -65,7 +64,7 @@ impl TemplateStore {
         Ok(())
     }
 
-    /// The template of a version, as it was stored.
+    /// The template of a version of a hook, as it was stored.
     #[must_use]
     pub fn get(&self, path: &HookPath, hash: &TemplateHash) -> Option<Value> {
         serde_json::from_slice(&std::fs::read(self.file(path, hash)?).ok()?).ok()
@@ -83,55 +82,40 @@ impl TemplateStore {
             self.write_index()?;
         }
         let good: BTreeSet<&TemplateHash> = self.good.values().collect();
-        for file in self.files()? {
-            let name = file.file_name().and_then(|name| name.to_str());
-            let Some(hash) = name.and_then(|name| name.strip_suffix(".json")) else { continue };
-            let hash = TemplateHash(hash.to_owned());
-            let is_old = std::fs::metadata(&file)
+        let entries = std::fs::read_dir(&self.folder).map_err(AgentError::folder("read", &self.folder))?;
+        for entry in entries.flatten() {
+            let Some(hash) = entry.file_name().to_str().map(|name| TemplateHash(name.to_owned())) else {
+                continue;
+            };
+            let is_old = entry
+                .metadata()
                 .and_then(|m| m.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > GRACE));
-            if is_old && !keep.contains(&hash) && !good.contains(&hash) {
-                let _ = std::fs::remove_file(file);
+            if is_hash(&hash) && is_old && !keep.contains(&hash) && !good.contains(&hash) {
+                let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         Ok(())
     }
 
-    /// Every version of every hook.
-    fn files(&self) -> Result<Vec<PathBuf>, AgentError> {
-        let mut folders = vec![self.folder.clone()];
-        // Namespaces, names, versions: three levels.
-        for _ in 0..3 {
-            let mut below = Vec::new();
-            for folder in folders.iter().filter(|folder| folder.is_dir()) {
-                let entries = std::fs::read_dir(folder).map_err(AgentError::folder("read", folder))?;
-                below.extend(entries.flatten().map(|entry| entry.path()));
-            }
-            folders = below;
-        }
-        Ok(folders)
-    }
-
-    /// Its own two levels, durable as the file in them is to be.
-    fn make_folder_of(&self, path: &HookPath) -> Result<(), AgentError> {
-        let folder = self.folder_of(path);
-        std::fs::create_dir_all(&folder).map_err(AgentError::folder("create", &folder))?;
-        for parent in folder.ancestors().skip(1).take(2) {
-            File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .map_err(AgentError::folder("write", parent))?;
-        }
-        Ok(())
-    }
-
-    fn folder_of(&self, path: &HookPath) -> PathBuf {
-        self.folder.join(path.namespace.as_str()).join(path.name.as_str())
-    }
-
-    /// A hash comes from the manager: nothing but hex becomes part of a path.
+    /// A hash comes from the manager: nothing but hex becomes part of a path. Names have no slash and begin with a
+    /// letter or a digit.
     fn file(&self, path: &HookPath, hash: &TemplateHash) -> Option<PathBuf> {
-        let is_hex = hash.0.len() == 64 && hash.0.bytes().all(|b| b.is_ascii_hexdigit());
-        is_hex.then(|| self.folder_of(path).join(format!("{}.json", hash.0)))
+        is_hash(hash)
+            .then(|| self.folder.join(&hash.0).join(path.namespace.to_string()).join(path.name.to_string()))
+    }
+
+    /// Makes the folders of a version's file; their own entries are durable when it returns.
+    fn make_folders(&self, file: &Path) -> std::io::Result<()> {
+        let Some(namespace) = file.parent() else { return Ok(()) };
+        if namespace.is_dir() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(namespace)?;
+        for above in [namespace.parent(), Some(self.folder.as_path())].into_iter().flatten() {
+            File::open(above)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn write_index(&self) -> Result<(), AgentError> {
@@ -140,9 +124,14 @@ impl TemplateStore {
     }
 }
 
+fn is_hash(hash: &TemplateHash) -> bool {
+    hash.0.len() == 64 && hash.0.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// All or nothing, also after a loss of power.
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
-    let temporary = path.with_extension("new");
+    // No hook has a name like this.
+    let temporary = path.with_file_name(".new");
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
@@ -170,8 +159,8 @@ mod tests {
         let mut store = TemplateStore::open(folder.path()).unwrap();
         for letter in ["a", "b", "c"] {
             store.put(&path, &hash(letter), &Value::from(letter)).unwrap();
-            let file = File::options().write(true).open(store.file(&path, &hash(letter)).unwrap()).unwrap();
-            file.set_modified(SystemTime::now() - 2 * GRACE).unwrap();
+            let version = File::open(store.folder.join(hash(letter).0)).unwrap();
+            version.set_modified(SystemTime::now() - 2 * GRACE).unwrap();
         }
         store.tidy(&BTreeSet::from([hash("a")]), &BTreeSet::from([path.clone()])).unwrap();
         let mut store = TemplateStore::open(folder.path()).unwrap();
@@ -183,14 +172,18 @@ mod tests {
         assert_eq!(store.get(&path, &hash("d")), Some(Value::from("d")), "young");
         assert_eq!(store.get(&path, &hash("c")), None);
     }
+
     #[test]
-    fn two_hooks_with_the_same_content_are_two_templates() {
+    fn hooks_with_the_same_content_each_have_their_own_template() {
         let folder = tempfile::tempdir().unwrap();
-        let (one, other): (HookPath, HookPath) = ("crm/a".parse().unwrap(), "crm/b".parse().unwrap());
         let mut store = TemplateStore::open(folder.path()).unwrap();
-        store.put(&one, &hash("a"), &Value::from("one")).unwrap();
-        store.put(&other, &hash("a"), &Value::from("other")).unwrap();
-        assert_eq!(store.get(&one, &hash("a")), Some(Value::from("one")));
-        assert_eq!(store.get(&other, &hash("a")), Some(Value::from("other")));
+        let paths: Vec<HookPath> = ["crm/a", "crm/b", "billing/a"].map(|path| path.parse().unwrap()).into();
+        for path in &paths {
+            store.put(path, &hash("a"), &Value::from(path.to_string())).unwrap();
+        }
+        for path in &paths {
+            assert_eq!(store.get(path, &hash("a")), Some(Value::from(path.to_string())));
+        }
+        assert_eq!(store.get(&"crm/c".parse().unwrap(), &hash("a")), None, "no team wrote that");
     }
 }

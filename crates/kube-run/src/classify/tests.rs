@@ -229,6 +229,36 @@ fn a_container_that_the_kubelet_lost_has_ended_without_an_exit_code() {
 }
 
 #[test]
+fn an_end_that_the_hooks_container_does_not_date_is_one_moment_whenever_it_is_looked_at() {
+    let mut init = running();
+    init["status"] = json!({
+        "phase": "Failed",
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-21T11:00:00Z"}],
+        "initContainerStatuses": [{
+            "name": "prepare", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 9, "finishedAt": "2026-11-21T11:00:08Z"}}
+        }]
+    });
+    let mut evicted = running();
+    evicted["status"] = json!({
+        "phase": "Failed", "reason": "Evicted",
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-21T11:00:08Z"}],
+        "containerStatuses": [{
+            "name": "hook", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "finishedAt": null}}
+        }]
+    });
+    for pod in [init, evicted] {
+        for later in [SignedDuration::ZERO, SignedDuration::from_hours(2)] {
+            let verdict =
+                classify(&view(seen(pod.clone())), "hook", None, &Settings::default(), now() + later);
+            let Some(Fact::Ended { ended_at, .. }) = verdict.fact else { panic!("{verdict:?}") };
+            assert_eq!(ended_at, "2026-11-21T11:00:08Z".parse().unwrap());
+        }
+    }
+}
+
+#[test]
 fn a_node_that_does_not_admit_the_pod_makes_it_unschedulable() {
     for reason in ["OutOfcpu", "OutOfpods", "NodeAffinity", "UnexpectedAdmissionError"] {
         let mut pod = running();

@@ -8,6 +8,7 @@ mod order;
 mod reasons;
 mod saas;
 mod templates;
+mod vm_ansible;
 
 fn main() -> anyhow::Result<()> {
     let mut trials = Vec::new();
@@ -19,5 +20,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(templates::trials());
     trials.extend(bad_input::trials());
     trials.extend(nodes::trials());
+    trials.extend(vm_ansible::trials());
     tenantry_e2e::run(trials)
 }
