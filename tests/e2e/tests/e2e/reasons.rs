@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
 fn hooks(team: &Team, poor: &Team, kind: &str) -> Vec<(Hook, R)> {
     let hook = |name: &str| team.hook(name).tenant("attempt-kind", kind);
     let sleeper = |name: &str| hook(name).shell("echo at work; exec sleep 600");
-    vec![
+    let mut hooks = vec![
         (hook("code").shell("echo why; exit 42"), R::HookFailed),
         (hook("output").shell(r#"printf '{"n":1}' > "$LIFECYCLE_OUTPUT_FILE""#), R::BadOutput),
         (
@@ -58,9 +58,13 @@ fn hooks(team: &Team, poor: &Team, kind: &str) -> Vec<(Hook, R)> {
             R::CannotStart,
         ),
         (hook("command").command(&["/no/such/program"]), R::CannotStart),
-        (hook("account").pod("serviceAccountName", json!("nobody")), R::Rejected),
         (poor.hook("quota").tenant("attempt-kind", kind), R::Rejected),
-    ]
+    ];
+    if kind == "pod" {
+        // The API server takes the Job, and its controller cannot make the Pod: known after five minutes only.
+        hooks.push((hook("account").pod("serviceAccountName", json!("nobody")), R::Rejected));
+    }
+    hooks
 }
 
 fn reasons(world: &World, kind: &str) -> Result<()> {
@@ -145,7 +149,7 @@ fn details(site: &Site, operation: &Operation) -> Result<()> {
         ("quota", "quota"),
         ("account", "nobody"),
     ] {
-        let outcome = first(name).and_then(|attempt| attempt.outcome.as_ref()).context("an outcome")?;
+        let Some(outcome) = first(name).and_then(|attempt| attempt.outcome.as_ref()) else { continue };
         ensure!(outcome.message.contains(text), "{name} does not say {text}: {outcome:?}");
     }
     Ok(())
