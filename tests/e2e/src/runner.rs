@@ -18,6 +18,8 @@ pub enum Needs {
     GivenNames,
     /// A cluster of its own.
     OwnCluster,
+    /// The same, started with these flags.
+    OwnClusterWith(&'static [&'static str]),
 }
 
 /// What one test has.
@@ -39,6 +41,7 @@ impl World {
             Needs::Laptop => None,
             Needs::Cluster | Needs::GivenNames => Some(Cluster::shared()?),
             Needs::OwnCluster => Some(Arc::new(Cluster::up(&format!("o{tag}"), &[])?)),
+            Needs::OwnClusterWith(flags) => Some(Arc::new(Cluster::up(&format!("o{tag}"), flags)?)),
         };
         Ok(Self { folder, tag, cluster, namespaces: RefCell::default() })
     }

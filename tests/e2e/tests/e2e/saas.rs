@@ -137,7 +137,10 @@ fn plain(text: &str) -> String {
         .map(|line| match line.split_once(" bytes") {
             // Of an archive: how well ids and times can be packed.
             Some((before, after)) => {
-                format!("{} N bytes{after}\n", before.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end())
+                format!(
+                    "{} N bytes{after}\n",
+                    before.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end()
+                )
             }
             None => format!("{line}\n"),
         })
