@@ -7,6 +7,7 @@ use crate::{
     AgentError,
     executors::{StartRequest, TemplateEvent},
     orders::{Startable, in_words, outcome},
+    reports::fitting,
     templates::TemplateStore,
 };
 use std::{
@@ -116,8 +117,12 @@ impl Inventory {
             (dirty.iter().filter_map(|path| state.hooks.get(path).cloned()).collect(), absent)
         };
         let mut pages: Vec<InventoryRequest> = Vec::new();
-        for chunk in present.chunks(MAX_BATCH) {
+        let mut rest = present.as_slice();
+        while !rest.is_empty() {
+            let bounded = &rest[..rest.len().min(MAX_BATCH)];
+            let (chunk, after) = rest.split_at(fitting(bounded));
             pages.push(page(session, chunk.to_vec(), Vec::new()));
+            rest = after;
         }
         for chunk in absent.chunks(MAX_BATCH) {
             pages.push(page(session, Vec::new(), chunk.to_vec()));
@@ -159,7 +164,7 @@ impl Inventory {
 
     /// What the executor needs to start this; or the outcome that says why it never can.
     pub fn start_request(&self, order: &StartOrder) -> Startable {
-        let template = self.state().store.get(&order.hash).ok_or_else(|| {
+        let template = self.state().store.get(&order.hook, &order.hash).ok_or_else(|| {
             let message = format!("this region no longer has version {} of {}", order.hash.0, order.hook);
             Box::new(outcome(FailureReason::TemplateGone, message))
         })?;

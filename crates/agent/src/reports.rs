@@ -5,7 +5,11 @@
 
 use crate::{AgentError, inventory::Inventory, pace::Pace, recorder::Recorder};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::sync::{Arc, Mutex, PoisonError};
+use serde::Serialize;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 use tenantry_api_types::agent::{
     FinishRequest, LogChunk, LogsRequest, MAX_BATCH, MAX_LOG_BYTES, ObservationsRequest,
 };
@@ -14,12 +18,28 @@ use tenantry_model::{AgentSessionId, CommandId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+/// A report's items have up to this size as JSON: with what stands around them well below the 2 MiB that the manager
+/// takes in one body.
+const REPORT_BYTES: usize = 1024 * 1024;
+
+/// How many of the first items fit into one report; one at least.
+pub(crate) fn fitting<T: Serialize>(items: &[T]) -> usize {
+    let mut size = 0;
+    let fit = items.iter().take_while(|item| {
+        size += serde_json::to_vec(item).map_or(0, |text| text.len() + 1);
+        size <= REPORT_BYTES
+    });
+    fit.count().max(1)
+}
+
 /// One session's way to the manager. `over` ends when the agent shuts down or the session is no longer the region's.
 #[derive(Clone)]
 pub(crate) struct Uplink {
     pub client: AgentClient,
     pub session: AgentSessionId,
     pub over: CancellationToken,
+    /// The session was over because another agent began one.
+    pub superseded: Arc<AtomicBool>,
 }
 
 /// What a loop does after a call that failed.
@@ -35,6 +55,9 @@ impl Uplink {
     pub fn judge(&self, error: &AgentClientError) -> After {
         if error.is_session_over() {
             tracing::warn!(error = error as &dyn std::error::Error, "the session is over");
+            if matches!(error, AgentClientError::Refused { code, .. } if code == "session-superseded") {
+                self.superseded.store(true, Ordering::SeqCst);
+            }
             self.over.cancel();
             return After::Pause;
         }
@@ -53,7 +76,8 @@ impl Uplink {
     pub async fn facts(&self, recorder: &Recorder) {
         let mut pace = Pace::new();
         loop {
-            let observations = recorder.ledger.unsent(MAX_BATCH);
+            let mut observations = recorder.ledger.unsent(MAX_BATCH);
+            observations.truncate(fitting(&observations));
             if observations.is_empty() {
                 tokio::select! {
                     () = self.over.cancelled() => return,
@@ -83,7 +107,8 @@ impl Uplink {
     /// Sends the facts that are there, once.
     pub async fn rest(&self, recorder: &Recorder) {
         loop {
-            let observations = recorder.ledger.unsent(MAX_BATCH);
+            let mut observations = recorder.ledger.unsent(MAX_BATCH);
+            observations.truncate(fitting(&observations));
             let request = ObservationsRequest { session: self.session, observations };
             if request.observations.is_empty() || self.client.observations(&request).await.is_err() {
                 return;
@@ -222,5 +247,18 @@ impl Finished {
     fn remove(&self, told: &[CommandId]) {
         let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.retain(|command| !told.contains(command));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_stays_below_what_the_manager_takes() {
+        let items = vec!["x".repeat(300 * 1024); 10];
+        assert_eq!(fitting(&items), 3);
+        assert_eq!(fitting(&["x".repeat(3 * 1024 * 1024)]), 1);
+        assert_eq!(fitting(&items[..2]), 2);
     }
 }

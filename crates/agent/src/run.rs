@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tenantry_api_types::agent::{LeaseRequest, LeasedCommand, MAX_BATCH, OpenAttempt, SessionRequest};
@@ -31,6 +31,9 @@ use uuid::Uuid;
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// How long an agent that ends waits for the manager to take what is left.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// So often in a row another agent may take the session away before this one gives way: once or twice it can be an
+/// earlier life of this same agent whose last call came late.
+const GIVE_WAY_AFTER: u32 = 3;
 /// How many attempts are looked for at the same time after a start.
 const LOOK_FOR_AT_ONCE: usize = 16;
 
@@ -176,8 +179,8 @@ async fn take_up(parts: Arc<Parts>) -> Result<(), AgentError> {
 async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), AgentError> {
     let mut pace = Pace::new();
     let mut replaced = 0;
+    let mut session = AgentSessionId(Uuid::now_v7());
     while !stop.is_cancelled() {
-        let session = AgentSessionId(Uuid::now_v7());
         let request = SessionRequest {
             session,
             executor: parts.executor.kind(),
@@ -191,13 +194,13 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
             Ok(answer) => {
                 tracing::info!(%session, open = answer.open_attempts.len(), "session begun");
                 pace.reset();
-                let began = tokio::time::Instant::now();
-                hold(&parts, session, answer.open_attempts, &stop).await?;
-                // The manager may have lost its rows; another agent would take the session away again and again.
-                replaced = if began.elapsed() < Duration::from_mins(1) { replaced + 1 } else { 1 };
-                if !stop.is_cancelled() && replaced >= 3 {
+                let superseded = hold(&parts, session, answer.open_attempts, &stop).await?;
+                replaced = if superseded { replaced + 1 } else { 0 };
+                if replaced >= GIVE_WAY_AFTER {
                     return Err(AgentError::Replaced);
                 }
+                // Only now: an unanswered opening is repeated as it was, so that a late first one breaks nothing.
+                session = AgentSessionId(Uuid::now_v7());
             }
             Err(error @ tenantry_client::agent::AgentClientError::Configuration { .. }) => {
                 return Err(AgentError::Manager(Box::new(error)));
@@ -213,15 +216,20 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
     Ok(())
 }
 
-/// One session, until it is over or the agent ends.
+/// One session, until it is over or the agent ends; tells whether another agent took it away.
 async fn hold(
     parts: &Arc<Parts>,
     session: AgentSessionId,
     open: Vec<OpenAttempt>,
     stop: &CancellationToken,
-) -> Result<(), AgentError> {
+) -> Result<bool, AgentError> {
     let over = stop.child_token();
-    let uplink = Uplink { client: parts.config.client.clone(), session, over: over.clone() };
+    let uplink = Uplink {
+        client: parts.config.client.clone(),
+        session,
+        over: over.clone(),
+        superseded: Arc::default(),
+    };
     parts.inventory.begin_session();
     let reconcile = {
         let parts = Arc::clone(parts);
@@ -257,7 +265,7 @@ async fn hold(
         },
     );
     looking.abort();
-    inventory
+    inventory.map(|()| uplink.superseded.load(Ordering::SeqCst))
 }
 
 /// The heartbeat: asks for commands and carries them out beside the loop.

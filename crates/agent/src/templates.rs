@@ -1,7 +1,7 @@
-//! The template store: each version that may still be needed, by its hash, as a file of its own.
+//! The template store: each version of each hook that may still be needed, as a file of its own.
 //!
-//! Commands carry hashes only; what no team wrote in this region cannot be run. It must never know attempts or the
-//! manager: what to keep is told.
+//! Commands carry hashes only; what no team wrote in this region cannot be run. Hooks with the same content have the
+//! same hash, so a version belongs to its hook. It must never know attempts or the manager: what to keep is told.
 
 use crate::AgentError;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use tenantry_model::{HookPath, TemplateHash};
 /// older than its keep-list.
 const GRACE: Duration = Duration::from_hours(1);
 
-/// `templates/<hash>.json` and `templates/index.json` (the last good version of each hook).
+/// `templates/<hash>/<namespace>/<name>` and `templates/index.json` (the last good version of each hook).
 pub struct TemplateStore {
     folder: PathBuf,
     good: BTreeMap<HookPath, TemplateHash>,
@@ -50,10 +50,11 @@ impl TemplateStore {
 
     /// Keeps a version and makes it the last good one of its hook. Durable when it returns: the manager may be told.
     pub fn put(&mut self, path: &HookPath, hash: &TemplateHash, template: &Value) -> Result<(), AgentError> {
-        let Some(file) = self.file(hash) else {
+        let Some(file) = self.file(path, hash) else {
             return Err(AgentError::Executor(format!("{hash} of {path} is no SHA-256")));
         };
         if !file.exists() {
+            self.make_folders(&file).map_err(AgentError::folder("write", &file))?;
             write_durably(&file, &serde_json::to_vec(template).unwrap_or_default())?;
         }
         if self.good.get(path) != Some(hash) {
@@ -63,10 +64,10 @@ impl TemplateStore {
         Ok(())
     }
 
-    /// The template of a version, as it was stored.
+    /// The template of a version of a hook, as it was stored.
     #[must_use]
-    pub fn get(&self, hash: &TemplateHash) -> Option<Value> {
-        serde_json::from_slice(&std::fs::read(self.file(hash)?).ok()?).ok()
+    pub fn get(&self, path: &HookPath, hash: &TemplateHash) -> Option<Value> {
+        serde_json::from_slice(&std::fs::read(self.file(path, hash)?).ok()?).ok()
     }
 
     /// Removes every version that is neither in `keep` nor the last good one of a hook in `present`, nor young.
@@ -83,24 +84,38 @@ impl TemplateStore {
         let good: BTreeSet<&TemplateHash> = self.good.values().collect();
         let entries = std::fs::read_dir(&self.folder).map_err(AgentError::folder("read", &self.folder))?;
         for entry in entries.flatten() {
-            let name = entry.file_name();
-            let Some(hash) = name.to_str().and_then(|n| n.strip_suffix(".json")) else { continue };
-            let hash = TemplateHash(hash.to_owned());
+            let Some(hash) = entry.file_name().to_str().map(|name| TemplateHash(name.to_owned())) else {
+                continue;
+            };
             let is_old = entry
                 .metadata()
                 .and_then(|m| m.modified())
                 .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > GRACE));
-            if hash.0 != "index" && is_old && !keep.contains(&hash) && !good.contains(&hash) {
-                let _ = std::fs::remove_file(entry.path());
+            if is_hash(&hash) && is_old && !keep.contains(&hash) && !good.contains(&hash) {
+                let _ = std::fs::remove_dir_all(entry.path());
             }
         }
         Ok(())
     }
 
-    /// A hash comes from the manager: nothing but hex becomes part of a path.
-    fn file(&self, hash: &TemplateHash) -> Option<PathBuf> {
-        let is_hex = hash.0.len() == 64 && hash.0.bytes().all(|b| b.is_ascii_hexdigit());
-        is_hex.then(|| self.folder.join(format!("{}.json", hash.0)))
+    /// A hash comes from the manager: nothing but hex becomes part of a path. Names have no slash and begin with a
+    /// letter or a digit.
+    fn file(&self, path: &HookPath, hash: &TemplateHash) -> Option<PathBuf> {
+        is_hash(hash)
+            .then(|| self.folder.join(&hash.0).join(path.namespace.to_string()).join(path.name.to_string()))
+    }
+
+    /// Makes the folders of a version's file; their own entries are durable when it returns.
+    fn make_folders(&self, file: &Path) -> std::io::Result<()> {
+        let Some(namespace) = file.parent() else { return Ok(()) };
+        if namespace.is_dir() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(namespace)?;
+        for above in [namespace.parent(), Some(self.folder.as_path())].into_iter().flatten() {
+            File::open(above)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn write_index(&self) -> Result<(), AgentError> {
@@ -109,9 +124,14 @@ impl TemplateStore {
     }
 }
 
+fn is_hash(hash: &TemplateHash) -> bool {
+    hash.0.len() == 64 && hash.0.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// All or nothing, also after a loss of power.
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
-    let temporary = path.with_extension("new");
+    // No hook has a name like this.
+    let temporary = path.with_file_name(".new");
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
@@ -120,4 +140,50 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
     write().map_err(AgentError::folder("write", path))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn hash(letter: &str) -> TemplateHash {
+        TemplateHash(letter.repeat(64))
+    }
+
+    #[test]
+    fn a_version_is_kept_while_somebody_may_need_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: HookPath = "crm/a".parse().unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        for letter in ["a", "b", "c"] {
+            store.put(&path, &hash(letter), &Value::from(letter)).unwrap();
+            let version = File::open(store.folder.join(hash(letter).0)).unwrap();
+            version.set_modified(SystemTime::now() - 2 * GRACE).unwrap();
+        }
+        store.tidy(&BTreeSet::from([hash("a")]), &BTreeSet::from([path.clone()])).unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        assert_eq!(store.get(&path, &hash("a")), Some(Value::from("a")), "asked for");
+        assert_eq!(store.get(&path, &hash("b")), None, "of no use");
+        assert_eq!(store.get(&path, &hash("c")), Some(Value::from("c")), "the last good one");
+        store.put(&path, &hash("d"), &Value::from("d")).unwrap();
+        store.tidy(&BTreeSet::new(), &BTreeSet::new()).unwrap();
+        assert_eq!(store.get(&path, &hash("d")), Some(Value::from("d")), "young");
+        assert_eq!(store.get(&path, &hash("c")), None);
+    }
+
+    #[test]
+    fn hooks_with_the_same_content_each_have_their_own_template() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        let paths: Vec<HookPath> = ["crm/a", "crm/b", "billing/a"].map(|path| path.parse().unwrap()).into();
+        for path in &paths {
+            store.put(path, &hash("a"), &Value::from(path.to_string())).unwrap();
+        }
+        for path in &paths {
+            assert_eq!(store.get(path, &hash("a")), Some(Value::from(path.to_string())));
+        }
+        assert_eq!(store.get(&"crm/c".parse().unwrap(), &hash("a")), None, "no team wrote that");
+    }
 }

@@ -74,6 +74,12 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Answer<Response
         return Ok(replayed(answer));
     }
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    // The same request may have been carried out meanwhile: then the refusal ("exists already") is its own doing.
+    if response.status().is_client_error()
+        && let Some(answer) = replay(state, &who).await?
+    {
+        return Ok(replayed(answer));
+    }
     remember(state, &who, response).await
 }
 

@@ -379,6 +379,14 @@ pub const CODES: &[Code] = &[
         "Send `Authorization: Bearer <token>` with a token of this server.",
     ),
     code(
+        "unknown-attempt",
+        404,
+        Client,
+        false,
+        "The step has no such attempt",
+        "Read the operation: each step lists its attempts.",
+    ),
+    code(
         "unknown-step",
         404,
         Client,

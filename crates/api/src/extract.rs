@@ -132,7 +132,7 @@ impl Segments {
 }
 
 /// The part of a list that is wanted.
-pub(crate) fn page(size: Option<u32>, token: Option<String>) -> Answer<Page> {
+pub(crate) fn page(size: Option<u32>, token: Option<&str>) -> Answer<Page> {
     let limit = size.unwrap_or(DEFAULT_PAGE_SIZE);
     if limit == 0 || limit > MAX_PAGE_SIZE {
         let rule = format!("must be 1 to {MAX_PAGE_SIZE}");
@@ -140,7 +140,7 @@ pub(crate) fn page(size: Option<u32>, token: Option<String>) -> Answer<Page> {
             Problem::new("invalid-query", format!("pageSize is {limit}; it {rule}")).at("pageSize", rule)
         );
     }
-    Ok(Page { after: token.as_deref().map(open_token).transpose()?, limit })
+    Ok(Page { after: token.map(open_token).transpose()?, limit })
 }
 
 /// Page tokens are the list's own keys, wrapped so that nobody builds them by hand.

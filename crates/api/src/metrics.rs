@@ -15,6 +15,7 @@ use tenantry_store::{AttentionFilter, OperationFilter};
 /// A scrape reads at most so many pages of 1,000 rows: the numbers are a lower bound beyond.
 const MAX_PAGES: usize = 10;
 
+#[allow(clippy::struct_field_names)] // the names are OpenTelemetry's
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     http_request_method: String,

@@ -181,13 +181,13 @@ fn current(error: &ManagerError) -> Option<Value> {
             Some(json!({ "etag": tenantry_api_types::v1::etag(*present) }))
         }
         ManagerError::EnvironmentState { state, .. } => Some(json!({ "state": state })),
-        ManagerError::OperationMoved { state, .. } => Some(json!({ "state": state })),
         ManagerError::OperationConflict { with, .. } => Some(json!({ "operations": with })),
         ManagerError::Rejected(Rejected::Expectation { state, attempt, .. }) => {
             Some(json!({ "state": state, "attempt": attempt }))
         }
         ManagerError::Rejected(Rejected::WrongState { state, .. }) => Some(json!({ "state": state })),
-        ManagerError::Rejected(Rejected::OperationState { state, .. }) => Some(json!({ "state": state })),
+        ManagerError::OperationMoved { state, .. }
+        | ManagerError::Rejected(Rejected::OperationState { state, .. }) => Some(json!({ "state": state })),
         _ => None,
     }
 }

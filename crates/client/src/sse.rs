@@ -43,7 +43,7 @@ impl Client {
     fn stream_backoff(&self) -> backon::ExponentialBackoff {
         // At least one try after a broken connection, even when calls are not repeated.
         let patience = self.retry_for().max(Duration::from_secs(1));
-        self.backoff().with_total_delay(Some(patience)).without_max_times().build()
+        Self::backoff().with_total_delay(Some(patience)).without_max_times().build()
     }
 }
 

@@ -159,7 +159,7 @@ impl Client {
         if self.retry_for.is_zero() {
             return once().await;
         }
-        once.retry(self.backoff().with_total_delay(Some(self.retry_for)).without_max_times())
+        once.retry(Self::backoff().with_total_delay(Some(self.retry_for)).without_max_times())
             .when(|error| Self::may_repeat(request, error))
             .notify(|error, pause| tracing::debug!(%error, ?pause, "repeating a request"))
             .await
@@ -193,7 +193,7 @@ impl Client {
     }
 
     pub(crate) fn protocol(&self, what: String) -> ClientError {
-        ClientError::Protocol { server: self.server().to_owned(), what }
+        ClientError::Protocol { server: self.server().to_owned(), what, transient: false }
     }
 
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
@@ -206,7 +206,7 @@ impl Client {
     }
 
     /// Pauses between tries: 100 ms, doubling, at most 5 s, with jitter.
-    pub(crate) fn backoff(&self) -> ExponentialBuilder {
+    pub(crate) fn backoff() -> ExponentialBuilder {
         ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(5))
@@ -233,7 +233,11 @@ impl Client {
             Ok(problem) if is_problem => ClientError::Problem(Box::new(problem)),
             _ => {
                 let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-                self.protocol(format!("status {status} with {text:?}"))
+                ClientError::Protocol {
+                    server: self.server().to_owned(),
+                    what: format!("status {status} with {text:?}"),
+                    transient: matches!(status.as_u16(), 502..=504),
+                }
             }
         }
     }

@@ -322,7 +322,7 @@ mod tests {
     fn a_release_that_was_written_on_an_object_is_read_back() {
         let mut object = metadata(&[]);
         object.annotations = Some(BTreeMap::from([(ANNOTATION_RELEASED.to_owned(), "0,3600".to_owned())]));
-        assert_eq!(released(&object), Some((Duration::ZERO, Duration::from_secs(3600))));
+        assert_eq!(released(&object), Some((Duration::ZERO, Duration::from_hours(1))));
         object.annotations = Some(BTreeMap::from([(ANNOTATION_RELEASED.to_owned(), "soon".to_owned())]));
         assert_eq!(released(&object), None);
     }

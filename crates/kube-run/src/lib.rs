@@ -4,6 +4,8 @@
 //! It must never know a manager, a lease or a store, never read a Secret, and never call an attempt ended that the
 //! platform has not proven to be over (invariant 5).
 
+#![cfg_attr(test, allow(clippy::unwrap_used))] // a test may
+
 mod apply;
 mod classify;
 mod cleanup;

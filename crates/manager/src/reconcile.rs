@@ -29,8 +29,8 @@ impl Manager {
         let timers = Box::pin(self.timers());
         let every = self.config.region_check_interval;
         let regions = Box::pin(repeat("regions", every, || self.check_regions()));
-        let expire = || async { self.expire_answers().await.map(|_| ()) };
-        let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, expire));
+        let remove_old = || async { self.expire_answers().await.map(|_| ()) };
+        let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
         tokio::select! {
             () = shutdown.cancelled() => {}
             ((), (), ()) = async { tokio::join!(timers, regions, expiry) } => {}

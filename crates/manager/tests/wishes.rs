@@ -296,3 +296,33 @@ async fn a_join_token_opens_its_region_once() {
     assert_eq!(second.class(), ErrorClass::Unauthenticated);
     assert!(manager.verify(join.secret.expose_secret(), None).await.is_err());
 }
+
+#[tokio::test]
+async fn an_operation_keeps_to_the_generation_it_began_with_in_its_plan_and_in_later_steps() {
+    let world = World::new();
+    let manager = ready(&world).await;
+    // Without an agent, the operation has its lock and waits to be planned.
+    let (environment, operation) = create(&manager, "prod").await;
+    let change = EnvironmentChange {
+        labels: Some([("tier".to_owned(), "silver".to_owned())].into()),
+        spec: Some(spec(&json!({"size": 777}))),
+        ..Default::default()
+    };
+    manager.update_environment(&admin(), environment.id, change, ChangeOptions::default()).await.unwrap();
+    let upsert = ["lifecycle.upsert"];
+    let mut gold = hook("crm/gold", &upsert, &["crm/first"]);
+    gold.selector = "tier=gold".to_owned();
+    let mut agent =
+        Agent::open(&manager, vec![readable(hook("crm/first", &upsert, &[])), readable(gold)]).await;
+    for path in ["crm/first", "crm/gold"] {
+        let start = agent.starts(&manager).await.remove(0);
+        assert_eq!(start.attempt.step, hook_ref(path));
+        let document = &start.order.request.environment_file;
+        assert!(document.contains("gold") && !document.contains("777"), "{document}");
+        agent.ended(&manager, &start.attempt, world.now(), success()).await;
+    }
+    assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
+    let next = agent.starts(&manager).await.remove(0);
+    assert!(next.order.request.environment_file.contains("777"));
+    assert_eq!(manager.operation(next.attempt.operation).await.unwrap().operation.generation, 2);
+}

@@ -144,6 +144,7 @@ impl OperationDefinition {
     /// The definitions that are there from the first start (DESIGN §1, issue "a hook runs").
     #[must_use]
     pub fn built_in() -> Vec<Self> {
+        use ConflictPolicy::{CancelRunning, Queue};
         use EnvironmentState::{Active, Decommissioned, Provisioning, Suspended};
         let make =
             |name: &str, description: &str, on_conflict, from: &[EnvironmentState], effect, converges| Self {
@@ -162,7 +163,6 @@ impl OperationDefinition {
                 unknown_deadline: SignedDuration::from_mins(5),
                 built_in: true,
             };
-        use ConflictPolicy::{CancelRunning, Queue};
         vec![
             make(
                 "lifecycle.upsert",

@@ -127,6 +127,7 @@ pub struct StepPolicy {
 }
 
 /// A step's row.
+#[expect(clippy::struct_excessive_bools, reason = "flags beside the state, as DESIGN §7 names them")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {

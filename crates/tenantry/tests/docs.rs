@@ -1,6 +1,8 @@
 //! Runs the commands of the guides against `tenantry up`, in the order in which they stand, and compares the generated
 //! reference with what is committed. A fenced block takes part when its info string is `sh run`.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it broke")]
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,7 +30,7 @@ impl Up {
             .spawn()
             .unwrap();
         let up = Self { child, scratch };
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !up.scratch.path().join("env").exists() {
             assert!(Instant::now() < deadline, "tenantry up was not ready within 60 s");
             std::thread::sleep(Duration::from_millis(20));

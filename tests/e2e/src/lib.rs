@@ -21,6 +21,7 @@ pub use cluster::{Cluster, testbed};
 pub use hooks::Hook;
 pub use program::Program;
 pub use proxy::Proxy;
+pub use reap::{down_all, on_signals};
 pub use runner::{Needs, World, run, trial};
 pub use site::{AgentSettings, Site, succeeded};
 pub use site_log::LogCheck;

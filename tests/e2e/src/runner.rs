@@ -16,10 +16,8 @@ pub enum Needs {
     Cluster,
     /// The same; the test's files give the names of namespaces (`crm`, …), so no other such test runs beside it.
     GivenNames,
-    /// A cluster of its own.
-    OwnCluster,
-    /// The same, started with these flags.
-    OwnClusterWith(&'static [&'static str]),
+    /// A cluster of its own, with these flags of `testbed up`.
+    OwnCluster(&'static [&'static str]),
 }
 
 /// What one test has.
@@ -32,7 +30,9 @@ pub struct World {
 }
 
 impl World {
-    fn new(needs: Needs) -> Result<Self> {
+    /// A new folder; starts the cluster if one is needed. Who calls it removes the folder, and [`crate::down_all`]
+    /// takes the cluster down.
+    pub fn new(needs: Needs) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("tenantry-e2e-").tempdir()?.keep();
         // Hooks with a user of their own write to the witness's folder.
         std::fs::create_dir_all(folder.join("witness"))?;
@@ -40,8 +40,7 @@ impl World {
         let cluster = match needs {
             Needs::Laptop => None,
             Needs::Cluster | Needs::GivenNames => Some(Cluster::shared()?),
-            Needs::OwnCluster => Some(Arc::new(Cluster::up(&format!("o{tag}"), &[])?)),
-            Needs::OwnClusterWith(flags) => Some(Arc::new(Cluster::up(&format!("o{tag}"), flags)?)),
+            Needs::OwnCluster(flags) => Some(Arc::new(Cluster::up(&format!("o{tag}"), flags)?)),
         };
         Ok(Self { folder, tag, cluster, namespaces: RefCell::default() })
     }

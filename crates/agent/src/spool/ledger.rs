@@ -252,7 +252,7 @@ impl Ledger {
         record
     }
 
-    /// The oldest facts that are not acknowledged.
+    /// The oldest facts that are not acknowledged, up to `limit`.
     #[must_use]
     pub fn unsent(&self, limit: usize) -> Vec<Observation> {
         self.state().unsent.iter().take(limit).cloned().collect()
@@ -330,3 +330,6 @@ fn rewrite(state: &mut State) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

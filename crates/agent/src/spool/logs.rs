@@ -280,3 +280,70 @@ fn read_segment(path: &Path, segment: u64, mut take: impl FnMut(Piece)) -> std::
         good = end;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
+mod tests {
+    use super::*;
+
+    fn attempt() -> AttemptId {
+        let operation = "0192d3a0-0000-7000-8000-000000000000".parse().unwrap();
+        AttemptId { operation, step: "eu1/crm/a".parse().unwrap(), number: 1 }
+    }
+
+    fn texts(spool: &LogSpool) -> Vec<(u64, String, bool)> {
+        let unsent = spool.unsent(100, 1 << 20);
+        unsent.into_iter().map(|(p, t)| (p.offset, String::from_utf8(t).unwrap(), p.last)).collect()
+    }
+
+    #[test]
+    fn unsent_text_survives_a_restart_and_a_torn_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = LogSpool::open(folder.path(), LogLimits::default()).unwrap();
+        spool.append(&attempt(), 0, b"hello ", false).unwrap();
+        spool.append(&attempt(), 0, b"hello world", false).unwrap();
+        drop(spool);
+        let segment = std::fs::read_dir(folder.path().join("logs")).unwrap().next().unwrap().unwrap().path();
+        let length = std::fs::metadata(&segment).unwrap().len();
+        OpenOptions::new().write(true).open(&segment).unwrap().set_len(length - 2).unwrap();
+
+        let spool = LogSpool::open(folder.path(), LogLimits::default()).unwrap();
+        assert_eq!(spool.end(&attempt()), Some(6), "what was torn is wanted again");
+        spool.append(&attempt(), 6, b"world", false).unwrap();
+        spool.append(&attempt(), 11, b"", true).unwrap();
+        let expected = [(0, "hello ", false), (6, "world", false), (11, "", true)];
+        assert_eq!(texts(&spool), expected.map(|(at, text, last)| (at, text.to_owned(), last)));
+    }
+
+    #[test]
+    fn acknowledged_text_leaves_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = LogLimits { total: 1 << 20, segment: 1024 };
+        let spool = LogSpool::open(folder.path(), limits).unwrap();
+        for round in 0..20 {
+            spool.append(&attempt(), round * 512, &[b'x'; 512], false).unwrap();
+        }
+        let sent: Vec<Piece> = spool.unsent(100, 1 << 20).into_iter().map(|(piece, _)| piece).collect();
+        assert_eq!(sent.len(), 20);
+        spool.acknowledge(&sent);
+        let left: u64 = std::fs::read_dir(folder.path().join("logs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum();
+        assert_eq!(left, 0);
+        spool.append(&attempt(), 20 * 512, b"again", false).unwrap();
+        assert_eq!(texts(&spool), [(20 * 512, "again".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_report_is_bounded_in_bytes_but_never_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = LogSpool::open(folder.path(), LogLimits::default()).unwrap();
+        for round in 0..4 {
+            spool.append(&attempt(), round * 100, &[b'x'; 100], false).unwrap();
+        }
+        assert_eq!(spool.unsent(100, 250).len(), 2);
+        assert_eq!(spool.unsent(100, 10).len(), 1);
+        assert_eq!(spool.unsent(3, 1000).len(), 3);
+    }
+}

@@ -15,6 +15,21 @@ pub async fn a_line_of_ten_megabytes_survives() {
     agent.stop().await;
 }
 
+pub async fn a_runaway_hook_fills_no_disk_and_its_log_says_what_is_left_out() {
+    let site = Site::new().await;
+    std::fs::write(site.path("hook-log-limit"), "65536").unwrap();
+    site.script("runaway", "echo first; head -c 30000000 /dev/zero; echo; echo last");
+    let agent = site.agent();
+    let attempt = site.start("runaway").await;
+    let (fact, log) = site.manager.wait_over(&attempt).await;
+    assert!(matches!(&fact, Fact::Ended { outcome, .. } if outcome.is_success()), "{fact:?}");
+    assert!(log.bytes.len() < 65_536 + 200, "{}", log.bytes.len());
+    let text = String::from_utf8(log.bytes).unwrap();
+    assert!(text.starts_with("first\n") && text.ends_with("\nlast\n"));
+    assert!(text.contains("[tenantry: 29934476 bytes are left out here"), "{}", text.replace('\0', ""));
+    agent.stop().await;
+}
+
 pub async fn binary_output_survives_byte_for_byte() {
     let site = Site::new().await;
     let file = site.path("binary");
@@ -127,11 +142,11 @@ pub async fn a_thousand_short_hooks_all_end_and_leave_no_folder_behind() {
     let site = Site::new().await;
     site.script("noop", "exit 0");
     let agent = site.agent();
-    let (_, order) = site.order_for(site.request("noop", 1)).await;
+    let (_, order) = site.order_for(Site::request("noop", 1)).await;
     let mut attempts = Vec::new();
     for number in 1..=1000 {
         let mut order = order.clone();
-        order.request = site.request("noop", number);
+        order.request = Site::request("noop", number);
         let attempt = order.request.attempt.clone();
         site.manager.order(&attempt, tenantry_api_types::agent::Order::Start(Box::new(order)));
         attempts.push(attempt);

@@ -27,7 +27,7 @@ use tokio::{
 use uuid::Uuid;
 
 /// Every wait of a test ends by then.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Default)]
 pub struct Rows {
@@ -181,7 +181,9 @@ fn judge(rows: &Rows, session: AgentSessionId) -> Option<Response> {
     if rows.down {
         return Some(unavailable());
     }
-    (rows.session != Some(session)).then(|| StatusCode::CONFLICT.into_response())
+    let code = if rows.session.is_some() { "session-superseded" } else { "session-expired" };
+    let problem = serde_json::json!({ "code": code, "detail": "open a new one" });
+    (rows.session != Some(session)).then(|| (StatusCode::CONFLICT, Json(problem)).into_response())
 }
 
 async fn session(State(manager): Shared, Json(request): Json<SessionRequest>) -> Response {

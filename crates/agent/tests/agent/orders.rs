@@ -28,7 +28,7 @@ pub async fn an_order_that_is_delivered_twice_runs_the_hook_once() {
     let runs = site.path("runs");
     site.script("once", &format!("echo run >> {}", runs.display()));
     let agent = site.agent();
-    let (attempt, order) = site.order_for(site.request("once", 1)).await;
+    let (attempt, order) = site.order_for(Site::request("once", 1)).await;
     let start = Order::Start(Box::new(order));
     let command =
         LeasedCommand { id: CommandId(Uuid::now_v7()), attempt: attempt.clone(), order: start.clone() };
@@ -56,7 +56,7 @@ pub async fn a_kill_before_the_start_means_never_start_also_for_the_next_agent()
     let runs = site.path("runs");
     site.script("never", &format!("echo run >> {}", runs.display()));
     let first = site.agent_process();
-    let (attempt, order) = site.order_for(site.request("never", 1)).await;
+    let (attempt, order) = site.order_for(Site::request("never", 1)).await;
     let kill = site.manager.order(&attempt, Order::Kill { cause: KillCause::Cancel });
     site.manager.wait_finished(kill).await;
     let fact = site.manager.wait_end(&attempt).await;
@@ -171,7 +171,7 @@ pub async fn a_version_that_the_region_does_not_have_is_told_as_gone() {
     site.script("a", "true");
     let agent = site.agent();
     for strange in ["0".repeat(64), "../../agent.lock".to_owned()] {
-        let (attempt, mut order) = site.order_for(site.request("a", 1)).await;
+        let (attempt, mut order) = site.order_for(Site::request("a", 1)).await;
         order.hash = tenantry_model::TemplateHash(strange);
         site.manager.order(&attempt, Order::Start(Box::new(order)));
         let fact = site.manager.wait_end(&attempt).await;
@@ -187,7 +187,7 @@ pub async fn a_template_that_changed_after_the_plan_is_run_as_it_was_planned() {
     let site = Site::new().await;
     site.script("a", "echo old");
     let agent = site.agent();
-    let (attempt, order) = site.order_for(site.request("a", 1)).await;
+    let (attempt, order) = site.order_for(Site::request("a", 1)).await;
     let path = order.hook.clone();
     site.script("a", "echo new version");
     site.manager
@@ -208,7 +208,7 @@ pub async fn the_object_store_is_a_folder_and_a_restore_reads_what_the_backup_wr
     site.script("backup", r#"printf archive > "${LIFECYCLE_OBJECT_STORE_URL#file://}/a.tar"; echo "$LIFECYCLE_OBJECT_STORE_URL""#);
     site.script("restore", r#"cat "${LIFECYCLE_OBJECT_STORE_URL#file://}/a.tar""#);
     let agent = site.agent();
-    let mut backup = site.request("backup", 1);
+    let mut backup = Site::request("backup", 1);
     let operation = backup.attempt.operation;
     backup.object_store = Some(ObjectStoreUse { operation, read_only: false });
     let environment = backup.environment;
@@ -218,7 +218,7 @@ pub async fn the_object_store_is_a_folder_and_a_restore_reads_what_the_backup_wr
     assert!(matches!(&fact, Fact::Ended { outcome, .. } if outcome.is_success()), "{fact:?}");
 
     for (operation, there) in [(operation, true), (OperationId(Uuid::now_v7()), false)] {
-        let mut restore = site.request("restore", 1);
+        let mut restore = Site::request("restore", 1);
         restore.environment = environment;
         restore.object_store = Some(ObjectStoreUse { operation, read_only: true });
         let (attempt, order) = site.order_for(restore).await;

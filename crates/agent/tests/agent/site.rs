@@ -32,6 +32,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Waits until it ends by itself.
+    pub async fn ended(self) -> Result<(), AgentError> {
+        self.task.await.unwrap()
+    }
+
     pub async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(crate::manager::PATIENCE, self.task).await.unwrap().unwrap().unwrap();
@@ -79,6 +84,9 @@ pub fn executor(root: &Path) -> ProcessExecutor {
         ProcessConfig::new(vec![root.join("manifests")], root.join("attempts"), root.join("local")).unwrap();
     config.shim = vec![std::env::current_exe().unwrap().into_os_string(), OsString::from("shim")];
     config.object_store = Some(root.join("objects"));
+    if let Ok(limit) = std::fs::read_to_string(root.join("hook-log-limit")) {
+        config.log_limit = limit.trim().parse().unwrap();
+    }
     config.manifest_poll = Duration::from_millis(20);
     config.keep_failed = Duration::ZERO;
     ProcessExecutor::new(config).unwrap()
@@ -144,7 +152,7 @@ impl Site {
         Process(child)
     }
 
-    pub fn request(&self, hook: &str, number: u32) -> AttemptRequest {
+    pub fn request(hook: &str, number: u32) -> AttemptRequest {
         let attempt = AttemptId {
             operation: OperationId(Uuid::now_v7()),
             step: format!("eu1/crm/{hook}").parse().unwrap(),
@@ -174,7 +182,7 @@ impl Site {
 
     /// Waits for the hook and orders an attempt.
     pub async fn start(&self, hook: &str) -> AttemptId {
-        let (attempt, order) = self.order_for(self.request(hook, 1)).await;
+        let (attempt, order) = self.order_for(Self::request(hook, 1)).await;
         self.manager.order(&attempt, Order::Start(Box::new(order)));
         attempt
     }

@@ -75,7 +75,7 @@ pub async fn an_agent_that_lost_its_folder_finds_the_attempts_that_the_manager_n
     let go = site.path("go");
     site.script("slow", &format!("while [ ! -e {} ]; do sleep 0.02; done; exit 5", go.display()));
     let first = site.agent_process();
-    let (attempt, order) = site.order_for(site.request("slow", 1)).await;
+    let (attempt, order) = site.order_for(Site::request("slow", 1)).await;
     site.manager.order(&attempt, Order::Start(Box::new(order.clone())));
     site.manager.wait_running(&attempt).await;
     first.kill();
@@ -99,7 +99,7 @@ pub async fn an_attempt_that_vanished_is_told_as_unknown_never_as_over() {
     let site = Site::new().await;
     site.script("slow", "sleep 60");
     let first = site.agent_process();
-    let (attempt, order) = site.order_for(site.request("slow", 1)).await;
+    let (attempt, order) = site.order_for(Site::request("slow", 1)).await;
     let nonce = order.request.nonce;
     site.manager.order(&attempt, Order::Start(Box::new(order)));
     site.manager.wait_running(&attempt).await;
@@ -215,7 +215,7 @@ pub async fn the_timeout_is_kept_also_while_the_manager_is_out_of_reach() {
     let site = Site::new().await;
     site.script("endless", "sleep 60 & sleep 60");
     let agent = site.agent();
-    let (attempt, mut order) = site.order_for(site.request("endless", 1)).await;
+    let (attempt, mut order) = site.order_for(Site::request("endless", 1)).await;
     order.timeout = Some(jiff::SignedDuration::from_millis(300));
     site.manager.order(&attempt, Order::Start(Box::new(order)));
     site.manager.wait_running(&attempt).await;
@@ -277,4 +277,19 @@ pub async fn a_second_agent_in_the_same_folder_is_refused() {
     let refused = tokio::time::timeout(Duration::from_secs(10), second).await.unwrap();
     assert!(matches!(refused, Err(tenantry_agent::AgentError::FolderInUse(_))), "{refused:?}");
     agent.stop().await;
+}
+
+pub async fn two_agents_of_one_region_do_not_fight_for_ever() {
+    let site = Site::new().await;
+    let first = site.agent();
+    site.manager.wait("a session", |rows| (rows.sessions == 1).then_some(())).await;
+    // As an agent of another machine does, again and again.
+    for taken in 1..=3 {
+        site.manager.wait("a session of ours", |rows| (rows.sessions == taken).then_some(())).await;
+        site.manager.rows().session = Some(tenantry_model::AgentSessionId(uuid::Uuid::now_v7()));
+        site.manager.set_down(false);
+    }
+    let ended = tokio::time::timeout(crate::manager::PATIENCE, first.ended()).await.unwrap();
+    assert!(matches!(ended, Err(tenantry_agent::AgentError::Replaced)), "{ended:?}");
+    assert_eq!(site.manager.rows().sessions, 3);
 }

@@ -10,6 +10,7 @@ use tenantry_model::{
 use utoipa::{IntoParams, ToSchema};
 
 /// One hook in one operation.
+#[allow(clippy::struct_excessive_bools)] // independent flags beside the state (DESIGN §7)
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {

@@ -23,7 +23,7 @@ async fn list_attention(
     Caller(who): Caller,
     Query(query): Query<AttentionQuery>,
 ) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let filter = AttentionFilter { operation: query.operation, settled: query.settled, scopes: None };
     let found = state.manager.attentions(&who, filter, &page).await?;
     answer(StatusCode::OK, None, &convert::list::<_, Attention>(found))

@@ -35,7 +35,7 @@ async fn list_environment_audit(
 }
 
 async fn chain(state: &ApiState, id: Option<EnvironmentId>, query: PageQuery) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let after = match &page.after {
         None => 0,
         Some(text) => text

@@ -32,7 +32,7 @@ fn shown(definition: OperationDefinition) -> Answer<Definition> {
 /// Built-in and stored definitions, by name.
 #[utoipa::path(get, path = "/v1/definitions", tag = "definitions", params(PageQuery), responses((status = OK, body = List<Definition>)))]
 async fn list_definitions(State(state): State<ApiState>, Query(query): Query<PageQuery>) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let found = state.manager.definitions().await?;
     let part = convert::cut(found, &page, |definition| definition.name.to_string());
     let items = part.items.into_iter().map(shown).collect::<Answer<Vec<_>>>()?;

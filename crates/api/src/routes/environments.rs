@@ -35,7 +35,7 @@ async fn list_environments(
     Caller(who): Caller,
     Query(query): Query<EnvironmentsQuery>,
 ) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let filter =
         EnvironmentFilter { tenant: query.tenant, region: query.region, state: query.state, scopes: None };
     let found = state.manager.environments(&who, filter, &page).await?;

@@ -26,7 +26,7 @@ async fn list_hooks(
     Caller(who): Caller,
     Query(query): Query<HooksQuery>,
 ) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let found = state.manager.hooks(&who, query.region.as_ref(), &page).await?;
     answer(StatusCode::OK, None, &convert::list_with(found, convert::hook))
 }

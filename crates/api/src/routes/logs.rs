@@ -68,7 +68,7 @@ async fn follow_log(
 ) -> Answer<Response> {
     let attempt = attempt(&state, &segments).await?;
     let offset = last_event_id(&headers)?.unwrap_or(query.offset);
-    let follower = Follower { state: state.clone(), attempt, offset };
+    let follower = Box::new(Follower { state: state.clone(), attempt, offset });
     let events = futures::stream::unfold(Next::Read(follower), |next| async move {
         match next {
             Next::Stop => None,
@@ -80,7 +80,7 @@ async fn follow_log(
 }
 
 enum Next {
-    Read(Follower),
+    Read(Box<Follower>),
     End,
     Stop,
 }
@@ -92,7 +92,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn step(mut self) -> Option<(Message, Next)> {
+    async fn step(mut self: Box<Self>) -> Option<(Message, Next)> {
         loop {
             let part =
                 match self.state.manager.read_log(&self.attempt, self.offset, MESSAGE_BYTES, POLL).await {

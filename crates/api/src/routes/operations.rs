@@ -27,7 +27,7 @@ async fn list_operations(
     Caller(who): Caller,
     Query(query): Query<OperationsQuery>,
 ) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let filter = OperationFilter {
         environment: query.environment,
         name: query.name,
@@ -43,7 +43,7 @@ async fn list_operations(
 #[utoipa::path(get, path = "/v1/operations/{operation}", tag = "operations", params(("operation" = uuid::Uuid, Path)), responses((status = OK, body = Operation)))]
 async fn get_operation(State(state): State<ApiState>, segments: Segments) -> Answer<Response> {
     let view = state.manager.operation(segments.get("operation")?).await?;
-    show(convert::operation(view))
+    show(&convert::operation(view))
 }
 
 /// Ends an operation: no new steps start, what runs is ended.
@@ -57,9 +57,9 @@ async fn cancel_operation(
     let expected = ExpectedOperation { state: body.expected_state, revision: None };
     let view =
         state.manager.cancel_operation(&who, segments.get("operation")?, body.reason, expected).await?;
-    show(convert::operation(view))
+    show(&convert::operation(view))
 }
 
-pub(crate) fn show(body: Operation) -> Answer<Response> {
-    answer(StatusCode::OK, Some(&tenantry_api_types::v1::etag(body.revision)), &body)
+pub(crate) fn show(body: &Operation) -> Answer<Response> {
+    answer(StatusCode::OK, Some(&tenantry_api_types::v1::etag(body.revision)), body)
 }

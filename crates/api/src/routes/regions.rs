@@ -28,7 +28,7 @@ async fn list_regions(
     Caller(who): Caller,
     Query(query): Query<PageQuery>,
 ) -> Answer<Response> {
-    let page = page(query.page_size, query.page_token)?;
+    let page = page(query.page_size, query.page_token.as_deref())?;
     let found = state.manager.regions(&who).await?;
     let part = convert::cut(found, &page, |region| region.name.to_string());
     answer(StatusCode::OK, None, &convert::list_with(part, |region| convert::region(&state.manager, region)))

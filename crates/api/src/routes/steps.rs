@@ -34,7 +34,7 @@ async fn steer(
     let (operation, step) = (segments.get("operation")?, segments.hook("step")?);
     let expected = expected.map(|seen| Expected { state: seen.state, attempt: seen.attempt });
     let view = state.manager.steer_step(who, operation, &step, verb, reason, expected).await?;
-    show(convert::operation(view))
+    show(&convert::operation(view))
 }
 
 macro_rules! verb {

@@ -31,7 +31,7 @@ async fn list_tenants(
     Caller(who): Caller,
     Query(query): Query<PageQuery>,
 ) -> Answer<Response> {
-    let found = state.manager.tenants(&who, &page(query.page_size, query.page_token)?).await?;
+    let found = state.manager.tenants(&who, &page(query.page_size, query.page_token.as_deref())?).await?;
     answer(StatusCode::OK, None, &convert::list::<_, Tenant>(found))
 }
 

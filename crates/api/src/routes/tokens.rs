@@ -24,7 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// All tokens by id, revoked ones included; never their secrets.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", params(PageQuery), responses((status = OK, body = List<Token>)))]
 async fn list_tokens(State(state): State<ApiState>, Query(query): Query<PageQuery>) -> Answer<Response> {
-    let found = state.manager.tokens(&page(query.page_size, query.page_token)?).await?;
+    let found = state.manager.tokens(&page(query.page_size, query.page_token.as_deref())?).await?;
     answer(StatusCode::OK, None, &convert::list::<_, Token>(found))
 }
 

@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 use tenantry_api_types::agent;
+use tenantry_client::Call;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -12,7 +13,7 @@ async fn a_join_token_opens_its_region_once() {
     let bench = Bench::new().await;
     bench.basics().await;
     let token =
-        bench.admin().create_join_token(&"eu1".parse().unwrap(), &Default::default()).await.unwrap().token;
+        bench.admin().create_join_token(&"eu1".parse().unwrap(), &Call::default()).await.unwrap().token;
     let joined = bench.post(&token, "/agent/v1/join", &json!({ "host": "here" })).await;
     assert_eq!(joined.body["region"], "eu1");
     let again = bench.post(&token, "/agent/v1/join", &json!({ "host": "here" })).await;

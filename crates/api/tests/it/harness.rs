@@ -3,14 +3,18 @@
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 use tenantry_api::{ApiConfig, Server, serve};
 use tenantry_api_types::{agent, v1::*};
 use tenantry_client::{Call, Client, ClientConfig};
 use tenantry_logs::LogStore;
 use tenantry_manager::{Manager, ManagerConfig};
-use tenantry_model::{AgentSessionId, Role, Scope};
+use tenantry_model::{AgentSessionId, EnvironmentSpec, Role, Scope};
 use tenantry_store_sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -178,10 +182,10 @@ pub fn wish(tenant: &str, name: &str, region: &str) -> CreateEnvironment {
         id: None,
         tenant: tenant.parse().unwrap(),
         name: name.parse().unwrap(),
-        aliases: Default::default(),
-        labels: Default::default(),
+        aliases: BTreeSet::default(),
+        labels: BTreeMap::default(),
         region: region.parse().unwrap(),
-        spec: Default::default(),
+        spec: EnvironmentSpec::default(),
         reason: None,
     }
 }

@@ -1,5 +1,7 @@
 //! The API as clients see it: a real server on a loopback port, over SQLite in a temporary folder.
 
+#![allow(clippy::unwrap_used)] // helpers too: a test that unwraps says what it expects
+
 mod agent;
 mod authorisation;
 mod bad_input;

@@ -36,6 +36,7 @@ pub fn settings() -> Settings {
         cannot_start_tolerance: Duration::from_secs(3),
         preparing_tolerance: Duration::from_secs(25),
         create_settles_after: Duration::from_secs(2),
+        api_server_tolerance: Duration::from_secs(3),
         keep_failed: Duration::ZERO,
         sweep_interval: Duration::from_secs(1),
         ..Settings::default()
@@ -137,13 +138,13 @@ impl Bed {
 
     /// A hook of one shell line.
     pub fn shell(&self, script: &str) -> Value {
-        self.hook(json!([{
+        self.hook(&json!([{
             "name": "hook", "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["sh", "-c", script]
         }]))
     }
 
     /// A hook of these containers.
-    pub fn hook(&self, containers: Value) -> Value {
+    pub fn hook(&self, containers: &Value) -> Value {
         json!({
             "apiVersion": "batch/v1", "kind": "Job",
             "metadata": {
@@ -157,11 +158,11 @@ impl Bed {
     }
 
     /// An attempt of the template, not started yet.
-    pub fn attempt(&self, template: &Value) -> anyhow::Result<Attempt> {
-        self.attempt_with(template, "kind: TenantEnvironment\n")
+    pub fn attempt(template: &Value) -> anyhow::Result<Attempt> {
+        Self::attempt_with(template, "kind: TenantEnvironment\n")
     }
 
-    pub fn attempt_with(&self, template: &Value, environment: &str) -> anyhow::Result<Attempt> {
+    pub fn attempt_with(template: &Value, environment: &str) -> anyhow::Result<Attempt> {
         let (domains, policy) = (AnnotationDomains::default(), RegionPolicy::default());
         let hook = parse(template, &domains, &policy).map_err(|p| anyhow::anyhow!("not a hook: {p:?}"))?;
         let path: HookPath = hook.path.clone();
@@ -188,7 +189,7 @@ impl Bed {
     }
 
     pub async fn start(&self, template: &Value) -> anyhow::Result<Attempt> {
-        let attempt = self.attempt(template)?;
+        let attempt = Self::attempt(template)?;
         self.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await?;
         Ok(attempt)
     }
@@ -286,7 +287,7 @@ where
     L: Fn() -> F,
     F: Future<Output = anyhow::Result<Option<T>>>,
 {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     while tokio::time::Instant::now() < deadline {
         if let Some(found) = look().await? {
             return Ok(found);

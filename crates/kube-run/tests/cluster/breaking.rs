@@ -1,12 +1,13 @@
 //! What happens when the cluster breaks: with a cluster of its own, made by the program that `TENANTRY_TESTBED` names.
 
-use crate::bed::Bed;
+use crate::bed::{Attempt, Bed, Told};
 use anyhow::{Context, ensure};
+use k8s_openapi::api::core::v1::Node;
+use kube::{Api, api::ListParams};
 use libtest_mimic::{Failed, Trial};
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 use tenantry_model::Fact;
 
@@ -41,7 +42,8 @@ impl Breakable {
     fn up(testbed: &Path) -> anyhow::Result<Self> {
         let name = format!("kr{}", std::process::id());
         let mut new = Self { testbed: testbed.to_owned(), name, kubeconfig: PathBuf::new() };
-        new.call(&["up", &new.name])?;
+        // Two: on the only node of a cluster nothing is ever evicted.
+        new.call(&["up", &new.name, "--nodes", "2"])?;
         new.kubeconfig = PathBuf::from(new.call(&["kubeconfig", &new.name])?.trim());
         Ok(new)
     }
@@ -65,29 +67,43 @@ impl Drop for Breakable {
     }
 }
 
+/// The kubelet under the attempt.
+async fn kubelet_of(bed: &Bed, attempt: &Attempt) -> anyhow::Result<&'static str> {
+    let pod = bed.pod(attempt).await?.context("no Pod")?;
+    let node = pod.spec.and_then(|spec| spec.node_name).context("on no node")?;
+    Ok(if node.ends_with("-2") { "kubelet-2" } else { "kubelet" })
+}
+
 fn is_unknown(fact: &Fact) -> bool {
     matches!(fact, Fact::Unknown { .. })
 }
 
 async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
-    let attempt =
-        bed.start(&bed.shell("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 1; done; exit 6")).await?;
+    let attempt = bed.start(&bed.shell("for i in $(seq 40); do echo $i; sleep 1; done; exit 6")).await?;
     attempt.seen.wait("the first line", |told| !told.log.is_empty()).await?;
     broken.part("stop", "apiserver")?;
-    let second = bed.attempt(&bed.shell("exit 0"))?;
+    let second = Bed::attempt(&bed.shell("exit 0"))?;
     let starting = {
         let (runner, known, seen) = (bed.runner.clone(), second.known.clone(), second.seen.clone());
         let objects = second.objects.clone();
         tokio::spawn(async move { runner.start(&known, &objects, seen).await })
     };
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let silent = |told: &Told| told.facts.last().is_some_and(is_unknown);
+    attempt.seen.wait("unknown while the API server is away", silent).await?;
     broken.part("start", "apiserver")?;
+    attempt.seen.wait("running again when it is back", |told| !silent(told)).await?;
     let outcome = attempt.seen.outcome().await?;
     ensure!(outcome.exit_code == Some(6), "{outcome:?}");
-    ensure!(attempt.seen.told().log == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", "the log is whole");
+    let whole: String = (1..=40).map(|line| format!("{line}\n")).collect();
+    ensure!(attempt.seen.told().log == whole.as_bytes(), "the log is whole");
     starting.await??;
-    ensure!(second.seen.outcome().await?.is_success(), "the create was repeated until it was answered");
+    let repeated = second.seen.outcome().await?;
+    ensure!(
+        repeated.is_success(),
+        "the create is repeated until it is answered: {repeated:?}; {:?}",
+        second.seen.told().facts
+    );
     Ok(())
 }
 
@@ -95,9 +111,10 @@ async fn kubelet_comes_back_early(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
     let attempt = bed.start(&bed.shell("echo up; sleep 40; echo done")).await?;
     attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
-    broken.part("freeze", "kubelet")?;
+    let kubelet = kubelet_of(&bed, &attempt).await?;
+    broken.part("freeze", kubelet)?;
     let told = attempt.seen.wait("unknown", |told| told.facts.last().is_some_and(is_unknown)).await;
-    broken.part("thaw", "kubelet")?;
+    broken.part("thaw", kubelet)?;
     told?;
     let outcome = attempt.seen.outcome().await?;
     let facts = attempt.seen.told().facts;
@@ -108,16 +125,24 @@ async fn kubelet_comes_back_early(broken: &Breakable) -> anyhow::Result<()> {
 
 async fn kubelet_comes_back_late(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
+    let nodes: Api<Node> = Api::all(bed.cluster.client());
+    crate::bed::eventually("a node without taints", || async {
+        let nodes = nodes.list(&ListParams::default()).await?.items;
+        let tainted = |node: &Node| node.spec.as_ref().is_some_and(|spec| spec.taints.is_some());
+        Ok((!nodes.iter().any(tainted)).then_some(()))
+    })
+    .await?;
     let attempt = bed.start(&bed.shell("echo up; exec sleep 600")).await?;
     attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
-    broken.part("freeze", "kubelet")?;
+    let kubelet = kubelet_of(&bed, &attempt).await?;
+    broken.part("freeze", kubelet)?;
     // Evicted by the node controller, which asks no kubelet: still nothing is proven.
     let evicted = crate::bed::eventually("the eviction", || async {
         Ok(bed.pod(&attempt).await?.filter(|pod| pod.metadata.deletion_timestamp.is_some()))
     })
     .await;
     let told = attempt.seen.told();
-    broken.part("thaw", "kubelet")?;
+    broken.part("thaw", kubelet)?;
     evicted?;
     ensure!(told.facts.iter().any(is_unknown), "{:?}", told.facts);
     ensure!(!told.facts.iter().any(|fact| matches!(fact, Fact::Ended { .. })), "{:?}", told.facts);

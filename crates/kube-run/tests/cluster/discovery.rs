@@ -77,7 +77,7 @@ async fn whole_cluster(bed: Bed) -> anyhow::Result<()> {
         match next(&mut events).await? {
             Discovered::Complete => break,
             Discovered::Present { path, .. } if path.namespace == bed.namespace => {
-                found.push(path.name.to_string())
+                found.push(path.name.to_string());
             }
             _ => {}
         }

@@ -57,7 +57,7 @@ async fn gone(bed: &Bed, attempt: &crate::bed::Attempt) -> anyhow::Result<()> {
 }
 
 async fn repeated_start(bed: Bed) -> anyhow::Result<()> {
-    let attempt = bed.attempt(&bed.shell("exit 0"))?;
+    let attempt = Bed::attempt(&bed.shell("exit 0"))?;
     let first = bed.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await?;
     let second = bed.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await?;
     ensure!((first, second) == (Created::New, Created::Found), "{first:?} {second:?}");
@@ -94,7 +94,7 @@ async fn told_later(bed: Bed, kubeconfig: PathBuf) -> anyhow::Result<()> {
 
 async fn large_environment(bed: Bed) -> anyhow::Result<()> {
     let text = format!("kind: TenantEnvironment\npadding: {}\n", "x".repeat(300 * 1024));
-    let attempt = bed.attempt_with(&bed.shell(r#"wc -c < "$LIFECYCLE_TENANT_ENV_FILE""#), &text)?;
+    let attempt = Bed::attempt_with(&bed.shell(r#"wc -c < "$LIFECYCLE_TENANT_ENV_FILE""#), &text)?;
     bed.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await?;
     ensure!(attempt.seen.outcome().await?.is_success());
     let log = String::from_utf8(attempt.seen.told().log)?;
@@ -130,7 +130,7 @@ async fn binary_log(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn never_started(bed: Bed) -> anyhow::Result<()> {
-    let attempt = bed.attempt(&bed.shell("exit 0"))?;
+    let attempt = Bed::attempt(&bed.shell("exit 0"))?;
     ensure!(bed.runner.find(&attempt.known, attempt.seen.clone()).await? == Settled::Absent);
     ensure!(bed.runner.kill(&attempt.known, KillCause::Cancel).await? == Settled::Absent);
     bed.runner.release(&attempt.known).await?;
@@ -146,7 +146,7 @@ async fn never_started(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn parallel(bed: Bed) -> anyhow::Result<()> {
-    const MANY: u64 = 30;
+    const MANY: u32 = 30;
     let before = bed.cluster.requests().so_far();
     let mut attempts = Vec::new();
     for _ in 0..MANY {
@@ -160,7 +160,7 @@ async fn parallel(bed: Bed) -> anyhow::Result<()> {
         bed.runner.release(&attempt.known).await?;
     }
     let after = bed.cluster.requests().so_far();
-    let each = (after.others - before.others) as f64 / MANY as f64;
+    let each = f64::from(u32::try_from(after.others - before.others)?) / f64::from(MANY);
     eprintln!("requests per attempt: {each:.2}; watches opened: {}", after.watches - before.watches);
     // create, up to two reads of the log, finalizer, delete; a listing of Pods and Jobs for all together.
     ensure!(each <= 5.2, "{each} requests per attempt");

@@ -17,7 +17,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::{future::Future, path::PathBuf, time::Duration};
 
 /// Longest time of one test: image pulls, kubelet back-offs.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 
 fn main() {
     let arguments = Arguments::from_args();

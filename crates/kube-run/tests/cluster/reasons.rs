@@ -46,7 +46,7 @@ async fn ends(bed: &Bed, template: Value, reason: FailureReason) -> anyhow::Resu
     Ok((attempt, outcome))
 }
 
-fn container(bed: &Bed, change: Value) -> Value {
+fn container(bed: &Bed, change: &Value) -> Value {
     let mut template = bed.shell("exit 0");
     if let (Some(container), Some(change)) =
         (template["spec"]["template"]["spec"]["containers"][0].as_object_mut(), change.as_object())
@@ -73,7 +73,7 @@ async fn bad_output(bed: Bed) -> anyhow::Result<()> {
 async fn out_of_memory(bed: Bed) -> anyhow::Result<()> {
     let template = container(
         &bed,
-        json!({
+        &json!({
             "command": ["sh", "-c", "exec tail -c 200000000 /dev/zero"],
             "resources": {"limits": {"memory": "24Mi"}}
         }),
@@ -85,7 +85,7 @@ async fn out_of_memory(bed: Bed) -> anyhow::Result<()> {
 async fn evicted(bed: Bed) -> anyhow::Result<()> {
     let template = container(
         &bed,
-        json!({
+        &json!({
             "command": ["sh", "-c", "head -c 40000000 /dev/zero > /tmp/fill || head -c 40000000 /dev/zero > /fill; sleep 600"],
             "resources": {"limits": {"ephemeral-storage": "4Mi"}}
         }),
@@ -102,7 +102,7 @@ async fn deadline(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn image_pull(bed: Bed) -> anyhow::Result<()> {
-    let template = container(&bed, json!({"image": "127.0.0.1:9/nothing:1", "imagePullPolicy": "Always"}));
+    let template = container(&bed, &json!({"image": "127.0.0.1:9/nothing:1", "imagePullPolicy": "Always"}));
     let (attempt, outcome) = ends(&bed, template, FailureReason::ImagePull).await?;
     ensure!(outcome.message.contains("127.0.0.1:9/nothing:1"), "{outcome:?}");
     let told = attempt.seen.told();
@@ -114,17 +114,17 @@ async fn image_pull(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn image_never(bed: Bed) -> anyhow::Result<()> {
-    ends(&bed, container(&bed, json!({"image": "local/nowhere:1"})), FailureReason::ImagePull).await?;
+    ends(&bed, container(&bed, &json!({"image": "local/nowhere:1"})), FailureReason::ImagePull).await?;
     Ok(())
 }
 
 async fn image_name(bed: Bed) -> anyhow::Result<()> {
-    ends(&bed, container(&bed, json!({"image": "local/UPPER//:1"})), FailureReason::ImagePull).await?;
+    ends(&bed, container(&bed, &json!({"image": "local/UPPER//:1"})), FailureReason::ImagePull).await?;
     Ok(())
 }
 
 async fn unschedulable(bed: Bed) -> anyhow::Result<()> {
-    let template = container(&bed, json!({"resources": {"requests": {"cpu": "999"}}}));
+    let template = container(&bed, &json!({"resources": {"requests": {"cpu": "999"}}}));
     let (attempt, outcome) = ends(&bed, template, FailureReason::Unschedulable).await?;
     ensure!(outcome.message.to_lowercase().contains("cpu"), "{outcome:?}");
     ensure!(attempt.seen.told().log_end == Some(0));
@@ -132,7 +132,7 @@ async fn unschedulable(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn command_missing(bed: Bed) -> anyhow::Result<()> {
-    let template = container(&bed, json!({"command": ["/not/there"]}));
+    let template = container(&bed, &json!({"command": ["/not/there"]}));
     let (_, outcome) = ends(&bed, template, FailureReason::CannotStart).await?;
     ensure!(outcome.message.contains("/not/there"), "{outcome:?}");
     Ok(())
@@ -140,14 +140,14 @@ async fn command_missing(bed: Bed) -> anyhow::Result<()> {
 
 async fn secret_variable(bed: Bed) -> anyhow::Result<()> {
     let from = json!({"secretKeyRef": {"name": "missing", "key": "k"}});
-    let template = container(&bed, json!({"env": [{"name": "X", "valueFrom": from}]}));
+    let template = container(&bed, &json!({"env": [{"name": "X", "valueFrom": from}]}));
     let (_, outcome) = ends(&bed, template, FailureReason::CannotStart).await?;
     ensure!(outcome.message.contains("missing"), "{outcome:?}");
     Ok(())
 }
 
 async fn secret_volume(bed: Bed) -> anyhow::Result<()> {
-    let mut template = container(&bed, json!({"volumeMounts": [{"name": "s", "mountPath": "/s"}]}));
+    let mut template = container(&bed, &json!({"volumeMounts": [{"name": "s", "mountPath": "/s"}]}));
     template["spec"]["template"]["spec"]["volumes"] =
         json!([{"name": "s", "secret": {"secretName": "missing"}}]);
     let (_, outcome) = ends(&bed, template, FailureReason::CannotStart).await?;
@@ -180,7 +180,7 @@ async fn killed(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn killed_early(bed: Bed) -> anyhow::Result<()> {
-    let attempt = bed.start(&container(&bed, json!({"resources": {"requests": {"cpu": "999"}}}))).await?;
+    let attempt = bed.start(&container(&bed, &json!({"resources": {"requests": {"cpu": "999"}}}))).await?;
     bed.runner.kill(&attempt.known, KillCause::Timeout).await?;
     let outcome = attempt.seen.outcome().await?;
     ensure!(outcome.reason == Some(FailureReason::Deadline), "{outcome:?}");
@@ -225,7 +225,7 @@ async fn forced(bed: Bed) -> anyhow::Result<()> {
 
 async fn sidecar(bed: Bed) -> anyhow::Result<()> {
     let image = |name: &str, script: &str| json!({"name": name, "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["sh", "-c", script]});
-    let template = bed.hook(json!([image("hook", "echo done"), image("proxy", "exec sleep 600")]));
+    let template = bed.hook(&json!([image("hook", "echo done"), image("proxy", "exec sleep 600")]));
     let (attempt, outcome) = bed.run(&template).await?;
     ensure!(outcome.is_success(), "{outcome:?}");
     ensure!(attempt.seen.told().log == b"done\n");
@@ -233,7 +233,7 @@ async fn sidecar(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn collision(bed: Bed) -> anyhow::Result<()> {
-    let attempt = bed.attempt(&bed.shell("exit 0"))?;
+    let attempt = Bed::attempt(&bed.shell("exit 0"))?;
     let squatter: Pod = serde_json::from_value(json!({
         "metadata": {"name": attempt.name()},
         "spec": {"containers": [{"name": "x", "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["sleep", "60"]}]}
@@ -266,7 +266,7 @@ async fn quota(bed: Bed) -> anyhow::Result<()> {
 async fn service_account(bed: Bed) -> anyhow::Result<()> {
     let mut template = bed.shell("exit 0");
     template["spec"]["template"]["spec"]["serviceAccountName"] = json!("nobody");
-    let attempt = bed.attempt(&template)?;
+    let attempt = Bed::attempt(&template)?;
     let refused = bed.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await;
     let Err(CreateError::Refused(outcome)) = refused else { anyhow::bail!("{refused:?}") };
     ensure!(outcome.reason == Some(FailureReason::Rejected), "{outcome:?}");

@@ -5,6 +5,7 @@ use crate::{
     trial,
 };
 use anyhow::{Context, ensure};
+use futures::StreamExt;
 use k8s_openapi::api::{
     authentication::v1::TokenRequest,
     batch::v1::Job,
@@ -102,7 +103,6 @@ async fn with_these_rights(bed: &Bed, client: &Client, agent: &str, admin: &Path
     let scope = Scope::Namespaces(BTreeSet::from([bed.namespace.clone()]));
     let domains = AnnotationDomains::default();
     let mut events = discover(limited.cluster.clone(), &scope, domains, &settings());
-    use futures::StreamExt;
     ensure!(events.next().await == Some(Discovered::Begin));
     ensure!(matches!(events.next().await, Some(Discovered::Present { .. })));
 
@@ -115,7 +115,7 @@ async fn with_these_rights(bed: &Bed, client: &Client, agent: &str, admin: &Path
         limited.runner.release(&attempt.known).await?;
     }
     let large = format!("padding: {}\n", "x".repeat(300 * 1024));
-    let attempt = limited.attempt_with(&limited.shell("exec sleep 600"), &large)?;
+    let attempt = Bed::attempt_with(&limited.shell("exec sleep 600"), &large)?;
     limited.runner.start(&attempt.known, &attempt.objects, attempt.seen.clone()).await?;
     attempt.seen.running().await?;
     limited.runner.kill(&attempt.known, KillCause::Operator).await?;

@@ -98,8 +98,9 @@ impl Work<'_> {
             return Err(ManagerError::TooManyOperations(unfinished.len()));
         }
         let deadline_at = definition.deadline.and_then(|time| self.now.checked_add(time).ok());
+        let id = OperationId(Uuid::now_v7());
         let operation = Operation {
-            id: OperationId(Uuid::now_v7()),
+            id,
             environment: environment.id,
             name: wish.name,
             definition,
@@ -117,7 +118,7 @@ impl Work<'_> {
             ended_at: None,
             deadline_at,
             late: false,
-            traceparent: self.who.traceparent.clone(),
+            traceparent: self.who.traceparent.clone().or_else(|| Some(own_trace(id))),
             cancel: None,
             revision: 1,
         };
@@ -183,5 +184,25 @@ pub(crate) fn check_reason(reason: Option<&str>) -> Result<()> {
             Err(ManagerError::field("/reason", format!("must have at most {LIMIT} characters")))
         }
         _ => Ok(()),
+    }
+}
+
+/// The trace of an operation whose caller has none: its id is the operation's, so that one is found by the other.
+fn own_trace(id: OperationId) -> String {
+    let span = crate::audit::hex(&Uuid::new_v4().as_bytes()[..8]);
+    format!("00-{}-{span}-01", id.0.simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_without_a_callers_trace_gets_a_well_formed_one_of_its_own_id() {
+        let id = OperationId(Uuid::now_v7());
+        let trace = own_trace(id);
+        let lengths: Vec<usize> = trace.split('-').map(str::len).collect();
+        assert_eq!(lengths, [2, 32, 16, 2]);
+        assert!(trace.contains(&id.0.simple().to_string()));
     }
 }

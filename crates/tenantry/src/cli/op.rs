@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub enum OpCommand {
     /// Runs an operation of any name for an environment
     Run {
-        /// TEAM.OPERATION
+        /// `TEAM.OPERATION`
         name: String,
         /// Id, TENANT/NAME or alias
         environment: String,

@@ -3,7 +3,7 @@
 use crate::cli::Connection;
 use crate::exit::{Exit, Failure};
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 use tenantry_client::{Client, ClientConfig, ClientError};
 
 /// Makes a client. Nothing is sent yet.
@@ -20,6 +20,8 @@ pub fn connect(connection: Connection) -> Result<Client> {
     if let Some(token) = token {
         config = config.with_token(token.trim());
     }
+    // A person waits: long enough for a manager that is being restarted, short enough to be told.
+    config.retry_for = Duration::from_secs(3);
     config.ca_file = settings.get("ca-file").map(PathBuf::from);
     Ok(Client::new(&config)?)
 }

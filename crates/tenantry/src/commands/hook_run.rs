@@ -94,7 +94,7 @@ fn select(file: &Path, wanted: Option<&str>, domains: &AnnotationDomains) -> Res
     let text =
         std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?;
     let said = |problems: Vec<String>| Failure::new(Exit::Refused, problems.join("\n"));
-    let templates = read_manifest(&text, &file.display().to_string(), domains).map_err(|findings| {
+    let manifests = read_manifest(&text, &file.display().to_string(), domains).map_err(|findings| {
         said(
             findings
                 .into_iter()
@@ -105,9 +105,9 @@ fn select(file: &Path, wanted: Option<&str>, domains: &AnnotationDomains) -> Res
     let named = |template: &Value| {
         template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    let names: Vec<String> = templates.iter().map(|(_, template)| named(template)).collect();
+    let names: Vec<String> = manifests.iter().map(|(_, template)| named(template)).collect();
     let mut found =
-        templates.into_iter().filter(|(_, template)| wanted.is_none_or(|wanted| named(template) == wanted));
+        manifests.into_iter().filter(|(_, template)| wanted.is_none_or(|wanted| named(template) == wanted));
     let (line, template) = match (found.next(), found.next()) {
         (Some(one), None) => one,
         (None, _) => {

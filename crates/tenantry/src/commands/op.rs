@@ -10,27 +10,55 @@ use crate::progress::{describe, duration};
 use crate::wanted::pairs;
 use anyhow::Result;
 use futures::StreamExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tenantry_api_types::v1::{
     CancelOperation, ConfirmStep, ExpectedStep, LogQuery, Operation, OperationsQuery, RunOperation,
     SteerStep, Step,
 };
 use tenantry_client::{Call, Client, StepVerb};
-use tenantry_model::{AttemptId, HookRef};
+use tenantry_model::{AttemptId, EnvironmentId, HookRef};
 
-impl Rows for Operation {
+/// A line of `op list`: people know environments by name, not by id.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct Line<'a> {
+    operation: &'a Operation,
+    #[serde(skip)]
+    environment: String,
+}
+
+impl Rows for Line<'_> {
     const HEADINGS: &'static [&'static str] =
         &["operation", "name", "environment", "state", "created", "took"];
     fn cells(&self) -> Vec<String> {
         vec![
-            self.id.to_string(),
-            self.name.to_string(),
-            self.environment.to_string(),
-            output::word(&self.state),
-            self.created_at.to_string(),
-            duration(self),
+            self.operation.id.to_string(),
+            self.operation.name.to_string(),
+            self.environment.clone(),
+            output::word(&self.operation.state),
+            format!("{:.0}", self.operation.created_at),
+            duration(self.operation),
         ]
     }
+}
+
+/// At most this many names are looked up for a table; other environments are shown by id.
+const MOST_NAMES: usize = 100;
+
+async fn lines<'a>(client: &Client, operations: &'a [Operation]) -> Vec<Line<'a>> {
+    let ids: BTreeSet<EnvironmentId> = operations.iter().map(|operation| operation.environment).collect();
+    let names: BTreeMap<EnvironmentId, String> = futures::stream::iter(ids.into_iter().take(MOST_NAMES))
+        .map(|id| async move {
+            // A name is a courtesy: without it the id says the same.
+            let found = client.environment(id).await.ok()?;
+            Some((id, format!("{}/{}", found.tenant, found.name)))
+        })
+        .buffer_unordered(16)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    let name = |id: EnvironmentId| names.get(&id).cloned().unwrap_or_else(|| id.to_string());
+    operations.iter().map(|operation| Line { operation, environment: name(operation.environment) }).collect()
 }
 
 /// Runs the command.
@@ -64,7 +92,10 @@ pub async fn run(context: Context, command: OpCommand) -> Result<Exit> {
                 async move { client.operations(&query).await }
             })
             .await?;
-            output::list(context.format, &items)?;
+            match context.format {
+                Format::Table => output::list(context.format, &lines(&client, &items).await)?,
+                format => output::document(format, &items)?,
+            }
             Ok(Exit::Done)
         }
         OpCommand::Get { operation, connection } => {

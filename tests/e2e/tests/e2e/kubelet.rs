@@ -13,7 +13,7 @@ use tenantry_model::{AttemptState, AttentionKind, FailureReason, OperationId, St
 
 /// Two nodes, so that an attempt that is asked for has a place while the first one is silent. It is called silent
 /// after 20 s, its Pods are evicted 25 s later: time to look at what is unknown, and no more.
-const NODES: Needs = Needs::OwnClusterWith(&["--nodes", "2", "--pod-eviction", "25s"]);
+const NODES: Needs = Needs::OwnCluster(&["--nodes", "2", "--pod-eviction", "25s"]);
 
 pub fn trials() -> Vec<Trial> {
     vec![

@@ -1,18 +1,28 @@
 //! The end-to-end tests. Run them with `tests/run.sh cluster`; a part of a name as argument chooses some.
 
+mod bad_input;
+mod contract;
+mod faults;
 mod kubelet;
 mod lost_version;
 mod order;
 mod reasons;
 mod reasons_cases;
 mod saas;
+mod templates;
+mod vm_ansible;
 
 fn main() -> anyhow::Result<()> {
     let mut trials = Vec::new();
     trials.extend(saas::trials());
+    trials.extend(contract::trials());
     trials.extend(order::trials());
+    trials.extend(faults::trials());
     trials.extend(reasons::trials());
     trials.extend(lost_version::trials());
+    trials.extend(templates::trials());
+    trials.extend(bad_input::trials());
     trials.extend(kubelet::trials());
+    trials.extend(vm_ansible::trials());
     tenantry_e2e::run(trials)
 }

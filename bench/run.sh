@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Measures tenantry against peers, side by side (docs/benchmarks.md). Arguments go to the program: `bench/run.sh --help`.
+#
+#   TENANTRY_BIN=target/debug/tenantry bench/run.sh --sequential 3 --parallel 5 --processes 20     does it work at all?
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
+
+# The benchmark's own program only starts others and reads clocks: how it is built makes no difference.
+cargo build --locked -p tenantry-bench
+if [ -z "${TENANTRY_BIN:-}" ]; then
+  cargo build --locked --release -p tenantry
+  TENANTRY_BIN=$PWD/target/release/tenantry
+fi
+export TENANTRY_BIN
+if [ -z "${TENANTRY_TESTBED:-}" ]; then
+  if testbed/install.sh && testbed/build.sh; then
+    export TENANTRY_TESTBED=$PWD/testbed/bin/testbed
+  else
+    # Exit code 3: this machine is not one the test bed can be installed on; anything else is a failure of ours.
+    [ $? = 3 ] || exit 1
+    echo "the test bed cannot be used here (see above): figures that need a cluster are left out" >&2
+  fi
+fi
+echo "binary: $TENANTRY_BIN; cores: $(nproc); load before: $(cut -d' ' -f1-3 /proc/loadavg)" >&2
+status=0
+target/debug/tenantry-bench "$@" || status=$?
+echo "load after: $(cut -d' ' -f1-3 /proc/loadavg)" >&2
+exit $status

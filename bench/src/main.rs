@@ -1,0 +1,109 @@
+//! Ratios against peers, side by side in one run (docs/benchmarks.md).
+//!
+//! It starts the same programs as the end-to-end tests, and measures from outside. It asserts no time: what fails a run
+//! is only an operation or a peer that does not succeed.
+
+mod cluster;
+mod laptop;
+mod latency;
+mod place;
+mod table;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use place::Place;
+use table::Table;
+use tenantry_e2e::{Needs, World, binary, down_all, on_signals, testbed};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Figure {
+    /// Steps one after another, as Pods and as Jobs, against a shell loop.
+    Sequential,
+    /// Steps of one operation at once, against Pods at once.
+    Parallel,
+    /// Steps as processes, against processes one after another.
+    Process,
+    /// From a hook's line to a follower's, as a process and as a Pod.
+    Latency,
+}
+
+/// Measures tenantry against peers on this machine.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Only these figures
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Figure>,
+    /// Steps one after another
+    #[arg(long, default_value_t = 50)]
+    sequential: usize,
+    /// Steps at once
+    #[arg(long, default_value_t = 100)]
+    parallel: usize,
+    /// Steps as processes
+    #[arg(long, default_value_t = 1000)]
+    processes: usize,
+    /// Lines of a log that is followed
+    #[arg(long, default_value_t = 200)]
+    lines: usize,
+    /// How often each figure in a cluster is measured, ours and the peer's by turns; the sums count
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+}
+
+impl Args {
+    fn wants(&self, figure: Figure) -> bool {
+        self.only.is_empty() || self.only.contains(&figure)
+    }
+}
+
+fn main() -> Result<()> {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let args = Args::parse();
+    ensure!(binary().is_file(), "{} is not there: bench/run.sh builds it", binary().display());
+    on_signals()?;
+    let mut table = Table::default();
+    let result = measure(&args, &mut table);
+    down_all();
+    // What was measured before a failure is still worth reading.
+    println!("{table}");
+    result
+}
+
+fn measure(args: &Args, table: &mut Table) -> Result<()> {
+    if args.wants(Figure::Process) {
+        scratch(Needs::Laptop, |world| laptop::processes(world, args.processes, table))?;
+    }
+    if args.wants(Figure::Latency) {
+        scratch(Needs::Laptop, |world| latency::process(world, args.lines, table))?;
+    }
+    let in_cluster = [Figure::Sequential, Figure::Parallel, Figure::Latency];
+    if !in_cluster.into_iter().any(|figure| args.wants(figure)) {
+        return Ok(());
+    }
+    if testbed().is_none() {
+        eprintln!("TENANTRY_TESTBED is not set (see bench/run.sh): figures that need a cluster are left out");
+        return Ok(());
+    }
+    scratch(Needs::Cluster, |world| {
+        let mut place = cluster::InCluster::start(world)?;
+        if args.wants(Figure::Sequential) {
+            place.sequential(args.sequential, args.rounds, table).context("sequential steps")?;
+        }
+        if args.wants(Figure::Parallel) {
+            place.parallel(args.parallel, args.rounds, table).context("parallel steps")?;
+        }
+        if args.wants(Figure::Latency) {
+            latency::pod(&place, args.lines, table).context("latency of logs")?;
+        }
+        Ok(())
+    })
+}
+
+/// A folder for one figure; it stays when the figure fails, with the logs of what ran.
+fn scratch(needs: Needs, figure: impl FnOnce(&World) -> Result<()>) -> Result<()> {
+    let world = World::new(needs)?;
+    figure(&world).with_context(|| format!("what it left: {}", world.folder().display()))?;
+    std::fs::remove_dir_all(world.folder())?;
+    Ok(())
+}

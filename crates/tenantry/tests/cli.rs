@@ -1,0 +1,157 @@
+//! What scripts rely on: exit codes, what goes to stdout, messages that say what to do. Needs no manager.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says where it broke")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn tenantry(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tenantry"))
+        .args(args)
+        .current_dir(repository())
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn write(folder: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_wrong_word_is_a_usage_error_that_names_the_right_one() {
+    let output = tenantry(&["env", "lst"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("'list'"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_manager_that_does_not_answer_is_unreachable() {
+    // Port 9 (discard) on loopback: nothing listens there.
+    let output = tenantry(&["env", "list", "--url", "http://127.0.0.1:9"]);
+    assert_eq!(code(&output), 6, "{}", stderr(&output));
+    assert!(stderr(&output).contains("http://127.0.0.1:9 cannot be reached"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_name_that_breaks_its_rule_is_refused_before_anything_is_sent() {
+    let output = tenantry(&["tenant", "create", "Acme Ltd", "--url", "http://127.0.0.1:9"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("tenant name \"Acme Ltd\" is not valid"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_examples_lint_clean_and_say_nothing_on_stdout() {
+    let output = tenantry(&["hook", "lint", "examples/saas"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_bad_hook_is_reported_with_file_line_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(
+        &folder,
+        "bad.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: bad\n  namespace: crm\n  annotations:\n    \
+         tenantry.io/tenant.lifecycle: lifecycle.upsert\n    tenantry.io/tenant.selector: 'tier in (gold'\nspec:\n  \
+         suspend: true\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n        - name: hook\n          \
+         image: busybox:1\n          command: [\"true\"]\n",
+    );
+    let output = tenantry(&["hook", "lint", &file]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(code(&output), 1, "{stdout}");
+    assert!(stdout.contains(&format!("{file}:8:")) && stdout.contains("selector"), "{stdout}");
+    let json = tenantry(&["-o", "json", "hook", "lint", &file]);
+    let findings: Vec<serde_json::Value> = serde_json::from_slice(&json.stdout).unwrap();
+    let errors: Vec<_> = findings.iter().filter(|finding| finding["severity"] == "error").collect();
+    assert_eq!((errors.len(), &errors[0]["line"]), (1, &serde_json::json!(8)), "{findings:?}");
+}
+
+#[test]
+fn a_hook_runs_alone_and_its_exit_code_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment =
+        write(&folder, "environment.yaml", "tenant: acme\nname: prod\nsettings: {plan: gold}\n");
+    let hook = |script: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: one\n  namespace: crm\n  annotations:\n    \
+             tenantry.io/tenant.lifecycle: lifecycle.upsert\nspec:\n  suspend: true\n  template:\n    spec:\n      \
+             restartPolicy: Never\n      containers:\n        - name: hook\n          image: busybox:1\n          \
+             command: [\"sh\", \"-c\", {}]\n",
+            serde_json::to_string(script).unwrap()
+        )
+    };
+    let run = |file: &str| {
+        tenantry(&["hook", "run", file, "--environment", &environment, "--operation", "lifecycle.upsert"])
+    };
+    let good = write(&folder, "good.yaml", &hook("grep plan $LIFECYCLE_TENANT_ENV_FILE"));
+    let output = run(&good);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("gold"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let bad = write(&folder, "bad.yaml", &hook("echo no; exit 3"));
+    let output = run(&bad);
+    assert_eq!(code(&output), 1);
+    assert_eq!(output.stdout, b"no\n");
+    assert!(stderr(&output).contains("hook-failed (exit code 3)"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_command_that_is_only_in_the_image_is_refused_clearly() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = write(&folder, "environment.yaml", "tenant: acme\nname: prod\n");
+    let file = write(
+        &folder,
+        "image.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: image\n  namespace: crm\n  annotations:\n    \
+         tenantry.io/tenant.lifecycle: lifecycle.upsert\nspec:\n  suspend: true\n  template:\n    spec:\n      \
+         restartPolicy: Never\n      containers:\n        - name: hook\n          image: registry.example/tool:1\n",
+    );
+    let output =
+        tenantry(&["hook", "run", &file, "--environment", &environment, "--operation", "lifecycle.upsert"]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    assert!(stderr(&output).contains("image"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_unknown_key_in_the_configuration_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&folder, "config.toml", "urll = \"http://127.0.0.1:9\"\n");
+    let output = tenantry(&["env", "list", "--config", &file]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("`urll`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(&folder, "config.toml", "url = \"http://127.0.0.1:11\"\n");
+    let asked = |args: &[&str], env: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenantry"));
+        command.args(["env", "list", "--config", &file]).args(args).env_remove("TENANTRY_URL");
+        if let Some(url) = env {
+            command.env("TENANTRY_URL", url);
+        }
+        stderr(&command.output().unwrap())
+    };
+    assert!(asked(&[], None).contains("127.0.0.1:11 "));
+    assert!(asked(&[], Some("http://127.0.0.1:13")).contains("127.0.0.1:13 "));
+    assert!(asked(&["--url", "http://127.0.0.1:9"], Some("http://127.0.0.1:13")).contains("127.0.0.1:9 "));
+}
