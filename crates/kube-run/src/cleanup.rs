@@ -68,7 +68,9 @@ impl Runner {
             for view in watch.all().into_values().filter(|view| !view.is_gone()) {
                 let before = drained.released;
                 drained.released += self.inner.remove_finalizers(namespace, &view, None).await?;
-                if drained.released > before && !verdict(&view, &self.inner.settings, Timestamp::now()).is_end() {
+                if drained.released > before
+                    && !verdict(&view, &self.inner.settings, Timestamp::now()).is_end()
+                {
                     drained.still_running += 1;
                 }
             }

@@ -361,6 +361,24 @@ fn a_job_without_a_condition_is_not_over_although_its_pod_is() {
 }
 
 #[test]
+fn a_pod_of_a_job_that_was_told_to_stop_is_not_done_although_it_left_with_0() {
+    let complete = json!([{"type": "Complete", "status": "True", "reason": "CompletionsReached"}]);
+    let stopped = deleted(terminated(0, "2026-11-21T11:30:05Z"), "2026-11-21T11:30:20Z", 20);
+    let by_hand = outcome(of_job(job(&complete), vec![stopped.clone()]));
+    assert_eq!((by_hand.reason, by_hand.exit_code), (Some(FailureReason::Deleted), Some(0)));
+    let evicted = outcome(of_job(job(&complete), vec![disrupted(stopped.clone(), "EvictionByEvictionAPI")]));
+    assert_eq!(evicted.reason, Some(FailureReason::Evicted));
+
+    let before = deleted(terminated(0, "2026-11-21T11:29:00Z"), "2026-11-21T11:30:20Z", 20);
+    assert!(outcome(of_job(job(&complete), vec![before])).is_success(), "it had ended by itself");
+    let mut policy = job(&complete);
+    let mut value = serde_json::to_value(&*policy.job).unwrap();
+    value["spec"]["successPolicy"] = json!({"rules": [{"succeededIndexes": "0"}]});
+    policy.job = Arc::new(serde_json::from_value(value).unwrap());
+    assert!(outcome(of_job(policy, vec![stopped])).is_success(), "its author stops the others");
+}
+
+#[test]
 fn a_deleted_job_takes_its_pods_with_it() {
     let mut gone = job(&json!([]));
     let mut value = serde_json::to_value(&*gone.job).unwrap();

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"tenantry.io/testbed/driver/internal/command"
@@ -102,6 +103,11 @@ func (b Builder) cached(name, program string, r recipe, write func(t *Tree, file
 	}
 	key := digest([]byte(version + digest([]byte(program)) + strings.Join(debs.files, " ") + strings.Join(debs.sums, " ") + r.inputs + strings.Join(r.env, " ")))[:16]
 	kept := filepath.Join(b.Cache, "images", name+"-"+key+".tar")
+	release, err := b.lock()
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	if _, err := os.Stat(kept); err == nil {
 		b.Say("%s: from the cache", name)
 		return kept, nil
@@ -119,6 +125,27 @@ func (b Builder) cached(name, program string, r recipe, write func(t *Tree, file
 		err = write(tree, kept)
 	}
 	return kept, err
+}
+
+// lock lets one build at a time work in the cache: tests ask for the same image
+// at the same moment, and the second shall find what the first one made. The
+// lock ends with the process at the latest.
+func (b Builder) lock() (release func(), err error) {
+	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(b.Cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = command.Poll(10*time.Minute, "another build that works in "+b.Cache, func() error {
+		return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
 }
 
 func tools(t *Tree, debs *debian) error {
