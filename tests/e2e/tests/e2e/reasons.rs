@@ -25,7 +25,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Some attempts end only after tolerances, housekeeping of the kubelet and backoffs, all on a busy machine.
-const ALL_SETTLED: Duration = Duration::from_secs(300);
+const ALL_SETTLED: Duration = Duration::from_mins(5);
 
 /// A step by its hook's name.
 pub fn step<'a>(operation: &'a Operation, name: &str) -> Result<&'a Step> {
@@ -90,7 +90,7 @@ fn allow_nothing(world: &World, namespace: &str) -> Result<()> {
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "nothing", "namespace": namespace},
         "spec": {"hard": {"pods": "0"}}
     })])?;
-    within(Duration::from_secs(60), "the quota to be counted", || {
+    within(Duration::from_mins(1), "the quota to be counted", || {
         let quota = cluster.get(&["resourcequota", "nothing", "-n", namespace])?;
         Ok(quota["status"]["used"]["pods"].as_str().map(drop))
     })
