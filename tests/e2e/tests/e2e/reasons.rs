@@ -51,6 +51,8 @@ fn every_reason(world: &World, kind: Kind) -> Result<()> {
             // Also how long an honest sandbox may take here.
             .flag("preparing-tolerance", "45s")
             .flag("keep-failed", "0s");
+    // Of what is evicted or forced away; it is said in the log as well.
+    site.expect_log("the log cannot be read to its end");
     site.add_region("eu1", agent)?;
     let paths: Vec<String> = hooks.iter().map(|hook| hook.path()).collect();
     site.wait_for_hooks("eu1", &paths.iter().map(String::as_str).collect::<Vec<_>>())?;

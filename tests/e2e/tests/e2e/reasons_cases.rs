@@ -179,7 +179,7 @@ pub fn that_run(teams: &Teams) -> Vec<Case> {
         .torn()
         .says("ephemeral")
         .then_succeeds(),
-        Case::new(hook("late", "exec tb sleep 600s").tenant("timeout", "4s"), Deadline)
+        Case::new(hook("late", "exec tb sleep 600s").tenant("timeout", "15s"), Deadline)
             .exit_of_a_signal()
             .log(log),
         Case::new(
