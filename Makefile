@@ -3,7 +3,7 @@ CARGO ?= cargo
 BIN := target/debug/tenantry
 export TESTBED_CACHE ?= $(CURDIR)/.cache/testbed
 
-.PHONY: help demo up test test-fast test-cluster check bench build docs testbed
+.PHONY: help demo up test test-fast check bench build docs testbed
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -21,9 +21,6 @@ test: ## installs what the tests need, builds the test bed, runs everything
 
 test-fast: ## all tests that need no cluster
 	tests/run.sh fast
-
-test-cluster: testbed ## only the tests on the test bed
-	tests/run.sh cluster
 
 testbed: ## builds the test bed's programs and images
 	testbed/install.sh

@@ -18,6 +18,9 @@ ip iproute2
 nsenter util-linux
 mount mount
 dpkg-deb dpkg
+tar tar
+setpriv util-linux
+pip3 python3-pip
 '
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"

@@ -175,6 +175,28 @@ for name in one two; do
 	expect "log in $name after a minute" "$(k "$name" logs hook | grep -v event | tr '\n' ' ')" "$name 42 42 2 "
 done
 
+step "a VM: log in, write, restart"
+"$testbed" vm up one app >"$work/vm.json"
+if "$testbed" vm up one app 2>"$work/again.log"; then fail "a second 'vm up one app' was taken"; fi
+grep -q "exists already" "$work/again.log" || fail "a second 'vm up one app' says: $(cat "$work/again.log")"
+expect "another VM's port" "$("$testbed" vm up one app2 | sed -n 's/^ *"port": \(.*\),/\1/p')" 2223
+vm() { # CMD: run in the VM
+	ssh -F none -o BatchMode=yes -o IdentitiesOnly=yes -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$(field "$work/vm.json" knownHosts)" \
+		-i "$(field "$work/vm.json" keyFolder)/id_ed25519" -p 2222 "$(field "$work/vm.json" user)@$(field "$work/vm.json" address)" "$@"
+}
+if command -v ssh >/dev/null; then
+	vm 'echo from the VM >/srv/file; touch /etc/file 2>/dev/null || true'
+	expect "what the VM wrote" "$(cat "$(field "$work/vm.json" root)/srv/file")" "from the VM"
+	[ ! -e "$(field "$work/vm.json" root)/etc/file" ] || fail "the VM's user may write to /etc"
+	expect "Python in the VM" "$(vm "python3 -c 'print(6*7)'")" 42
+else
+	step "(no ssh on this machine: nobody logs in)"
+fi
+"$testbed" stop one vm-app
+"$testbed" start one vm-app
+"$testbed" vm down one app2
+expect "VMs" "$("$testbed" pids one | grep -c '"vm-')" 1
+
 step "stop, kill, freeze and start"
 "$testbed" stop one apiserver
 k one --request-timeout=3s get nodes >/dev/null 2>&1 && fail "a stopped API server answers"

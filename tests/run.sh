@@ -1,26 +1,44 @@
 #!/usr/bin/env bash
-# Runs the tests: `fast` (no cluster), `cluster` (the test bed), `all` (both).
-# As root on Debian it installs what they need; elsewhere it says what is missing and leaves those tests out, which
-# the runner then counts as ignored.
+# Runs the tests: `fast` (all that need no cluster) or `all`.
+#
+# As root on Debian it installs what they need and builds the test bed; elsewhere it says what is missing, and the tests
+# that need it count as ignored. Everything is built and run by one cargo call: a second one with other packages would
+# choose other features of the same dependencies and build half of them again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
 export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
-status=0
+output=$(mktemp)
+bed=
+cluster="unit$$"
 
-if [ "$what" != cluster ]; then
-  cargo test --locked --workspace --exclude tenantry-e2e --no-fail-fast || status=$?
-fi
+clean_up() {
+  [ -z "$bed" ] || "$bed" down "$cluster" || echo "cluster $cluster is left: testbed down $cluster" >&2
+  rm -f "$output"
+}
+trap clean_up EXIT
 
-if [ "$what" != fast ]; then
-  cargo build --locked -p tenantry
+# Built first: compilers beside a starting cluster would make its deadlines pass.
+cargo test --locked --workspace --no-run
+
+if [ "$what" = all ]; then
   if testbed/install.sh && testbed/build.sh; then
-    export TENANTRY_TESTBED=$PWD/testbed/bin/testbed
+    bed=$PWD/testbed/bin/testbed
+    export TENANTRY_TESTBED=$bed
+    # For the tests of the room that speaks to Kubernetes; the end-to-end tests start clusters of their own.
+    "$bed" up "$cluster" >/dev/null
+    TENANTRY_TEST_KUBECONFIG=$("$bed" kubeconfig "$cluster")
+    export TENANTRY_TEST_KUBECONFIG
   else
     # Exit code 3: this machine is not one the test bed can be installed on; anything else is a failure of ours.
     [ $? = 3 ] || exit 1
     echo "the test bed cannot be used here (see above): its tests are left out" >&2
   fi
-  cargo test --locked -p tenantry-e2e --no-fail-fast || status=$?
 fi
+
+status=0
+cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$output" || status=$?
+
+awk '/^test result: / { passed += $4; failed += $6; skipped += $8 }
+     END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$output"
 exit "$status"

@@ -84,7 +84,7 @@ impl Orders {
             return Ok(());
         }
         if let Some(never) = known.never {
-            ledger.fact(attempt, Fact::NotStarted { outcome: never }, Timestamp::now());
+            self.recorder.never_started(attempt, never);
             return Ok(());
         }
         if known.over || known.released.is_some() {
@@ -124,7 +124,7 @@ impl Orders {
             }
             record.never = Some(outcome.clone());
         });
-        ledger.fact(attempt, Fact::NotStarted { outcome }, Timestamp::now());
+        self.recorder.never_started(attempt, outcome);
     }
 
     async fn kill(&self, attempt: &AttemptId, cause: KillCause) -> Result<(), ExecutorError> {
@@ -180,7 +180,7 @@ impl Orders {
             None => ledger.get(attempt).unwrap_or_default(),
         };
         if let Some(outcome) = record.never {
-            ledger.fact(attempt, Fact::NotStarted { outcome }, Timestamp::now());
+            self.recorder.never_started(attempt, outcome);
             return;
         }
         let known = self.known(attempt, &record);

@@ -28,6 +28,9 @@ impl Sink for Recorder {
         {
             explain(outcome, cause);
         }
+        if let Fact::NotStarted { outcome } = fact {
+            return self.never_started(attempt, outcome);
+        }
         self.ledger.fact(attempt, fact, Timestamp::now());
     }
 
@@ -47,6 +50,12 @@ impl Sink for Recorder {
 }
 
 impl Recorder {
+    /// Nothing ran and nothing will. Its log ends before it began, else whoever reads it would wait for ever.
+    pub fn never_started(&self, attempt: &AttemptId, outcome: Outcome) {
+        self.append(attempt, self.logs.end(attempt).unwrap_or(0), &[], true);
+        self.ledger.fact(attempt, Fact::NotStarted { outcome }, Timestamp::now());
+    }
+
     fn append(&self, attempt: &AttemptId, offset: u64, piece: &[u8], last: bool) {
         if let Err(error) = self.logs.append(attempt, offset, piece, last) {
             tracing::error!(%attempt, offset, %error, "log text cannot be spooled and is lost");

@@ -112,10 +112,10 @@ async fn admit(
     let secret = bearer(request.headers())?.to_owned();
     let credential = state.manager.verify(&secret, origin.clone()).await?;
     match (rule.access, credential) {
-        (Access::Api(role, target), Credential::Api(mut principal)) => {
+        (Access::Api(least, target), Credential::Api(mut principal)) => {
             principal.traceparent = traceparent(request.headers());
             let (method, uri) = (request.method().clone(), request.uri().clone());
-            authorise(state, role, target, &principal, params, (&method, &uri)).await?;
+            authorise(state, least, target, &principal, params, (&method, &uri)).await?;
             request.extensions_mut().insert(principal);
         }
         (Access::Agent, Credential::Agent { token, region })

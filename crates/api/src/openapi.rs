@@ -71,9 +71,10 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         Access::Public => (json!([]), "anybody".to_owned()),
         Access::Join => (json!([{ "token": [] }]), "a join token".to_owned()),
         Access::Agent => (json!([{ "token": [] }]), "a region's agent".to_owned()),
-        Access::Api(role, target) => {
-            (json!([{ "token": [] }]), format!("{} on {}", format!("{role:?}").to_lowercase(), scope(target)))
-        }
+        Access::Api(least, target) => (
+            json!([{ "token": [] }]),
+            format!("{} on {}", format!("{least:?}").to_lowercase(), scope(target)),
+        ),
     };
     operation.insert("security".to_owned(), security);
     operation.insert("x-tenantry-access".to_owned(), Value::String(who));

@@ -124,16 +124,13 @@ pub async fn serve(config: ApiConfig, manager: Manager) -> Result<Server, ServeE
     let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(app);
     let handle = Handle::new();
     let secure = tls.is_some();
-    let task = match (tls, config.tls) {
-        (Some(rustls), Some(files)) => {
-            tokio::spawn(tls::watch(files, rustls.clone(), config.tls_check_interval, stopping.clone()));
-            let server = axum_server::from_tcp_rustls(listener, rustls).map_err(bind)?.handle(handle.clone());
-            tokio::spawn(server.serve(service))
-        }
-        _ => {
-            let server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone());
-            tokio::spawn(server.serve(service))
-        }
+    let task = if let (Some(rustls), Some(files)) = (tls, config.tls) {
+        tokio::spawn(tls::watch(files, rustls.clone(), config.tls_check_interval, stopping.clone()));
+        let server = axum_server::from_tcp_rustls(listener, rustls).map_err(bind)?.handle(handle.clone());
+        tokio::spawn(server.serve(service))
+    } else {
+        let server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone());
+        tokio::spawn(server.serve(service))
     };
     tracing::info!(%address, "serving");
     Ok(Server { address, secure, handle, stopping, task })

@@ -6,7 +6,7 @@ use tenantry_api_types::v1::{
     Accepted, CreateEnvironment, CreateTenant, DecommissionEnvironment, Environment, EnvironmentsQuery, List,
     PageQuery, RestoreEnvironment, RunOperation, StartOperation, Tenant, UpdateEnvironment, UpdateTenant,
 };
-use tenantry_model::{EnvironmentId, EnvironmentName, TenantName};
+use tenantry_model::{Alias, EnvironmentId, EnvironmentName, TenantName};
 
 impl Client {
     /// One page of tenants, by name.
@@ -47,6 +47,11 @@ impl Client {
         name: &EnvironmentName,
     ) -> Result<Environment> {
         self.get(&format!("v1/tenants/{tenant}/environments/{name}"), &()).await
+    }
+    /// The environment with this alias, if there is one that the credential may see.
+    pub async fn environment_by_alias(&self, alias: &Alias) -> Result<Option<Environment>> {
+        let query = EnvironmentsQuery { alias: Some(alias.clone()), ..EnvironmentsQuery::default() };
+        Ok(self.environments(&query).await?.items.into_iter().next())
     }
     /// Makes an environment and starts its first upsert.
     pub async fn create_environment(&self, body: &CreateEnvironment, call: &Call) -> Result<Accepted> {

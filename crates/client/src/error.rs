@@ -29,6 +29,8 @@ pub enum ClientError {
         server: String,
         /// What was seen.
         what: String,
+        /// It is a proxy that has no server behind it at the moment (502, 503, 504).
+        transient: bool,
     },
     /// The configuration cannot be used.
     #[error("{0}")]
@@ -56,8 +58,9 @@ impl ClientError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
+            Self::Protocol { transient, .. } => *transient,
             Self::Problem(problem) => problem.retryable && matches!(problem.status, 429 | 500 | 502..=504),
-            Self::Protocol { .. } | Self::Config(_) | Self::Deadline(_) => false,
+            Self::Config(_) | Self::Deadline(_) => false,
         }
     }
 }

@@ -193,7 +193,7 @@ impl Client {
     }
 
     pub(crate) fn protocol(&self, what: String) -> ClientError {
-        ClientError::Protocol { server: self.server().to_owned(), what }
+        ClientError::Protocol { server: self.server().to_owned(), what, transient: false }
     }
 
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
@@ -233,7 +233,11 @@ impl Client {
             Ok(problem) if is_problem => ClientError::Problem(Box::new(problem)),
             _ => {
                 let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
-                self.protocol(format!("status {status} with {text:?}"))
+                ClientError::Protocol {
+                    server: self.server().to_owned(),
+                    what: format!("status {status} with {text:?}"),
+                    transient: matches!(status.as_u16(), 502..=504),
+                }
             }
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Syntax {
 pub(crate) fn documents(text: &str) -> Result<Vec<Tree>, Syntax> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
+        // `defaultMode: 0440` is octal to kubectl, which reads YAML 1.1.
+        legacy_octal_numbers: true,
         with_snippet: false,
     };
     let nodes: Vec<Spanned<Node>> =
@@ -184,6 +186,14 @@ mod tests {
         assert_eq!(trees[0].locate("/a/missing/deeper").line, 2);
         assert_eq!(trees[1].locate("/f/0/g"), Place { line: 8, column: 3 });
         assert_eq!(trees[1].value(), serde_json::json!({"f": [{"g": true}, "two\nlines\n"]}));
+    }
+
+    #[test]
+    fn a_mode_in_octal_means_what_it_means_to_kubectl() {
+        let trees =
+            documents("a: 0440\nb: 0o440\nc: \"0440\"\nd: 1.50\ne: 10\n").map_err(|error| error.message);
+        let wanted = serde_json::json!({"a": 288, "b": 288, "c": "0440", "d": 1.5, "e": 10});
+        assert_eq!(trees.unwrap()[0].value(), wanted);
     }
 
     #[test]

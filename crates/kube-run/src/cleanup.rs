@@ -46,8 +46,9 @@ impl Runner {
             self.unfollow(&known.attempt);
             return self.inner.remove_config_map(known.namespace(), &known.name()).await;
         };
-        self.inner.release(known.namespace(), &view, Timestamp::now()).await?;
-        if verdict(&view, &self.inner.settings).is_end() {
+        let now = Timestamp::now();
+        self.inner.release(known.namespace(), &view, now).await?;
+        if verdict(&view, &self.inner.settings, now).is_end() {
             self.unfollow(&known.attempt);
         }
         self.inner.namespace(known.namespace()).forget_gone();
@@ -67,7 +68,9 @@ impl Runner {
             for view in watch.all().into_values().filter(|view| !view.is_gone()) {
                 let before = drained.released;
                 drained.released += self.inner.remove_finalizers(namespace, &view, None).await?;
-                if drained.released > before && !verdict(&view, &self.inner.settings).is_end() {
+                if drained.released > before
+                    && !verdict(&view, &self.inner.settings, Timestamp::now()).is_end()
+                {
                     drained.still_running += 1;
                 }
             }
@@ -81,16 +84,16 @@ impl Runner {
     }
 }
 
-fn verdict(view: &View, settings: &Settings) -> classify::Verdict {
+fn verdict(view: &View, settings: &Settings, now: Timestamp) -> classify::Verdict {
     let container = view.identity().map(|identity| identity.container).unwrap_or_default();
-    classify::classify(view, &container, None, settings, Timestamp::now())
+    classify::classify(view, &container, None, settings, now)
 }
 
 impl Inner {
     /// Marks, lets go, removes what is due. In this order: whatever a crash leaves undone, the sweep finds by the mark.
     async fn release(&self, namespace: &Namespace, view: &View, now: Timestamp) -> Result<(), RunError> {
         let Some(main) = view.main() else { return Ok(()) };
-        let verdict = verdict(view, &self.settings);
+        let verdict = verdict(view, &self.settings, now);
         let Some(Fact::Ended { ended_at, outcome, .. }) = verdict.fact else {
             if released(main).is_none() {
                 let mark = json!({"metadata": {"uid": main.uid, "annotations": self.mark()}});

@@ -39,6 +39,8 @@ pub(crate) struct Follower {
     pub nonce: Uuid,
     pub log_from: u64,
     pub views: watch::Receiver<View>,
+    /// Since when the API server has not answered.
+    pub silent: watch::Receiver<Option<Timestamp>>,
     pub observer: Arc<dyn Observer>,
 }
 
@@ -70,8 +72,9 @@ impl Follower {
                 self.end(log, verdict).await;
                 return;
             }
-            self.tell(&mut memory, verdict.fact.clone()).await;
-            let mut look_again = verdict.look_again;
+            let (fact, mut look_again) = self.believed(verdict.fact.clone(), now);
+            self.tell(&mut memory, fact).await;
+            look_again = earliest(look_again, verdict.look_again);
             if memory.retry_at.is_none_or(|at| at <= now) {
                 memory.retry_at = None;
                 if !self.act(&view, &verdict).await {
@@ -90,8 +93,31 @@ impl Follower {
         }
     }
 
+    /// What was seen last, as long as the API server answers; afterwards nothing is known (invariant 2). Also when to
+    /// judge that again.
+    fn believed(&mut self, seen: Option<Fact>, now: Timestamp) -> (Option<Fact>, Option<Timestamp>) {
+        let Some(since) = *self.silent.borrow_and_update() else { return (seen, None) };
+        let tolerance =
+            jiff::SignedDuration::try_from(self.settings.api_server_tolerance).unwrap_or_default();
+        match since.checked_add(tolerance) {
+            Ok(until) if now < until => (seen, Some(until)),
+            _ => (
+                Some(Fact::Unknown { why: format!("the API server has not answered since {since:.0}") }),
+                None,
+            ),
+        }
+    }
+
     /// `false`: the watch is closed, the process ends.
     async fn wait(&mut self, until: Option<Timestamp>) -> bool {
+        let mut silent = self.silent.clone();
+        tokio::select! {
+            open = self.wait_for_views(until) => open,
+            changed = silent.changed() => changed.is_ok(),
+        }
+    }
+
+    async fn wait_for_views(&mut self, until: Option<Timestamp>) -> bool {
         match until {
             None => self.views.changed().await.is_ok(),
             Some(until) => {

@@ -9,6 +9,7 @@ use crate::{
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{StreamExt, pin_mut};
+use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::runtime::watcher::{self, Event, watcher};
 use std::{
@@ -31,6 +32,8 @@ struct Store {
     views: Mutex<HashMap<String, watch::Sender<View>>>,
     pods_listed: watch::Sender<bool>,
     jobs_listed: watch::Sender<bool>,
+    /// Since when the API server has not answered; what is in `views` may be old.
+    silent: watch::Sender<Option<Timestamp>>,
 }
 
 impl NamespaceWatch {
@@ -62,6 +65,11 @@ impl NamespaceWatch {
     /// Listens to one attempt's name.
     pub(crate) fn subscribe(&self, name: &str) -> watch::Receiver<View> {
         self.store.views().entry(name.to_owned()).or_default().subscribe()
+    }
+
+    /// Listens to whether the API server answers: since when it does not.
+    pub(crate) fn silent(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.store.silent.subscribe()
     }
 
     /// What is seen under one attempt's name.
@@ -173,6 +181,7 @@ async fn watch_kind<K: Watched>(
     let config = watcher::Config::default()
         .labels(LABEL_ATTEMPT)
         .timeout(u32::try_from(timeout.as_secs()).unwrap_or(240));
+    let client = api.clone().into_client();
     let events = watcher(api, config);
     pin_mut!(events);
     let mut seen = BTreeSet::new();
@@ -195,13 +204,31 @@ async fn watch_kind<K: Watched>(
             Err(error) => {
                 let kind = K::kind(&());
                 tracing::warn!(%namespace, %kind, %error, "the watch of the attempts broke; it is opened again");
+                if !answers(&client).await {
+                    store.silent.send_if_modified(|since| {
+                        since.is_none() && since.replace(Timestamp::now()).is_none()
+                    });
+                }
                 let pause = if is_forbidden(&error) { None } else { pauses.next() };
                 tokio::time::sleep(pause.unwrap_or(WITHOUT_RIGHTS)).await;
+                // A watch that was opened again may say nothing for minutes: the answer itself is the sign.
+                if store.silent.borrow().is_some() && answers(&client).await {
+                    store.silent.send_if_modified(|since| since.take().is_some());
+                }
             }
         }
     }
 }
 
+/// Whether the API server answers at all, whatever it says.
+async fn answers(client: &kube::Client) -> bool {
+    match tokio::time::timeout(ANSWER_TIME, client.apiserver_version()).await {
+        Ok(Ok(_) | Err(kube::Error::Api(_))) => true,
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A missing right comes by hand, not by itself.
 const WITHOUT_RIGHTS: Duration = Duration::from_secs(30);

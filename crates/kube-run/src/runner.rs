@@ -264,6 +264,7 @@ impl Runner {
             nonce: known.nonce,
             log_from: known.log_from,
             views: watch.subscribe(&known.name()),
+            silent: watch.silent(),
             observer,
         };
         followers.insert(known.attempt.clone(), tokio::spawn(follower.run()));

@@ -24,6 +24,8 @@ pub struct Settings {
     pub preparing_tolerance: Duration,
     /// Past the grace of a deleted Pod, until its kubelet is called silent.
     pub kubelet_tolerance: Duration,
+    /// An API server that does not answer for longer leaves attempts unknown.
+    pub api_server_tolerance: Duration,
     /// How often the node of an attempt that is unknown is looked at.
     pub node_interval: Duration,
     /// How long the end of a log may keep back the fact that the attempt ended.
@@ -49,6 +51,7 @@ impl Default for Settings {
             cannot_start_tolerance: Duration::from_mins(1),
             preparing_tolerance: Duration::from_mins(10),
             kubelet_tolerance: Duration::from_secs(30),
+            api_server_tolerance: Duration::from_secs(15),
             node_interval: Duration::from_secs(20),
             log_deadline: Duration::from_secs(20),
             keep_succeeded: Duration::ZERO,

@@ -153,7 +153,9 @@ pub enum KillCause {
 }
 
 /// How an attempt ended. The default is a plain end with 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// `None`: ended with 0.

@@ -98,6 +98,12 @@ impl Cluster {
         Answer::of(command()?.args([verb, &self.name, component]))?.expect(0).map(drop)
     }
 
+    /// Runs another command of the test bed for this cluster; answers its standard output.
+    pub fn testbed(&self, verb: &[&str], args: &[&str]) -> Result<String> {
+        let answer = Answer::of(command()?.args(verb).arg(&self.name).args(args))?;
+        answer.expect(0).map(|answer| answer.out).with_context(|| format!("testbed {}", verb.join(" ")))
+    }
+
     /// Runs kubectl as the administrator; an error unless it ends with 0.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         let answer = Answer::of(command()?.args(["kubectl", &self.name]).args(args))?;

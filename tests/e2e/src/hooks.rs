@@ -139,7 +139,13 @@ impl Hook {
         self.command(&["sh", "-c", SCRIPT, "witness", &file, &name, &seconds, code])
     }
 
-    /// Its name.
+    /// Its name without the namespace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `namespace/name`.
     #[must_use]
     pub fn path(&self) -> String {
         format!("{}/{}", self.namespace, self.name)

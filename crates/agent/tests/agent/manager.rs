@@ -148,9 +148,6 @@ impl Manager {
     /// How the attempt ended; its whole log.
     pub async fn wait_over(&self, attempt: &AttemptId) -> (Fact, Log) {
         let fact = self.wait_end(attempt).await;
-        if matches!(fact, Fact::NotStarted { .. }) {
-            return (fact, Log::default());
-        }
         let log = self
             .wait("the end of the log", |rows| rows.logs.get(attempt).filter(|log| log.ended).cloned())
             .await;

@@ -15,7 +15,9 @@ use uuid::Uuid;
 /// Orders a start of the hook and gives back why it was refused.
 async fn refused(site: &Site, hook: &str) -> Outcome {
     let attempt = site.start(hook).await;
-    match site.manager.wait_end(&attempt).await {
+    let (fact, log) = site.manager.wait_over(&attempt).await;
+    assert!(log.bytes.is_empty() && log.ended, "whoever reads its log must not wait for ever");
+    match fact {
         Fact::NotStarted { outcome } => outcome,
         other => panic!("{other:?}"),
     }

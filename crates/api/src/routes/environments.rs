@@ -17,7 +17,7 @@ use tenantry_api_types::v1::{
     UpdateEnvironment,
 };
 use tenantry_manager::{ChangeOptions, EnvironmentChange, EnvironmentKey, NewEnvironment, Target};
-use tenantry_model::{Page, Role};
+use tenantry_model::{Page, Paged, Role};
 use tenantry_store::{EnvironmentFilter, OperationFilter};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -36,6 +36,10 @@ async fn list_environments(
     Query(query): Query<EnvironmentsQuery>,
 ) -> Answer<Response> {
     let page = page(query.page_size, query.page_token.as_deref())?;
+    if let Some(alias) = query.alias {
+        let items = state.manager.environments_by_alias(&who, alias).await?;
+        return answer(StatusCode::OK, None, &convert::list::<_, Environment>(Paged { items, next: None }));
+    }
     let filter =
         EnvironmentFilter { tenant: query.tenant, region: query.region, state: query.state, scopes: None };
     let found = state.manager.environments(&who, filter, &page).await?;

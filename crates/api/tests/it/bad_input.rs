@@ -147,22 +147,22 @@ async fn a_change_states_what_it_saw() {
     let made = bench.environment("prod").await.environment;
     let path = format!("/v1/environments/{}", made.id);
     let change = json!({ "labels": { "a": "b" } });
-    let patch = |etag: Option<&str>| {
+    let change_with = |etag: Option<&str>| {
         let request = bench.ask(&bench.admin, Method::PATCH, &path).json(&change);
         match etag {
             Some(etag) => request.header("if-match", etag),
             None => request,
         }
     };
-    got(patch(None)).await.is_problem(428, "if-match-required");
+    got(change_with(None)).await.is_problem(428, "if-match-required");
     for bad in ["7", "*", "W/\"1\"", "\"1\", \"2\""] {
-        got(patch(Some(bad))).await.is_problem(400, "if-match-invalid");
+        got(change_with(Some(bad))).await.is_problem(400, "if-match-invalid");
     }
-    let problem = got(patch(Some("\"77\""))).await.is_problem(412, "revision-mismatch");
+    let problem = got(change_with(Some("\"77\""))).await.is_problem(412, "revision-mismatch");
     assert_eq!(problem.current.unwrap()["etag"], made.etag);
-    got(patch(Some("\"other\""))).await.is_problem(412, "revision-mismatch");
-    assert_eq!(got(patch(Some(&made.etag))).await.status, 202);
-    got(patch(Some(&made.etag))).await.is_problem(412, "revision-mismatch");
+    got(change_with(Some("\"other\""))).await.is_problem(412, "revision-mismatch");
+    assert_eq!(got(change_with(Some(&made.etag))).await.status, 202);
+    got(change_with(Some(&made.etag))).await.is_problem(412, "revision-mismatch");
 
     // Verbs state what they saw in the body.
     let path = format!("/v1/environments/{}:suspend", made.id);

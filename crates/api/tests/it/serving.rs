@@ -73,8 +73,10 @@ async fn tls_is_served_from_files_and_a_new_certificate_comes_into_force() {
 
     // A broken pair leaves the good one in force.
     std::fs::write(&files.key, "nonsense").unwrap();
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    client(&old_ca).whoami().await.unwrap();
+    let checked = tokio::time::Instant::now() + Duration::from_millis(200);
+    while tokio::time::Instant::now() < checked {
+        client(&old_ca).whoami().await.unwrap();
+    }
     certificate(folder.path(), 2);
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while client(&files.certificate).whoami().await.is_err() {

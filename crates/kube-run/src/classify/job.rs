@@ -99,7 +99,8 @@ fn all_over(
     };
     if let Some(complete) = condition(job, "Complete") {
         let at = complete.last_transition_time.as_ref().map_or(context.now, |t| t.0);
-        return ended(last_end.unwrap_or(at), succeeded(pods));
+        let outcome = cut_short(job, pods, ending).unwrap_or_else(|| succeeded(pods));
+        return ended(last_end.unwrap_or(at), outcome);
     }
     if let Some(cause) = condition(job, "Failed") {
         let at = cause.last_transition_time.as_ref().map_or(context.now, |t| t.0);
@@ -215,6 +216,23 @@ fn succeeded(pods: &[(&PodSeen, PodState)]) -> Outcome {
     }
 }
 
+/// The controller counts every Pod that leaves with 0, also one that did so because it was told to stop (deleted by hand,
+/// evicted, killed): that says nothing about whether the work was done. With a success policy some are meant to be
+/// stopped.
+fn cut_short(job: &Job, pods: &[(&PodSeen, PodState)], ending: Option<&(Ending, String)>) -> Option<Outcome> {
+    let by_policy = job.spec.as_ref().is_some_and(|spec| spec.success_policy.is_some());
+    let done = overs(pods).filter(|over| over.outcome.is_success()).count();
+    let enough = i32::try_from(done).unwrap_or(i32::MAX) >= completions(job);
+    if by_policy || enough || matches!(ending, Some((Ending::ResultEnded, _))) {
+        return None;
+    }
+    overs(pods)
+        .filter(|over| over.outcome.exit_code == Some(0))
+        .map(|over| &over.outcome)
+        .find(|outcome| outcome.reason.is_some_and(|reason| reason != FailureReason::BadOutput))
+        .cloned()
+}
+
 /// The first Pod that failed says why; without one, the Job's own words.
 fn failed_job(
     job: &Job,
@@ -241,7 +259,11 @@ fn failed_job(
 
 /// The Job was deleted before its controller could give it a condition.
 fn ended_by_deletion(pods: &[(&PodSeen, PodState)], ending: Option<&(Ending, String)>) -> Outcome {
-    let exit_code = overs(pods).find_map(|over| over.outcome.exit_code.filter(|code| *code != 0));
+    let codes = || overs(pods).map(|over| over.outcome.exit_code);
+    let exit_code = codes().flatten().find(|code| *code != 0).or_else(|| {
+        // Told to stop, every Pod left with 0.
+        codes().next().flatten().filter(|_| codes().all(|code| code == Some(0)))
+    });
     match ending {
         Some((Ending::ResultEnded, _)) => overs(pods)
             .find(|over| !over.outcome.is_success())

@@ -76,13 +76,13 @@ pub(super) fn state(seen: &PodSeen, ending: Option<&(Ending, String)>, context: 
     let terminal = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let collected = is_collected(&status);
     if statuses.all_terminated(pod) || (terminal && !collected && !statuses.any_running()) {
-        return over(context.now);
+        return over(last_word(&status).unwrap_or(context.now));
     }
     if let Some(name) = node
         && context.nodes.get(name).is_some_and(|node| node.out_of_service)
         && (deleted.is_some() || terminal)
     {
-        return over(deleted.unwrap_or(context.now));
+        return over(deleted.or_else(|| last_word(&status)).unwrap_or(context.now));
     }
     if seen.gone {
         return unknown("the Pod is gone, and no kubelet has said how its containers ended".to_owned(), None);
@@ -151,6 +151,16 @@ impl<'a> Statuses<'a> {
             self.regular.iter().filter(|c| c.state.as_ref().is_some_and(|s| s.terminated.is_some())).count();
         wanted > 0 && terminated >= wanted && !self.any_running()
     }
+}
+
+/// The newest time that the status of a Pod that is over names: when the hook's own container does not say when it
+/// ended (an eviction, an init container that failed), its end must all the same be one moment, or the time that its
+/// object is kept for would never pass.
+fn last_word(status: &PodStatus) -> Option<Timestamp> {
+    let containers = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let finished = containers.filter_map(|c| c.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
+    let changed = status.conditions.iter().flatten().filter_map(|c| c.last_transition_time.as_ref());
+    finished.chain(changed).map(|time| time.0).filter(|at| *at > Timestamp::UNIX_EPOCH).max()
 }
 
 /// Marked failed by the Pod garbage collector, which asks no kubelet.

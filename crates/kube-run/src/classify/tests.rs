@@ -229,6 +229,36 @@ fn a_container_that_the_kubelet_lost_has_ended_without_an_exit_code() {
 }
 
 #[test]
+fn an_end_that_the_hooks_container_does_not_date_is_one_moment_whenever_it_is_looked_at() {
+    let mut init = running();
+    init["status"] = json!({
+        "phase": "Failed",
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-21T11:00:00Z"}],
+        "initContainerStatuses": [{
+            "name": "prepare", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 9, "finishedAt": "2026-11-21T11:00:08Z"}}
+        }]
+    });
+    let mut evicted = running();
+    evicted["status"] = json!({
+        "phase": "Failed", "reason": "Evicted",
+        "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-21T11:00:08Z"}],
+        "containerStatuses": [{
+            "name": "hook", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "finishedAt": null}}
+        }]
+    });
+    for pod in [init, evicted] {
+        for later in [SignedDuration::ZERO, SignedDuration::from_hours(2)] {
+            let verdict =
+                classify(&view(seen(pod.clone())), "hook", None, &Settings::default(), now() + later);
+            let Some(Fact::Ended { ended_at, .. }) = verdict.fact else { panic!("{verdict:?}") };
+            assert_eq!(ended_at, "2026-11-21T11:00:08Z".parse().unwrap());
+        }
+    }
+}
+
+#[test]
 fn a_node_that_does_not_admit_the_pod_makes_it_unschedulable() {
     for reason in ["OutOfcpu", "OutOfpods", "NodeAffinity", "UnexpectedAdmissionError"] {
         let mut pod = running();
@@ -328,6 +358,24 @@ fn a_failed_job_whose_pod_nobody_vouches_for_is_unknown() {
 fn a_job_without_a_condition_is_not_over_although_its_pod_is() {
     let verdict = of_job(job(&json!([])), vec![terminated(0, "2026-11-21T11:30:00Z")]);
     assert!(matches!(verdict.fact, Some(Fact::Running { .. })), "{verdict:?}");
+}
+
+#[test]
+fn a_pod_of_a_job_that_was_told_to_stop_is_not_done_although_it_left_with_0() {
+    let complete = json!([{"type": "Complete", "status": "True", "reason": "CompletionsReached"}]);
+    let stopped = deleted(terminated(0, "2026-11-21T11:30:05Z"), "2026-11-21T11:30:20Z", 20);
+    let by_hand = outcome(of_job(job(&complete), vec![stopped.clone()]));
+    assert_eq!((by_hand.reason, by_hand.exit_code), (Some(FailureReason::Deleted), Some(0)));
+    let evicted = outcome(of_job(job(&complete), vec![disrupted(stopped.clone(), "EvictionByEvictionAPI")]));
+    assert_eq!(evicted.reason, Some(FailureReason::Evicted));
+
+    let before = deleted(terminated(0, "2026-11-21T11:29:00Z"), "2026-11-21T11:30:20Z", 20);
+    assert!(outcome(of_job(job(&complete), vec![before])).is_success(), "it had ended by itself");
+    let mut policy = job(&complete);
+    let mut value = serde_json::to_value(&*policy.job).unwrap();
+    value["spec"]["successPolicy"] = json!({"rules": [{"succeededIndexes": "0"}]});
+    policy.job = Arc::new(serde_json::from_value(value).unwrap());
+    assert!(outcome(of_job(policy, vec![stopped])).is_success(), "its author stops the others");
 }
 
 #[test]

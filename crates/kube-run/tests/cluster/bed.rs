@@ -36,6 +36,7 @@ pub fn settings() -> Settings {
         cannot_start_tolerance: Duration::from_secs(3),
         preparing_tolerance: Duration::from_secs(25),
         create_settles_after: Duration::from_secs(2),
+        api_server_tolerance: Duration::from_secs(3),
         keep_failed: Duration::ZERO,
         sweep_interval: Duration::from_secs(1),
         ..Settings::default()

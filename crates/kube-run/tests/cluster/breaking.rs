@@ -1,6 +1,6 @@
 //! What happens when the cluster breaks: with a cluster of its own, made by the program that `TENANTRY_TESTBED` names.
 
-use crate::bed::{Attempt, Bed};
+use crate::bed::{Attempt, Bed, Told};
 use anyhow::{Context, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, api::ListParams};
@@ -8,7 +8,6 @@ use libtest_mimic::{Failed, Trial};
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 use tenantry_model::Fact;
 
@@ -81,8 +80,7 @@ fn is_unknown(fact: &Fact) -> bool {
 
 async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
-    let attempt =
-        bed.start(&bed.shell("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 1; done; exit 6")).await?;
+    let attempt = bed.start(&bed.shell("for i in $(seq 40); do echo $i; sleep 1; done; exit 6")).await?;
     attempt.seen.wait("the first line", |told| !told.log.is_empty()).await?;
     broken.part("stop", "apiserver")?;
     let second = Bed::attempt(&bed.shell("exit 0"))?;
@@ -91,11 +89,14 @@ async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
         let objects = second.objects.clone();
         tokio::spawn(async move { runner.start(&known, &objects, seen).await })
     };
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let silent = |told: &Told| told.facts.last().is_some_and(is_unknown);
+    attempt.seen.wait("unknown while the API server is away", silent).await?;
     broken.part("start", "apiserver")?;
+    attempt.seen.wait("running again when it is back", |told| !silent(told)).await?;
     let outcome = attempt.seen.outcome().await?;
     ensure!(outcome.exit_code == Some(6), "{outcome:?}");
-    ensure!(attempt.seen.told().log == b"1\n2\n3\n4\n5\n6\n7\n8\n9\n", "the log is whole");
+    let whole: String = (1..=40).map(|line| format!("{line}\n")).collect();
+    ensure!(attempt.seen.told().log == whole.as_bytes(), "the log is whole");
     starting.await??;
     let repeated = second.seen.outcome().await?;
     ensure!(

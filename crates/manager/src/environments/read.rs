@@ -2,8 +2,8 @@
 
 use super::EnvironmentKey;
 use crate::error::{ManagerError, Result};
-use crate::{Manager, Principal};
-use tenantry_model::{AppliedHook, Environment, EnvironmentId, Page, Paged};
+use crate::{Manager, Principal, Target};
+use tenantry_model::{Alias, AppliedHook, Environment, EnvironmentId, Page, Paged, Role};
 use tenantry_store::EnvironmentFilter;
 
 impl Manager {
@@ -16,6 +16,19 @@ impl Manager {
             EnvironmentKey::Alias(alias) => read.environment_by_alias(alias).await?,
         };
         found.ok_or_else(|| ManagerError::not_found("environment", key))
+    }
+
+    /// The environment with this alias, if there is one that the caller may see.
+    pub async fn environments_by_alias(&self, who: &Principal, alias: Alias) -> Result<Vec<Environment>> {
+        let found = self.store.read().await?.environment_by_alias(&alias).await?;
+        let visible = |environment: &Environment| {
+            let target = Target::Environment {
+                tenant: environment.tenant.clone(),
+                region: environment.region.clone(),
+            };
+            who.may(Role::Viewer, &target)
+        };
+        Ok(found.into_iter().filter(visible).collect())
     }
 
     /// Environments by id; the filter's scopes are replaced by the caller's.

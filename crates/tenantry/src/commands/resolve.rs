@@ -29,7 +29,12 @@ pub async fn environment(client: &Client, text: &str) -> Result<Environment> {
     }
     match text.split_once('/') {
         Some((tenant, own)) => Ok(client.environment_by_name(&name(tenant)?, &name(own)?).await?),
-        None => Err(usage("write TENANT/NAME or the id")),
+        None => {
+            let found = client.environment_by_alias(&name(text)?).await?;
+            found.ok_or_else(|| {
+                Failure::new(Exit::NotFound, format!("no environment has the alias {text}")).into()
+            })
+        }
     }
 }
 

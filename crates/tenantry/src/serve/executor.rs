@@ -48,6 +48,7 @@ pub async fn kubernetes<G: OfGroup>(settings: &Settings<G>) -> Result<Kubernetes
         ("image-pull-tolerance", &mut tolerances.image_pull_tolerance),
         ("unschedulable-tolerance", &mut tolerances.unschedulable_tolerance),
         ("cannot-start-tolerance", &mut tolerances.cannot_start_tolerance),
+        ("preparing-tolerance", &mut tolerances.preparing_tolerance),
         ("keep-succeeded", &mut tolerances.keep_succeeded),
         ("keep-failed", &mut tolerances.keep_failed),
     ] {

@@ -267,6 +267,13 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         Executor,
+        "preparing-tolerance",
+        "DURATION",
+        None,
+        "Executor kubernetes: how long a Pod's volumes may fail to come, or a Job's Pods to be made, before the attempt fails (default: 10 min)",
+    ),
+    setting(
+        Executor,
         "allow",
         "NAMES",
         None,

@@ -22,7 +22,12 @@ const usage = `usage: testbed COMMAND
   list                      the clusters of this state folder
   kubeconfig NAME           path of the administrator's kubeconfig
   load-image NAME TAR...    load image archives into every node
-  build-images DIR          build the test images as archives
+  build-images DIR [IMAGE...]
+                            build the test images as archives; "ansible" only
+                            when it is named
+  vm up NAME VM             a VM stand-in (an sshd with a file system of its
+                            own) in the cluster's network
+  vm down NAME VM           remove it; "down" removes all of them
   pids NAME                 the processes of a cluster
   stop NAME COMPONENT       end it in good order (SIGTERM), and wait
   kill NAME COMPONENT       end it at once (SIGKILL)
@@ -33,7 +38,8 @@ const usage = `usage: testbed COMMAND
   kubectl NAME ARG...       run kubectl as the administrator
 
 components: apiserver, controller-manager, scheduler, proxy, etcd, kubelet,
-containerd; those of the second node are kubelet-2 and containerd-2.
+containerd; those of the second node are kubelet-2 and containerd-2; a VM's
+sshd is vm-VM.
 
 environment: TESTBED_STATE   folder of the clusters' state (default: in the
                              temporary folder)
@@ -78,6 +84,8 @@ func run(args []string) error {
 		return loadImage(rest)
 	case "build-images":
 		return buildImages(rest)
+	case "vm":
+		return vm(rest)
 	case "pids":
 		return pids(rest)
 	case "start", "stop", "kill", "freeze", "thaw":

@@ -87,24 +87,33 @@ func replace(name string, args ...string) error {
 }
 
 func buildImages(args []string) error {
-	plain, err := parse(flags("build-images"), args, 1, 1, "DIR")
+	plain, err := parse(flags("build-images"), args, 1, -1, "DIR [IMAGE...]")
 	if err != nil {
 		return err
 	}
-	bin, err := binFolder()
+	b, err := builder(plain[0])
 	if err != nil {
 		return err
+	}
+	return b.Build(plain[1:]...)
+}
+
+func builder(folder string) (image.Builder, error) {
+	var none image.Builder
+	bin, err := binFolder()
+	if err != nil {
+		return none, err
 	}
 	cache := os.Getenv("TESTBED_CACHE")
 	if cache == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			return fmt.Errorf("no cache folder (%w): set TESTBED_CACHE", err)
+			return none, fmt.Errorf("no cache folder (%w): set TESTBED_CACHE", err)
 		}
 		cache = filepath.Join(user, "tenantry-testbed")
 	}
 	if cache, err = filepath.Abs(cache); err != nil {
-		return err
+		return none, err
 	}
-	return image.Builder{Folder: plain[0], Cache: cache, Bin: bin, Say: say}.Build()
+	return image.Builder{Folder: folder, Cache: cache, Bin: bin, Say: say}, nil
 }

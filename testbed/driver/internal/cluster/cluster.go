@@ -45,7 +45,17 @@ func Open(name string) (*Cluster, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no cluster %q in %s: see `testbed list`, or start it with `testbed up %s`", name, root, name)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	vms, err := c.vms()
+	if err != nil {
+		return nil, err
+	}
+	for _, vm := range vms {
+		c.Components = append(c.Components, c.vmComponent(vm))
+	}
+	return c, nil
 }
 
 // List opens every cluster of the state folder.

@@ -49,6 +49,9 @@ func canonical(name string) string {
 		}
 		return name
 	}
+	if strings.HasPrefix(name, vmPrefix) {
+		return name
+	}
 	return longName(name)
 }
 

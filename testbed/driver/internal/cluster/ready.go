@@ -35,6 +35,8 @@ func (c *Cluster) waitFor(name string) error {
 			}
 			return err
 		}
+	case kind == "vm":
+		check = func() error { return c.vmAnswers(strings.TrimPrefix(name, vmPrefix)) }
 	default:
 		// What the others do shows in the API only; here it is enough that
 		// they did not end at once.

@@ -13,11 +13,21 @@ import (
 	"tenantry.io/testbed/driver/internal/command"
 )
 
-// wantedPackages are the packages of a closure that go into an image. The rest
-// of what Debian names (perl, dpkg, Kerberos behind NIS, …) is for installing
-// and for parts of Python that no hook of a test uses.
-var wantedPackages = regexp.MustCompile(`^(python3[-.].*|python3|libpython3.*|sqlite3|zlib1g|` +
-	`lib(c6|gcc-s1|bz2-1\.0|crypt1|expat1|ffi\d+|lzma5|ncursesw6|readline\d+|sqlite3-0|ssl3|tinfo6|uuid1|yaml-0-2|zstd1)(t64)?)$`)
+// The packages of a closure that go into an image. The rest of what Debian
+// names (perl, dpkg, Kerberos behind NIS, …) is for installing and for parts of
+// Python that no hook of a test uses.
+const (
+	pythonPackages = `python3[-.].*|python3|libpython3.*|sqlite3|zlib1g|` +
+		`lib(c6|gcc-s1|bz2-1\.0|crypt1|expat1|ffi\d+|lzma5|ncursesw6|readline\d+|sqlite3-0|ssl3|tinfo6|uuid1|yaml-0-2|zstd1)(t64)?`
+	// ssh and sshd are linked with Kerberos, security keys, NIS and systemd.
+	sshPackages = `openssh-client|lib(audit1|bsd0|cap2|cap-ng0|cbor0\.\d+|com-err2|edit2|fido2-1|gcrypt20|gpg-error0|gssapi-krb5-2|k5crypto3|` +
+		`keyutils1|krb5-3|krb5support0|lz4-1|md0|nsl2|pam0g|pcre2-8-0|selinux1|systemd0|tirpc3|udev1|wrap0)(t64)?`
+)
+
+var (
+	wantedForPython = regexp.MustCompile(`^(` + pythonPackages + `)$`)
+	wantedForSSH    = regexp.MustCompile(`^(` + pythonPackages + `|` + sshPackages + `)$`)
+)
 
 // debian is a set of Debian packages in the versions that apt would install.
 type debian struct {
@@ -26,8 +36,9 @@ type debian struct {
 	sums   []string // SHA-256 of each
 }
 
-// resolve asks apt for the closure of the packages, without downloading.
-func resolve(folder string, packages ...string) (*debian, error) {
+// resolve asks apt for the wanted part of the closure of the packages, without
+// downloading.
+func resolve(folder string, wanted *regexp.Regexp, packages ...string) (*debian, error) {
 	out, err := command.Run(command.Default, "apt-cache", append([]string{"depends", "--recurse", "--important"}, packages...)...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (the images are made of Debian packages; build them on Debian, after apt-get update)", err)
@@ -36,7 +47,7 @@ func resolve(folder string, packages ...string) (*debian, error) {
 	for line := range strings.Lines(out) {
 		name := strings.TrimRight(line, "\n")
 		// Other lines are indented, or virtual packages in brackets.
-		if slices.Contains(packages, name) || wantedPackages.MatchString(name) {
+		if slices.Contains(packages, name) || wanted.MatchString(name) {
 			names = append(names, name)
 		}
 	}

@@ -3,11 +3,14 @@
 mod bad_input;
 mod contract;
 mod faults;
-mod nodes;
+mod kubelet;
+mod lost_version;
 mod order;
 mod reasons;
+mod reasons_cases;
 mod saas;
 mod templates;
+mod vm_ansible;
 
 fn main() -> anyhow::Result<()> {
     let mut trials = Vec::new();
@@ -16,8 +19,10 @@ fn main() -> anyhow::Result<()> {
     trials.extend(order::trials());
     trials.extend(faults::trials());
     trials.extend(reasons::trials());
+    trials.extend(lost_version::trials());
     trials.extend(templates::trials());
     trials.extend(bad_input::trials());
-    trials.extend(nodes::trials());
+    trials.extend(kubelet::trials());
+    trials.extend(vm_ansible::trials());
     tenantry_e2e::run(trials)
 }

@@ -1,192 +1,282 @@
-//! Every failure reason that one node can produce, for Pods and for Jobs, as the API tells it. All hooks of one kind are
-//! steps of one operation.
-//!
-//! Not produced here: `lost` (an operator's word, see `nodes`), `template-gone` (the agent keeps what it needs).
+//! Every reason for which an attempt can fail on one node: what tenantry says of it, what it does then, and that the
+//! log stays. All hooks are steps of one operation, so that the whole takes as long as the slowest.
 
+use crate::reasons_cases::{Blow, Case, Kind, Teams, Then, all, gate, node_label};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
-use tenantry_api_types::v1::{CancelOperation, Operation};
-use tenantry_client::{Call, StepVerb};
-use tenantry_e2e::{AgentSettings, Hook, Needs, Site, Team, World, trial};
-use tenantry_hook::attempt_name;
-use tenantry_model::{AttemptId, AttemptState, FailureReason as R, OperationId, OperationState};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tenantry_api_types::v1::{Attempt, AttentionQuery, Operation, Step};
+use tenantry_e2e::{AgentSettings, Hook, Needs, Site, World, trial, within};
+use tenantry_model::{
+    AttemptId, AttemptState, AttentionKind, FailureReason, HookRef, KillCause, OperationId, StepState,
+};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Cluster, "every_failure_of_a_pod_has_its_reason", |world| reasons(world, "pod")),
-        trial(Needs::Cluster, "every_failure_of_a_job_has_its_reason", |world| reasons(world, "job")),
+        trial(Needs::Cluster, "every_reason_of_a_pod_is_named_and_its_log_stays", |world| {
+            every_reason(world, Kind::Pod)
+        }),
+        trial(Needs::Cluster, "every_reason_of_a_job_is_named_and_its_log_stays", |world| {
+            every_reason(world, Kind::Job)
+        }),
     ]
 }
 
-fn hooks(team: &Team, poor: &Team, kind: &str) -> Vec<(Hook, R)> {
-    let hook = |name: &str| team.hook(name).tenant("attempt-kind", kind);
-    let sleeper = |name: &str| hook(name).shell("echo at work; exec sleep 600");
-    vec![
-        (hook("code").shell("echo why; exit 42"), R::HookFailed),
-        (hook("output").shell(r#"printf '{"n":1}' > "$LIFECYCLE_OUTPUT_FILE""#), R::BadOutput),
-        (
-            hook("memory")
-                .command(&["tb", "eat", "200Mi", "--hold", "60s"])
-                .container("resources", json!({"limits": {"memory": "24Mi"}})),
-            R::OutOfMemory,
-        ),
-        (
-            hook("pull")
-                .container("image", json!("127.0.0.1:5999/none:1"))
-                .container("imagePullPolicy", json!("Always")),
-            R::ImagePull,
-        ),
-        (hook("never").container("image", json!("local/none:1")), R::ImagePull),
-        (hook("nowhere").pod("nodeSelector", json!({"e2e/place": "nowhere"})), R::Unschedulable),
-        (
-            hook("storage")
-                .command(&["tb", "fill", "/tmp/fill", "40Mi", "--hold", "300s"])
-                .container("resources", json!({"limits": {"ephemeral-storage": "4Mi"}})),
-            R::Evicted,
-        ),
-        (sleeper("late").tenant("timeout", "3s"), R::Deadline),
-        (sleeper("killed"), R::Killed),
-        (sleeper("by-hand"), R::Deleted),
-        (hook("gate").shell("sleep 6"), R::HookFailed),
-        (hook("taken").after("gate"), R::NameCollision),
-        (
-            hook("secret").container(
-                "env",
-                json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": "nobody-made-it", "key": "k"}}}]),
-            ),
-            R::CannotStart,
-        ),
-        (hook("command").command(&["/no/such/program"]), R::CannotStart),
-        (hook("account").pod("serviceAccountName", json!("nobody")), R::Rejected),
-        (poor.hook("quota").tenant("attempt-kind", kind), R::Rejected),
-    ]
+/// Some attempts end only after tolerances, housekeeping of the kubelet and backoffs, all on a busy machine.
+const ALL_SETTLED: Duration = Duration::from_secs(300);
+
+/// A step by its hook's name.
+pub fn step<'a>(operation: &'a Operation, name: &str) -> Result<&'a Step> {
+    let found = operation.steps.iter().flatten().find(|step| step.hook.name.as_str() == name);
+    found.with_context(|| format!("no step {name}"))
 }
 
-fn reasons(world: &World, kind: &str) -> Result<()> {
+fn every_reason(world: &World, kind: Kind) -> Result<()> {
     let cluster = world.cluster()?;
-    let (team, poor) = (world.team("team")?, world.team("poor")?);
-    // One Job: the template itself.
-    cluster.apply(&[json!({
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "nothing", "namespace": poor.namespace},
-        "spec": {"hard": {"pods": "0", "count/jobs.batch": "1"}}
-    })])?;
-    let hooks = hooks(&team, &poor, kind);
-    cluster.apply(&hooks.iter().map(|(hook, _)| hook.manifest()).collect::<Vec<_>>())?;
+    let teams = Teams { crm: world.team("crm")?, full: world.team("full")?, tag: world.tag.clone() };
+    allow_nothing(world, &teams.full.namespace)?;
+    let cases = all(&teams, kind);
+    let gate = gate(&teams);
+    let hooks: Vec<&Hook> = cases.iter().map(|case| &case.hook).chain([&gate]).collect();
+    cluster.apply(&hooks.iter().map(|hook| hook.manifest()).collect::<Vec<_>>())?;
+
     let mut site = Site::start(world, &[])?;
-    let mut agent = AgentSettings::kubernetes(&cluster.kubeconfig, &[&team.namespace, &poor.namespace]);
-    for tolerance in ["image-pull", "unschedulable", "cannot-start"] {
-        agent = agent.flag(&format!("{tolerance}-tolerance"), "8s");
-    }
+    let agent =
+        AgentSettings::kubernetes(&cluster.kubeconfig, &[&teams.crm.namespace, &teams.full.namespace])
+            .flag("image-pull-tolerance", "3s")
+            .flag("unschedulable-tolerance", "5s")
+            .flag("cannot-start-tolerance", "3s")
+            // Also how long an honest sandbox may take here.
+            .flag("preparing-tolerance", "45s")
+            .flag("keep-failed", "0s");
     site.add_region("eu1", agent)?;
-    let paths: Vec<String> = hooks.iter().map(|(hook, _)| hook.path()).collect();
+    let paths: Vec<String> = hooks.iter().map(|hook| hook.path()).collect();
     site.wait_for_hooks("eu1", &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
 
     let id = site.provision("prod", "eu1")?;
-    somebody_else_takes_the_name(world, &site, id, &team, kind)?;
-    running(&site, id, "killed")?;
-    site.steer(id, "killed", StepVerb::Kill, "wrong tenant")?;
-    let object = running(&site, id, "by-hand")?;
-    cluster.kubectl(&["delete", kind, "-n", &team.namespace, "--wait=false", &object])?;
-
-    let wanted = |name: &str| hooks.iter().find(|(hook, _)| hook.path().ends_with(&format!("/{name}")));
-    let done = site.wait_for(id, "the end of every first attempt", |operation| {
-        let steps = operation.steps.as_ref()?;
-        let over = |step: &tenantry_api_types::v1::Step| {
-            step.attempts.first().is_some_and(|attempt| attempt.outcome.is_some())
-        };
-        steps.iter().all(over).then(|| operation.clone())
+    let squatter = squat(world, &site, id, &teams, kind)?;
+    let first_of_nowhere = "the first attempt that no node takes";
+    site.wait_for(id, first_of_nowhere, |operation| {
+        step(operation, "nowhere").ok()?.attempts.first()?.outcome.clone()
     })?;
-    let mut wrong = Vec::new();
-    for step in done.steps.iter().flatten() {
-        let outcome = step.attempts[0].outcome.clone().context("an outcome")?;
-        let (_, reason) = wanted(step.hook.name.as_str()).context("a step of ours")?;
-        let right = match step.hook.name.as_str() {
-            "gate" => outcome.is_success(),
-            _ => {
-                outcome.reason == Some(*reason)
-                    && (!outcome.message.is_empty() || outcome.exit_code.is_some())
-            }
-        };
-        if !right {
-            wrong.push(format!("{} should be {reason:?}: {outcome:?}", step.hook));
-        }
+    let label = node_label(&teams.tag);
+    cluster.kubectl(&["label", "node", "--all", &format!("{label}=yes")])?;
+    for case in cases.iter().filter(|case| case.blow != Blow::None) {
+        strike(world, &site, id, case)?;
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    details(&site, &done)?;
 
-    let body = CancelOperation { reason: "seen enough".to_owned(), expected_state: None };
-    site.call(site.client().cancel(id, &body, &Call::default()))?;
-    let ended = site.wait_done(id)?;
-    ensure!(ended.state == OperationState::Cancelled, "{:?}", ended.state);
+    let operation = settled(&site, id)?;
+    cluster.kubectl(&["label", "node", "--all", &format!("{label}-")])?;
+    nothing_of_ours_is_left(world, &teams.crm.namespace, &squatter)?;
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|case| Some(format!("{}: {:#}", case.hook.path(), check(&site, &operation, case).err()?)))
+        .collect();
+    ensure!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    attention(&site, &operation, &cases)?;
+
+    // Nothing moves while steps wait, and a person can always get out.
+    site.cli(&["op", "cancel", &id.to_string(), "--reason", "seen enough"])?.expect(0)?;
+    site.wait_done(id)?;
     site.finish()
 }
 
-/// What the words beside the reason must say.
-fn details(site: &Site, operation: &Operation) -> Result<()> {
-    let first = |name: &str| {
-        let mut steps = operation.steps.iter().flatten();
-        steps.find(|step| step.hook.name.as_str() == name).map(|step| &step.attempts[0])
+/// A quota that allows neither Pods nor (counted) Jobs.
+fn allow_nothing(world: &World, namespace: &str) -> Result<()> {
+    let cluster = world.cluster()?;
+    cluster.apply(&[json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "nothing", "namespace": namespace},
+        "spec": {"hard": {"pods": "0"}}
+    })])?;
+    within(Duration::from_secs(60), "the quota to be counted", || {
+        let quota = cluster.get(&["resourcequota", "nothing", "-n", namespace])?;
+        Ok(quota["status"]["used"]["pods"].as_str().map(drop))
+    })
+}
+
+/// Somebody else makes an object of the name that the first attempt of `taken` will have; then that step may go on.
+fn squat(world: &World, site: &Site, id: OperationId, teams: &Teams, kind: Kind) -> Result<String> {
+    site.wait_for(id, "the plan", |operation| {
+        operation.steps.as_ref().filter(|steps| !steps.is_empty()).map(drop)
+    })?;
+    let step =
+        HookRef { region: "eu1".parse()?, namespace: teams.crm.namespace.parse()?, name: "taken".parse()? };
+    let name = tenantry_hook::attempt_name(&AttemptId { operation: id, step, number: 1 });
+    let pod = json!({
+        "restartPolicy": "Never",
+        "containers": [{
+            "name": "own", "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["tb", "sleep", "600s"]
+        }]
+    });
+    let metadata = json!({"name": name, "namespace": teams.crm.namespace});
+    let object = match kind {
+        Kind::Pod => json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod}),
+        Kind::Job => json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": {"spec": pod}}
+        }),
     };
-    let code = first("code").and_then(|attempt| attempt.outcome.as_ref()).context("code")?;
-    ensure!(code.exit_code == Some(42), "{code:?}");
-    ensure!(site.log_text(operation.id, "code", 1)? == "why\n");
-    ensure!(
-        site.log_text(operation.id, "by-hand", 1)?.starts_with("at work"),
-        "the log of what was deleted is lost"
-    );
-    let killed = first("killed").context("killed")?;
-    ensure!(killed.state == AttemptState::Killed, "{killed:?}");
-    let by = killed.kill.as_ref().context("by whom")?;
-    ensure!(by.reason == "wrong tenant" && !by.by.name.is_empty(), "{by:?}");
-    for (name, text) in [
-        ("pull", "127.0.0.1:5999/none:1"),
-        ("secret", "nobody-made-it"),
-        ("quota", "quota"),
-        ("account", "nobody"),
-    ] {
-        let outcome = first(name).and_then(|attempt| attempt.outcome.as_ref()).context("an outcome")?;
-        ensure!(outcome.message.contains(text), "{name} does not say {text}: {outcome:?}");
+    world.cluster()?.apply(&[object])?;
+    std::fs::write(world.folder().join("witness/go"), "")?;
+    Ok(name)
+}
+
+/// Ends the attempt as the case says, once its hook is at work.
+fn strike(world: &World, site: &Site, id: OperationId, case: &Case) -> Result<()> {
+    let name = case.hook.name();
+    let up = world.folder().join(format!("witness/up-{name}"));
+    within(Duration::from_secs(150), format!("hook {name} at work"), || Ok(up.exists().then_some(())))?;
+    let object = site.wait_for(id, "the attempt to be seen running", |operation| {
+        let attempt = step(operation, name).ok()?.attempts.first()?;
+        attempt.object.clone().filter(|_| attempt.state == AttemptState::Running)
+    })?;
+    let (kind, path) = object.split_once(' ').context("a kind and a name")?;
+    let (namespace, object) = path.split_once('/').context("a namespace and a name")?;
+    let cluster = world.cluster()?;
+    let in_namespace = ["-n", namespace, "--wait=false"];
+    match case.blow {
+        Blow::None => bail!("nothing to do"),
+        Blow::Kill => {
+            site.cli(&["op", "kill", &id.to_string(), &case.hook.path(), "--reason", "it hangs"])?
+                .expect(0)?;
+        }
+        Blow::Delete => drop(cluster.kubectl(&[&["delete", kind, object], &in_namespace[..]].concat())?),
+        Blow::Force => {
+            let force = ["delete", kind, object, "--force", "--grace-period=0"];
+            cluster.kubectl(&[&force[..], &in_namespace].concat())?;
+        }
+        Blow::DeletePod => {
+            let of = format!("batch.kubernetes.io/job-name={object}");
+            cluster.kubectl(&[&["delete", "pod", "-l", &of], &in_namespace[..]].concat())?;
+        }
     }
     Ok(())
 }
 
-/// Makes the object that the attempt of `taken` will be called by, while its gate still runs.
-fn somebody_else_takes_the_name(
-    world: &World,
-    site: &Site,
-    id: OperationId,
-    team: &Team,
-    kind: &str,
-) -> Result<()> {
-    let operation = site.wait_for(id, "the plan", |operation| {
-        operation.steps.as_ref().filter(|steps| !steps.is_empty()).map(|_| operation.clone())
-    })?;
-    let mut steps = operation.steps.iter().flatten();
-    let step = steps.find(|step| step.hook.name.as_str() == "taken").context("taken")?;
-    ensure!(step.attempt == 0, "the gate was too fast: {step:?}");
-    let name = attempt_name(&AttemptId { operation: id, step: step.hook.clone(), number: 1 });
-    let pod = json!({
-        "restartPolicy": "Never",
-        "containers": [{"name": "x", "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["sleep", "600"]}]
-    });
-    let metadata = json!({"name": name, "namespace": team.namespace});
-    let object = match kind {
-        "pod" => json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod}),
-        "job" => json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata,
-                        "spec": {"suspend": true, "template": {"spec": pod}}}),
-        other => bail!("{other}"),
-    };
-
-    world.cluster()?.apply(&[object])
+/// Every step succeeded or waits for a decision.
+fn settled(site: &Site, id: OperationId) -> Result<Operation> {
+    let mut last = None;
+    within(ALL_SETTLED, "every step's end", || {
+        let operation = site.operation(id)?;
+        let open: Vec<String> = operation
+            .steps
+            .iter()
+            .flatten()
+            .filter(|step| !step.waiting && !step.state.is_done())
+            .map(|step| format!("{} {:?} {:?}", step.hook, step.state, step.attempts.last()))
+            .collect();
+        let found = open.is_empty().then_some(operation);
+        last = Some(open);
+        Ok(found)
+    })
+    .with_context(|| format!("still open: {last:#?}"))
 }
 
-/// Waits until the first attempt of a step runs; answers its object's name.
-fn running(site: &Site, id: OperationId, name: &str) -> Result<String> {
-    site.wait_for(id, "a running attempt", |operation| {
-        let mut steps = operation.steps.iter().flatten();
-        let attempt = steps.find(|step| step.hook.name.as_str() == name)?.attempts.first()?;
-        let object = attempt.object.as_deref().filter(|_| attempt.state == AttemptState::Running)?;
-        object.rsplit('/').next().map(str::to_owned)
+/// Logs and outcomes are read after this: no object of an attempt is there any more, and the squatter is as it was.
+fn nothing_of_ours_is_left(world: &World, namespace: &str, squatter: &str) -> Result<()> {
+    let cluster = world.cluster()?;
+    let mut left = String::new();
+    within(Duration::from_secs(90), "the end of the attempts' objects", || {
+        left = cluster.kubectl(&[
+            "get",
+            "pods,jobs",
+            "-n",
+            namespace,
+            "-l",
+            "tenantry.io/attempt",
+            "-o",
+            "yaml",
+        ])?;
+        Ok((!left.contains("uid:")).then_some(()))
     })
+    .with_context(|| format!("left: {left}"))?;
+    let other = cluster.kubectl(&["get", "pods,jobs", "-n", namespace, "-o", "name"])?;
+    ensure!(
+        other.lines().any(|line| line.ends_with(&format!("/{squatter}"))),
+        "somebody else's object is gone: {other}"
+    );
+    Ok(())
+}
+
+fn check(site: &Site, operation: &Operation, case: &Case) -> Result<()> {
+    let name = case.hook.name();
+    let step = step(operation, name)?;
+    let (failed, rest) = step.attempts.split_at_checked(case.fails).with_context(|| {
+        format!("{} of {} attempts: {:?}", step.attempts.len(), case.fails, step.attempts)
+    })?;
+    let mut wrong = Vec::new();
+    for attempt in failed {
+        wrong.extend(complaints(attempt, case));
+        let log = site.log_text(operation.id, name, attempt.number)?;
+        let wanted = case.log.replace('#', &attempt.number.to_string());
+        if log != wanted && !(case.torn && wanted.starts_with(&log)) {
+            wrong.push(format!("attempt {}: log {log:?} instead of {wanted:?}", attempt.number));
+        }
+    }
+    match case.then {
+        Then::Waits => {
+            if !(step.waiting && step.state == StepState::Failed && rest.is_empty()) {
+                wrong.push(format!("does not wait: {:?} {rest:?}", step.state));
+            }
+        }
+        Then::Succeeds => {
+            if !(step.state == StepState::Succeeded && !step.waiting && rest.len() == 1) {
+                wrong.push(format!("was not retried with success: {:?} {rest:?}", step.state));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n  "));
+    Ok(())
+}
+
+fn complaints(attempt: &Attempt, case: &Case) -> Vec<String> {
+    let Some(outcome) = &attempt.outcome else { return vec![format!("no outcome: {attempt:?}")] };
+    let state =
+        if case.reason == FailureReason::Killed { AttemptState::Killed } else { AttemptState::Failed };
+    let mut wrong = Vec::new();
+    if attempt.state != state
+        || outcome.reason != Some(case.reason)
+        || !case.exits.contains(&outcome.exit_code)
+    {
+        wrong.push(format!(
+            "{state:?} {:?} {:?} wanted, {:?} {outcome:?} seen",
+            case.reason, case.exits, attempt.state
+        ));
+    }
+    for part in case.says.iter().filter(|part| !outcome.message.contains(part.as_str())) {
+        wrong.push(format!("{part:?} is not in {outcome:?}"));
+    }
+    let killed_for = attempt.kill.as_ref().map(|kill| kill.cause);
+    // A deadline is kept by the cluster, the agent and the manager: any of them may be the first.
+    let deadline = case.reason == FailureReason::Deadline && killed_for != Some(KillCause::Operator);
+    if !deadline && killed_for != (case.blow == Blow::Kill).then_some(KillCause::Operator) {
+        wrong.push(format!("kill: {:?}", attempt.kill));
+    }
+    wrong
+}
+
+/// One item for each step that waits, which says why and how to get out.
+fn attention(site: &Site, operation: &Operation, cases: &[Case]) -> Result<()> {
+    let query = AttentionQuery { operation: Some(operation.id), ..AttentionQuery::default() };
+    let open = site.call(site.client().attention(&query))?.items;
+    let waiting: BTreeSet<&str> =
+        cases.iter().filter(|case| case.then == Then::Waits).map(|case| case.hook.name()).collect();
+    let raised: BTreeSet<&str> =
+        open.iter().filter_map(|item| Some(item.hook.as_ref()?.name.as_str())).collect();
+    ensure!(
+        raised == waiting && open.len() == waiting.len(),
+        "raised for {raised:?}, waiting are {waiting:?}"
+    );
+    for case in cases.iter().filter(|case| case.then == Then::Waits) {
+        let item = open
+            .iter()
+            .find(|item| item.hook.as_ref().is_some_and(|hook| hook.name.as_str() == case.hook.name()));
+        let item = item.context("an item")?;
+        let word = serde_json::to_value(case.reason)?;
+        let word = word.as_str().unwrap_or_default();
+        ensure!(item.kind == AttentionKind::StepWaiting && item.message.contains(word), "{item:?}");
+        ensure!(item.remedy.contains(&format!("tenantry op rerun {}", operation.id)), "{item:?}");
+    }
+    Ok(())
 }
