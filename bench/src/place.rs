@@ -13,6 +13,8 @@ use tenantry_model::{EnvironmentId, OperationId};
 pub const REGION: &str = "bench";
 /// Between two looks at whether an operation has ended: what a time may be too long.
 const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks at whether a step waits for a person: that look is a large one.
+const CHECK: Duration = Duration::from_secs(5);
 /// Nothing that is measured takes longer.
 const LIMIT: Duration = Duration::from_secs(1800);
 
@@ -58,6 +60,7 @@ impl Place {
     /// Runs one to its end, which must be success with so many steps.
     pub fn run(&self, operation: &str, steps: usize) -> Result<Duration> {
         let began = Instant::now();
+        let mut next_check = CHECK;
         let id = self.begin(operation)?;
         // Lists carry no steps: looking costs the manager little.
         let query = OperationsQuery {
@@ -66,9 +69,13 @@ impl Place {
             ..OperationsQuery::default()
         };
         while !self.site.call(self.site.client().operations(&query))?.items.is_empty() {
-            if began.elapsed() > LIMIT {
+            if began.elapsed() > next_check {
+                next_check += CHECK;
                 let shown = self.site.operation(id)?;
-                bail!("{operation} has not ended after {} s: {shown:?}", LIMIT.as_secs());
+                let stuck = shown.steps.iter().flatten().find(|step| step.waiting);
+                if stuck.is_some() || began.elapsed() > LIMIT {
+                    bail!("{operation} does not end: {stuck:?}");
+                }
             }
             std::thread::sleep(LOOK);
         }

@@ -26,12 +26,6 @@ impl Table {
         self.ratio(figure, ours.as_secs_f64(), peer.as_secs_f64(), "s", aim);
     }
 
-    /// A figure that has no peer.
-    pub fn alone(&mut self, figure: &str, ours: f64, unit: &str) {
-        let ours = format!("{} {unit}", number(ours));
-        self.push([figure.to_owned(), ours, String::new(), String::new(), String::new()]);
-    }
-
     fn push(&mut self, row: [String; 5]) {
         // A long run says how far it is.
         eprintln!("{}", row.join(" | "));

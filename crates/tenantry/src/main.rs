@@ -12,9 +12,18 @@ mod wanted;
 
 use clap::Parser;
 use exit::{Exit, Failure};
-use std::process::ExitCode;
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
+    // A shim must outlive everything and stay small: no runtime, no log, no crypto. One is started for every attempt,
+    // so it does not even build the parser of the command line.
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let [command, folder] = &args[..]
+        && command == "shim"
+        && !folder.as_encoded_bytes().starts_with(b"-")
+    {
+        return tenantry_agent::shim::main(Path::new(folder));
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -22,10 +31,6 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    // A shim must outlive everything and stay small: no runtime, no log, no crypto.
-    if let cli::Command::Shim { folder } = &cli.command {
-        return tenantry_agent::shim::main(folder);
-    }
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::wait::within;
@@ -37,6 +39,7 @@ impl Program {
             .stderr(append(&log)?)
             .spawn()
             .with_context(|| format!("start {name}"))?;
+        running().insert(child.id());
         Ok(Self { child, name: name.to_owned(), out, log })
     }
 
@@ -48,6 +51,7 @@ impl Program {
 
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) -> Result<()> {
+        running().remove(&self.child.id());
         self.child.kill().with_context(|| format!("kill {}", self.name))?;
         self.child.wait().with_context(|| format!("wait for {}", self.name))?;
         Ok(())
@@ -62,12 +66,21 @@ impl Program {
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let name = self.name.clone();
-        within(limit, format!("the end of {name}"), || Ok(self.child.try_wait()?))
+        within(limit, format!("the end of {name}"), || self.ended())
+    }
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let status = self.child.try_wait()?;
+        if status.is_some() {
+            // Its pid may be somebody else's from now on.
+            running().remove(&self.child.id());
+        }
+        Ok(status)
     }
 
     /// It has not ended; otherwise an error with the end of its log.
     pub fn check_alive(&mut self) -> Result<()> {
-        if let Some(status) = self.child.try_wait()? {
+        if let Some(status) = self.ended()? {
             bail!("{} ended with {status}:\n{}", self.name, self.tail());
         }
         Ok(())
@@ -93,8 +106,26 @@ impl Program {
     }
 }
 
+/// Programs that run: a signal ends this process without dropping anything.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends all programs that run with SIGKILL.
+pub(crate) fn kill_all() {
+    for pid in std::mem::take(&mut *running()) {
+        if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+            // It may have ended already.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
+        running().remove(&self.child.id());
         // A stopped process (SIGSTOP) is killed as well. It may have ended already: then there is nothing to do.
         drop(self.child.kill());
         drop(self.child.wait());

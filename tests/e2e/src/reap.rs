@@ -59,7 +59,7 @@ pub fn leftovers() {
     }
 }
 
-/// Ends the clusters and the program at the first SIGINT or SIGTERM.
+/// Ends the clusters and all programs, this one too, at the first SIGINT or SIGTERM.
 pub fn on_signals() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::spawn(move || {
@@ -75,6 +75,7 @@ pub fn on_signals() -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
             }
             eprintln!("ending: taking the clusters down");
+            crate::program::kill_all();
             down_all();
             std::process::exit(130);
         });

@@ -5,7 +5,7 @@ use crate::Manager;
 use crate::error::Result;
 use crate::logs::failed;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use tenantry_model::{AttemptId, OperationId, RegionName};
 
 impl Manager {
@@ -15,11 +15,15 @@ impl Manager {
         let mut unknown = BTreeSet::new();
         for piece in pieces {
             let id = &piece.attempt;
-            if let std::collections::btree_map::Entry::Vacant(entry) = known.entry(id.operation) {
-                let attempts = self.store.read().await?.attempts(id.operation).await?;
-                entry.insert(attempts.into_iter().map(|attempt| attempt.id).collect());
+            // Text of a running operation comes often, and reading all its attempts each time costs a large one dear.
+            let mut is_known = self.runs.has_attempt(id);
+            if !is_known {
+                if let Entry::Vacant(entry) = known.entry(id.operation) {
+                    let attempts = self.store.read().await?.attempts(id.operation).await?;
+                    entry.insert(attempts.into_iter().map(|attempt| attempt.id).collect());
+                }
+                is_known = known.get(&id.operation).is_some_and(|attempts| attempts.contains(id));
             }
-            let is_known = known.get(&id.operation).is_some_and(|attempts| attempts.contains(id));
             if id.step.region == *region && is_known {
                 let stored = self.logs.append(id, piece.offset, Bytes::from(piece.data)).await;
                 stored.map_err(|error| failed(id, error))?;

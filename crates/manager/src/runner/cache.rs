@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use tenantry_engine::Run;
-use tenantry_model::{Operation, OperationId};
+use tenantry_model::{AttemptId, Operation, OperationId};
 
 /// Most runs that are kept.
 const CAPACITY: usize = 128;
@@ -26,6 +26,14 @@ impl Runs {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, run) = kept.runs.remove(&row.id)?;
         (run.operation() == row).then_some(run)
+    }
+
+    /// Whether the attempt is certain to have a row, as kept runs are committed and attempts are never removed.
+    /// `false` says nothing.
+    pub(crate) fn has_attempt(&self, id: &AttemptId) -> bool {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = kept.runs.get(&id.operation);
+        run.is_some_and(|(_, run)| run.attempts().contains_key(&(id.step.clone(), id.number)))
     }
 
     /// Keeps a run whose rows are committed. What has ended is not needed again.
