@@ -43,9 +43,13 @@ impl EnvironmentFile {
                 Failure::new(Exit::Usage, format!("cannot read {}: {error}", path.display()))
             })?
         };
-        serde_saphyr::from_str(&text)
-            .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display())).into())
+        parse(&text).map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display())).into())
     }
+}
+
+/// YAML 1.2: `no` and `y` are words. A country code or a list of features must not turn into truth values.
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
 }
 
 /// A file with the flags applied, on top of what the environment is now (for an update).
@@ -100,7 +104,7 @@ pub fn pairs(flags: &[String], flag: &str) -> Result<Map<String, Value>> {
 }
 
 fn yaml(text: &str, flag: &str) -> Result<Value> {
-    serde_saphyr::from_str(text)
+    parse(text)
         .map_err(|error| Failure::new(Exit::Usage, format!("--{flag}: {text:?} is not YAML: {error}")).into())
 }
 
@@ -147,10 +151,13 @@ mod tests {
     fn set_reaches_into_members_and_reads_yaml() {
         let mut settings = json!({"plan": "gold", "mail": {"from": "a"}});
         let members = settings.as_object_mut().unwrap();
-        for entry in ["plan=silver", "mail.to=[x, y]", "limits.users=5", "mail.from-"] {
+        for entry in ["plan=silver", "mail.to=[x, y]", "country=no", "limits.users=5", "mail.from-"] {
             set(members, entry).unwrap();
         }
-        assert_eq!(settings, json!({"plan": "silver", "mail": {"to": ["x", "y"]}, "limits": {"users": 5}}));
+        assert_eq!(
+            settings,
+            json!({"plan": "silver", "mail": {"to": ["x", "y"]}, "limits": {"users": 5}, "country": "no"})
+        );
     }
 
     #[test]
