@@ -1,4 +1,4 @@
-//! The end-to-end tests. Run them with `tests/run.sh cluster`; a part of a name as argument chooses some.
+//! The end-to-end tests. `make test` runs them with all others; a part of a name as argument chooses some.
 
 mod bad_input;
 mod contract;
