@@ -65,7 +65,12 @@ impl Orders {
             match done {
                 Ok(()) => return true,
                 Err(error) => {
-                    tracing::warn!(%attempt, error = &error as &dyn std::error::Error, "an order did not get through");
+                    // The first tries are everyday life (an answer on its way, a create that may still land).
+                    if began.elapsed() > PATIENCE / 2 {
+                        tracing::warn!(%attempt, error = &error as &dyn std::error::Error, "an order does not get through");
+                    } else {
+                        tracing::debug!(%attempt, error = &error as &dyn std::error::Error, "an order is repeated");
+                    }
                     if began.elapsed() > PATIENCE || !pace.pause(&self.shutdown).await {
                         return false;
                     }

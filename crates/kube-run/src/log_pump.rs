@@ -87,7 +87,7 @@ impl LogPump {
             if complete && give_up.is_none() {
                 give_up = Some(Instant::now() + self.deadline);
             }
-            reader.reopen();
+            reader.reopen(!complete);
             let before = reader.position();
             let problem = match self.stream(&pods, source, complete, &mut reader, out).await {
                 Ok(End::Whole) => break,

@@ -23,6 +23,7 @@ pub struct Position {
 /// Turns stamped bytes into the hook's bytes.
 #[derive(Debug, Default)]
 pub struct LogReader {
+    following: bool,
     position: Position,
     resume: Option<Position>,
     line: Line,
@@ -45,8 +46,11 @@ impl Default for Line {
 }
 
 impl LogReader {
-    /// A new stream begins, from [`LogReader::since`] on.
-    pub fn reopen(&mut self) {
+    /// A new stream begins, from [`LogReader::since`] on. In a stream that is followed, lines without a stamp are the
+    /// kubelet's own words about why it cannot follow ("failed to create fsnotify watcher: too many open files"); the
+    /// hook's lines are read once the container has ended.
+    pub fn reopen(&mut self, following: bool) {
+        self.following = following;
         self.line = Line::default();
         self.resume = self.position.stamp.is_some().then_some(self.position);
     }
@@ -97,7 +101,11 @@ impl LogReader {
             .and_then(|text| text.parse::<Timestamp>().ok());
         let Some(stamp) = stamp else {
             // Not the kubelet's format: pass it as it is.
-            self.line = if self.resume.is_some() { Line::Skip } else { Line::Pass { leave_out: 0 } };
+            self.line = if self.resume.is_some() || self.following {
+                Line::Skip
+            } else {
+                Line::Pass { leave_out: 0 }
+            };
             self.body(held, held.last() == Some(&b'\n'), out);
             return;
         };
@@ -185,7 +193,7 @@ mod tests {
                 let mut reader = LogReader::default();
                 let mut out = Vec::new();
                 for cut in [first, second, whole] {
-                    reader.reopen();
+                    reader.reopen(true);
                     let stream = kubelet(&LINES, reader.since());
                     // In small pieces: a stamp may be cut anywhere.
                     for piece in stream[..cut.min(stream.len())].chunks(7) {
@@ -202,9 +210,20 @@ mod tests {
         let mut reader = LogReader::default();
         let mut out = Vec::new();
         reader.feed(&kubelet(&LINES[..1], None)[..25], &mut out);
-        reader.reopen();
+        reader.reopen(true);
         reader.feed(&kubelet(&LINES[4..], reader.since()), &mut out);
         assert_eq!(out, [b"on\n", &plain(&LINES[4..])[..]].concat());
+    }
+
+    #[test]
+    fn what_a_kubelet_says_of_itself_while_following_is_not_the_hooks_log() {
+        let mut reader = LogReader::default();
+        let mut out = Vec::new();
+        reader.reopen(true);
+        reader.feed(b"failed to create fsnotify watcher: too many open files", &mut out);
+        reader.reopen(false);
+        reader.feed(&kubelet(&LINES, reader.since()), &mut out);
+        assert_eq!(out, plain(&LINES));
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl Cluster {
         let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
         self.kubectl(&[&["delete", "namespace", "--ignore-not-found", "--wait=false"], &names[..]].concat())?;
         if wait {
-            within(Duration::from_secs(120), "the end of the namespaces", || {
+            within(Duration::from_mins(2), "the end of the namespaces", || {
                 let left = self.kubectl(&["get", "namespaces", "-o", "name"])?;
                 let gone = |name: &&str| !left.lines().any(|line| line == format!("namespace/{name}"));
                 Ok(names.iter().all(gone).then_some(()))
@@ -208,7 +208,7 @@ impl Cluster {
 
     /// Waits until the API server answers.
     pub fn wait_for_api(&self) -> Result<()> {
-        within(Duration::from_secs(60), "an answer of the API server", || {
+        within(Duration::from_mins(1), "an answer of the API server", || {
             Ok(self.kubectl(&["get", "--raw", "/readyz"]).ok())
         })
         .map(drop)

@@ -2,6 +2,7 @@
 //!
 //! It starts and ends things and reads what they left. It must never know how tenantry works inside: it uses the
 //! binary, the public API through the client library, and Kubernetes.
+#![allow(clippy::needless_pass_by_value)] // ids and `json!` documents read best as they are
 
 mod cli;
 mod cluster;

@@ -163,7 +163,7 @@ impl Site {
         self.agents.insert(region.to_owned(), AgentLife { settings, program: None });
         self.start_agent(region)?;
         let name = region.parse()?;
-        within(Duration::from_secs(60), format!("the agent of {region}"), || {
+        within(Duration::from_mins(1), format!("the agent of {region}"), || {
             self.check_alive()?;
             let region = self.call(self.client.region(&name))?;
             Ok((region.alive && region.inventory_complete).then_some(()))
@@ -253,7 +253,7 @@ impl Site {
     /// Waits until the hooks (`namespace/name`) are ready in the region.
     pub fn wait_for_hooks(&self, region: &str, hooks: &[&str]) -> Result<()> {
         let query = HooksQuery { region: Some(region.parse()?), ..HooksQuery::default() };
-        within(Duration::from_secs(60), format!("the discovery of {hooks:?}"), || {
+        within(Duration::from_mins(1), format!("the discovery of {hooks:?}"), || {
             let found = self.call(self.client.hooks(&query))?.items;
             let ready = |path: &&str| {
                 found
@@ -356,7 +356,7 @@ impl Site {
         let operation = self.operation(id)?;
         let hook = step_of(&operation, step).context("no such step")?.hook.clone();
         let attempt = AttemptId { operation: id, step: hook, number };
-        within(Duration::from_secs(60), format!("the complete log of {attempt}"), || {
+        within(Duration::from_mins(1), format!("the complete log of {attempt}"), || {
             let (mut log, mut offset) = (Vec::new(), 0);
             loop {
                 let range = self.call(self.client.log(&attempt, &LogQuery { offset, limit: None }))?;

@@ -26,5 +26,5 @@ pub fn within<T>(
 
 /// [`within`] a minute.
 pub fn eventually<T>(what: impl AsRef<str>, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    within(Duration::from_secs(60), what, look)
+    within(Duration::from_mins(1), what, look)
 }

@@ -70,6 +70,7 @@ func (c *Cluster) bringUp(pause string, say Progress) error {
 			return err
 		}
 	}
+	raiseInotify(say)
 	for n := 1; n <= c.Options.Nodes; n++ {
 		if err := c.startNode(n, say); err != nil {
 			return err

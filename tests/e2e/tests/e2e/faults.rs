@@ -191,7 +191,7 @@ fn standstill(world: &World) -> Result<()> {
     // Longer than a lease: the agent's own clock is what matters, so time itself is what is waited for.
     let until = std::time::Instant::now()
         + Duration::from_secs(tenantry_api_types::agent::LEASE_SECONDS.unsigned_abs() + 2);
-    within(Duration::from_secs(120), "the end of all leases", || {
+    within(Duration::from_mins(2), "the end of all leases", || {
         Ok((std::time::Instant::now() > until).then_some(()))
     })?;
     site.signal_manager(Signal::CONT)?;

@@ -77,7 +77,7 @@ fn begin(world: &World, hooks: &[&Hook], namespace: &str) -> Result<(Site, Opera
     site.call(site.client().put_definition(&known.definition, &Call::if_match(known.etag)))?;
 
     let id = site.provision("prod", "eu1")?;
-    within(Duration::from_secs(120), "all hooks at work", || {
+    within(Duration::from_mins(2), "all hooks at work", || {
         Ok((world.witness().runs(id)?.len() == hooks.len()).then_some(()))
     })?;
     site.wait_for(id, "all attempts seen running", |operation| {
@@ -156,7 +156,7 @@ fn back_late(world: &World) -> Result<()> {
 
     wait_unknown(&site, id, &["short", "job", "long", "given-up"])?;
     // A person is told, of each one that stays unknown.
-    within(Duration::from_secs(60), "attention for what is unknown", || {
+    within(Duration::from_mins(1), "attention for what is unknown", || {
         let query = AttentionQuery { operation: Some(id), ..AttentionQuery::default() };
         let open = site.call(site.client().attention(&query))?.items;
         let told = |name: &&str| {

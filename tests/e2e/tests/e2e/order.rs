@@ -28,7 +28,7 @@ fn order(world: &World) -> Result<()> {
     let mut site = Site::start(world, &[])?;
     let namespaces = [billing.namespace.as_str(), &crm.namespace, &search.namespace];
     site.add_region("eu1", AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces))?;
-    site.wait_for_hooks("eu1", &all.map(|hook| hook.path()).each_ref().map(String::as_str))?;
+    site.wait_for_hooks("eu1", &all.map(tenantry_e2e::Hook::path).each_ref().map(String::as_str))?;
     let id = site.provision("prod", "eu1")?;
     site.wait_succeeded(id)?;
     let witness = world.witness();
@@ -59,7 +59,7 @@ fn failing(world: &World) -> Result<()> {
     let agent =
         AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces).flag("keep-failed", "0s");
     site.add_region("eu1", agent)?;
-    site.wait_for_hooks("eu1", &all.map(|hook| hook.path()).each_ref().map(String::as_str))?;
+    site.wait_for_hooks("eu1", &all.map(tenantry_e2e::Hook::path).each_ref().map(String::as_str))?;
 
     site.cli(&["tenant", "create", "acme"])?.expect(0)?;
     let waited =

@@ -124,8 +124,9 @@ fn seen(site: &Site) -> Result<Vec<Seen>> {
 /// A text without ids, hashes and numbers of bytes, which depend on them.
 fn plain(text: &str) -> String {
     let is_id = |word: &str| {
-        let hex = word.chars().filter(|c| c.is_ascii_hexdigit()).count();
-        word.len() >= 32 && hex * 10 >= word.len() * 8
+        let hex = word.chars().filter(char::is_ascii_hexdigit).count();
+        // A UUID, a checksum, or the first twelve digits of one.
+        word.len() >= 12 && hex * 10 >= word.len() * 8
     };
     text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-')
         .map(|word| {

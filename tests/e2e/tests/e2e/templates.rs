@@ -88,7 +88,7 @@ fn replaced(world: &World) -> Result<()> {
     eventually("the begin of the first", || Ok((world.witness().starts(id, "first")? > 0).then_some(())))?;
     delete(world, &team, &["first", "second"])?;
     wait_for_state(&site, "second", HookState::Absent)?;
-    world.cluster()?.apply(&hooks.each_ref().map(|hook| hook.manifest()))?;
+    world.cluster()?.apply(&hooks.each_ref().map(Hook::manifest))?;
     wait_for_state(&site, "second", HookState::Ready)?;
     site.wait_succeeded(id)?;
     world.witness().check(id, &[("first", &[]), ("second", &["first"])])?;
