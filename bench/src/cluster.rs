@@ -1,7 +1,7 @@
 //! Steps as Pods and Jobs, against what kubectl makes of the same Pods in the same cluster.
 
 use crate::Place;
-use crate::table::Table;
+use crate::table::{self, Table};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ impl InCluster {
             as_pods.add(self.cost(|| self.place.run("bench.pods", count))?);
             as_jobs.add(self.cost(|| self.place.run("bench.jobs", count))?);
         }
-        let steps = (count * rounds) as f64;
+        let steps = table::count(count * rounds);
         let name = format!("{count} sequential steps");
         for (kind, ours, aim) in [("Pods", as_pods, 0.75), ("Jobs", as_jobs, 1.05)] {
             table.times(
@@ -104,7 +104,7 @@ impl InCluster {
             self.clear_peers()?;
             ours.add(self.cost(|| self.place.run("bench.parallel", count))?);
         }
-        let steps = (count * rounds) as f64;
+        let steps = table::count(count * rounds);
         let figure = format!("{count} parallel steps as Pods : {count} Pods of one kubectl create");
         table.times(&figure, ours.took, peer.took, Some(1.1));
         table.ratio("… API server requests a step", ours.requests / steps, peer.requests / steps, "", None);

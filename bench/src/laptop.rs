@@ -1,7 +1,7 @@
 //! Steps as processes of this machine, against processes spawned one after another.
 
 use crate::Place;
-use crate::table::Table;
+use crate::table::{self, Table};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub fn processes(world: &World, count: usize, table: &mut Table) -> Result<()> {
     let peer = began.elapsed();
     let ours = place.run("bench.processes", count)?;
     table.times(&format!("{count} no-op steps as processes : {count} × `sh -c true`"), ours, peer, None);
-    let per_second = |took: std::time::Duration| count as f64 / took.as_secs_f64();
+    let per_second = |took: std::time::Duration| table::count(count) / took.as_secs_f64();
     table.ratio("… a second", per_second(ours), per_second(peer), "/s", None);
     Ok(())
 }

@@ -37,7 +37,8 @@ pub fn process(world: &World, lines: usize, table: &mut Table) -> Result<()> {
     pipe.args(&argv[1..]);
     let peer = read(pipe)?;
 
-    let place = Place::start(world, AgentSettings::process(&templates(world, &[manifest.clone()])?), 1)?;
+    let place =
+        Place::start(world, AgentSettings::process(&templates(world, std::slice::from_ref(&manifest))?), 1)?;
     let id = place.begin(OPERATION)?;
     started(&place, id, &hook)?;
     let ours = read(place.site.command(&["op", "logs", &id.to_string(), &hook.path(), "--follow"]))?;
@@ -63,7 +64,7 @@ pub fn pod(place: &InCluster, lines: usize, table: &mut Table) -> Result<()> {
 
 /// Waits until the attempt runs.
 fn started(place: &Place, id: OperationId, hook: &Hook) -> Result<Attempt> {
-    within(Duration::from_secs(60), "the start of the clock", || {
+    within(Duration::from_mins(1), "the start of the clock", || {
         let operation = place.site.operation(id)?;
         let step =
             operation.steps.into_iter().flatten().find(|step| step.hook.path().to_string() == hook.path());

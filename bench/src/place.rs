@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Between two looks at whether a step waits for a person: that look is a large one.
 const CHECK: Duration = Duration::from_secs(5);
 /// Nothing that is measured takes longer.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// Where operations run.
 pub struct Place {
@@ -89,7 +89,7 @@ impl Place {
 }
 
 fn wait_for_hooks(site: &Site, hooks: usize) -> Result<()> {
-    tenantry_e2e::within(Duration::from_secs(120), format!("the discovery of {hooks} hooks"), || {
+    tenantry_e2e::within(Duration::from_mins(2), format!("the discovery of {hooks} hooks"), || {
         let mut query =
             HooksQuery { region: Some(REGION.parse()?), page_size: Some(1000), ..HooksQuery::default() };
         let mut ready = 0;

@@ -33,6 +33,11 @@ impl Table {
     }
 }
 
+/// A count as a number to divide by.
+pub fn count(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
+
 fn number(value: f64) -> String {
     let digits = if value < 10.0 { 2 } else { 1 };
     format!("{value:.digits$}")
