@@ -50,7 +50,7 @@ pub enum Event {
         by: Actor,
         /// Why; required where the verb changes what runs (checked by [`StepVerb::requires_reason`]).
         reason: Option<String>,
-        /// What the caller saw; a mismatch is [`Rejected::Expectation`].
+        /// What the caller saw; a mismatch is [`crate::Rejected::Expectation`].
         expected: Option<Expected>,
     },
     /// Ends the operation.

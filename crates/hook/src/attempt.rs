@@ -185,7 +185,7 @@ pub(crate) fn annotations(request: &AttemptRequest, hook: &Hook) -> BTreeMap<Str
     .into()
 }
 
-/// Reads back what [`crate::build`] wrote; `None` for an object that is not (or only pretends to be) ours.
+/// Reads back what [`crate::build()`] wrote; `None` for an object that is not (or only pretends to be) ours.
 #[must_use]
 pub fn attempt_identity(metadata: &ObjectMeta) -> Option<AttemptIdentity> {
     let label = |key: &str| metadata.labels.as_ref()?.get(key);

@@ -37,7 +37,7 @@ const ENVIRONMENT_FILE: &str = "environment.yaml";
 const CHANGESET_FILE: &str = "changeset.yaml";
 const FILES: [&str; 2] = [ENVIRONMENT_FILE, CHANGESET_FILE];
 
-/// Builds the attempt's objects from the template, as JSON as stored, and the [`Hook`] that [`crate::parse`] made of
+/// Builds the attempt's objects from the template, as JSON as stored, and the [`Hook`] that [`crate::parse()`] made of
 /// it. The region's policy is judged again: it may have become stricter since the template was read.
 pub fn build(
     template: &Value,

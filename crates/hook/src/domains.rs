@@ -53,7 +53,7 @@ impl AnnotationDomains {
 }
 
 /// Whether an object with these annotations means to be a hook: it has any `<domain>/tenant.*` annotation. The
-/// answer for a metadata watch: only a candidate is read as a whole and given to [`crate::parse`].
+/// answer for a metadata watch: only a candidate is read as a whole and given to [`crate::parse()`].
 #[must_use]
 pub fn is_candidate(annotations: &BTreeMap<String, String>, domains: &AnnotationDomains) -> bool {
     annotations.keys().any(|key| domains.contract_key(key).is_some())

@@ -1,6 +1,6 @@
 //! A manifest's text → findings with file and line, for `hook lint`.
 //!
-//! Errors are those of [`parse`]; warnings are what runs, but not as its author may think. It must never judge order:
+//! Errors are those of [`parse()`]; warnings are what runs, but not as its author may think. It must never judge order:
 //! that needs the other hooks of a region.
 
 use crate::{

@@ -1,6 +1,6 @@
 //! YAML or JSON text → values that know their lines.
 //!
-//! One pass gives both the JSON that [`crate::parse`] reads and the place of every JSON pointer. It must never know
+//! One pass gives both the JSON that [`crate::parse()`] reads and the place of every JSON pointer. It must never know
 //! what the documents mean.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

@@ -105,19 +105,19 @@ fn select(file: &Path, wanted: Option<&str>, domains: &AnnotationDomains) -> Res
     let named = |template: &Value| {
         template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    let names: Vec<String> = manifests.iter().map(|(_, template)| named(template)).collect();
+    let known: Vec<String> = manifests.iter().map(|(_, template)| named(template)).collect();
     let mut found =
         manifests.into_iter().filter(|(_, template)| wanted.is_none_or(|wanted| named(template) == wanted));
     let (line, template) = match (found.next(), found.next()) {
         (Some(one), None) => one,
         (None, _) => {
-            return Err(usage(format!("{} holds these hooks: {}", file.display(), names.join(", "))));
+            return Err(usage(format!("{} holds these hooks: {}", file.display(), known.join(", "))));
         }
         (Some(_), Some(_)) => {
             return Err(usage(format!(
                 "{} holds several hooks, choose one with --name: {}",
                 file.display(),
-                names.join(", ")
+                known.join(", ")
             )));
         }
     };
