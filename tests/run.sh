@@ -18,6 +18,21 @@ clean_up() {
 }
 trap clean_up EXIT
 
+# What tests without a cluster call: the example's hooks (python3), the guides (curl), certificates (openssl).
+missing=
+for program in python3 curl openssl; do
+  command -v "$program" >/dev/null || missing="$missing $program"
+done
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "install$missing first: the tests of the guides, of the example and of TLS call them" >&2
+    exit 2
+  fi
+  apt-get update -qq
+  # shellcheck disable=SC2086 # a list of words
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
 # Built first: compilers beside a starting cluster would make its deadlines pass.
 cargo test --locked --workspace --no-run
 
