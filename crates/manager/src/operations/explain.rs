@@ -163,13 +163,14 @@ fn selector(row: &RegisteredHook, environment: &Environment) -> Check {
 }
 
 fn state(environment: &Environment, definition: &OperationDefinition) -> Check {
+    // As the API spells it.
+    let state = serde_json::to_value(environment.state).unwrap_or_default();
+    let state = state.as_str().unwrap_or_default();
     if definition.from_states.contains(&environment.state) {
-        let detail =
-            format!("{} is possible while the environment is {:?}", definition.name, environment.state);
+        let detail = format!("{} is possible while the environment is {state}", definition.name);
         return check("state", CheckResult::Pass, detail);
     }
-    let detail =
-        format!("{} is not possible while the environment is {:?}", definition.name, environment.state);
+    let detail = format!("{} is not possible while the environment is {state}", definition.name);
     check("state", CheckResult::Fail, detail)
 }
 

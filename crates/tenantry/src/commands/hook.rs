@@ -77,8 +77,7 @@ fn explain(context: Context, explanation: &HookExplanation) -> Result<()> {
     if context.format != Format::Table {
         return output::document(context.format, explanation);
     }
-    let verdict = if explanation.runs { "runs" } else { "does not run" };
-    output::print(&format!("{} {verdict}: {}\n", explanation.hook, explanation.summary))?;
+    output::print(&format!("{}\n", explanation.summary))?;
     output::table(
         &["result", "question", "finding"],
         explanation

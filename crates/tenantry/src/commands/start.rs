@@ -1,14 +1,15 @@
 //! After an operation was asked for: print it, or wait for it with progress.
 
 use super::Context;
-use crate::cli::{StartArgs, Wait};
+use crate::cli::{Format, StartArgs, Wait};
 use crate::exit::Exit;
 use crate::output::{self, word};
 use crate::progress::{Progress, describe, duration, name};
 use anyhow::Result;
-use tenantry_api_types::v1::{Accepted, Environment, Operation};
+use std::collections::BTreeSet;
+use tenantry_api_types::v1::{Accepted, Environment, Operation, Preview};
 use tenantry_client::{Call, Client, WaitFor, Waited};
-use tenantry_model::{OperationId, OperationState};
+use tenantry_model::{HookRef, OperationId, OperationState};
 
 /// The call that the flags describe.
 pub fn call(start: &StartArgs) -> Call {
@@ -28,7 +29,9 @@ pub async fn finish(
     match (&accepted.operation, start.wait) {
         (Some(operation), Some(until)) => {
             let (exit, operation) = wait(client, operation.id, title(operation), until).await?;
-            let accepted = Accepted { operation: Some(operation), ..accepted };
+            // What it was when the operation was asked for is not what it is now.
+            let environment = client.environment(accepted.environment.id).await?;
+            let accepted = Accepted { environment, operation: Some(operation), preview: None };
             show(context, &accepted)?;
             Ok(exit)
         }
@@ -51,7 +54,47 @@ fn show(context: Context, accepted: &Accepted) -> Result<()> {
             lines.extend(operation_lines(operation));
         }
         lines
-    })
+    })?;
+    match (context.format, &accepted.preview) {
+        (Format::Table, Some(preview)) => show_preview(preview),
+        _ => Ok(()),
+    }
+}
+
+/// What `--validate-only` found, for people.
+fn show_preview(preview: &Preview) -> Result<()> {
+    let ids = |ids: &[OperationId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let regions: Vec<String> = preview.waits_for_regions.iter().map(ToString::to_string).collect();
+    let mut text = format!("\n{} would apply generation {}\n", preview.name, preview.generation);
+    for (what, which) in [
+        ("it would wait for", ids(&preview.waits_for)),
+        ("it would cancel", ids(&preview.cancels)),
+        ("it would wait for regions", regions.join(" ")),
+    ] {
+        if !which.is_empty() {
+            text.push_str(&format!("{what} {which}\n"));
+        }
+    }
+    if let Some(refusal) = &preview.refusal {
+        text.push_str(&format!("there would be no plan: {}\n", refusal.detail));
+    }
+    for hook in &preview.quarantined {
+        let instead = if hook.last_good_in_force { "its last good version runs" } else { "it is left out" };
+        text.push_str(&format!("{} is quarantined: {instead}\n", hook.hook));
+    }
+    output::print(&text)?;
+    if preview.steps.is_empty() {
+        return Ok(());
+    }
+    let paths =
+        |hooks: &BTreeSet<HookRef>| hooks.iter().map(|hook| hook.path().to_string()).collect::<Vec<_>>();
+    output::table(
+        &["step", "state", "after"],
+        preview
+            .steps
+            .iter()
+            .map(|step| vec![step.hook.path().to_string(), word(&step.state), paths(&step.after).join(" ")]),
+    )
 }
 
 /// An environment for people.
