@@ -12,11 +12,12 @@ output=$(mktemp)
 bed=
 cluster="unit$$"
 
-clean_up() {
-  [ -z "$bed" ] || "$bed" down "$cluster" || echo "cluster $cluster is left: testbed down $cluster" >&2
-  rm -f "$output"
+take_down() {
+  local used=$bed
+  bed=
+  [ -z "$used" ] || "$used" down "$cluster" 2>"$output.down" || cat "$output.down" >&2
 }
-trap clean_up EXIT
+trap 'take_down; rm -f "$output" "$output.down"' EXIT
 
 # What tests without a cluster call: the example's hooks (python3), the guides (curl), certificates (openssl).
 missing=
@@ -54,6 +55,8 @@ fi
 status=0
 cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$output" || status=$?
 
+# Before the summary: what a person reads last is how many tests passed.
+take_down
 awk '/^test result: / { passed += $4; failed += $6; skipped += $8 }
      END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$output"
 exit "$status"
