@@ -63,7 +63,8 @@ impl Recorder {
     }
 }
 
-/// An attempt that was being killed and did not end with 0 was ended by the kill. One that ended with 0 was faster.
+/// An attempt that was being killed and did not end with 0 was ended by the kill. An end with 0 is told as it was seen:
+/// what it counts as is the engine's decision (docs/decisions/0007-engine.md).
 fn explain(outcome: &mut Outcome, cause: KillCause) {
     let by_the_kill = matches!(
         outcome.reason,
