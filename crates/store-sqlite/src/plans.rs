@@ -3,12 +3,12 @@
 use crate::{
     SqliteStore,
     keys::{Condition, List, arms, statement},
-    tables::{attentions, environments, operations},
+    tables::{attentions, audit_list, environments, operations},
 };
 use sqlx::{AssertSqlSafe, Execute as _, Row as _};
 use tempfile::TempDir;
 use tenantry_model::{EnvironmentState, OperationState, Scope};
-use tenantry_store::{AttentionFilter, EnvironmentFilter, OperationFilter};
+use tenantry_store::{AttentionFilter, AuditFilter, EnvironmentFilter, OperationFilter};
 
 async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -33,7 +33,7 @@ fn assert_walks_an_index(sql: &str, plan: &[String]) {
 
 /// From the start, in order, nothing narrowed: reads as much as its LIMIT says.
 fn bounded_scan(sql: &str, line: &str) -> bool {
-    let in_order = line.contains("INDEX") || line == "SCAN events";
+    let in_order = line.contains("INDEX") || ["SCAN events", "SCAN audit_heads"].contains(&line);
     in_order && sql.contains("LIMIT") && !sql.contains("WHERE")
 }
 
@@ -99,12 +99,37 @@ async fn no_list_reads_a_table_from_its_start() {
     }
 }
 
+/// By the key of a chain, or by an index whose order is the list's.
+#[tokio::test]
+async fn lists_over_the_audit_log_walk_an_index() {
+    let folder = TempDir::new().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    for bits in 0..32 {
+        let on = |bit: u32| bits & (1 << bit) != 0;
+        let filter = AuditFilter {
+            environment: on(0).then(|| tenantry_model::EnvironmentId(uuid::Uuid::now_v7())),
+            actor: on(1).then(|| "ann".to_owned()),
+            action: on(2).then(|| "step.skip".to_owned()),
+            since: on(3).then_some(jiff::Timestamp::UNIX_EPOCH),
+            until: on(4).then_some(jiff::Timestamp::UNIX_EPOCH),
+        };
+        for after in [None, Some((1, "x".to_owned(), 1))] {
+            let mut query = audit_list::statement(&filter, after, 10);
+            let sql = query.build().sql().as_str().to_owned();
+            let plan = plan(&store, &sql).await;
+            assert_eq!(plan.len(), 1, "{sql}: {plan:?}");
+            assert!(plan[0].starts_with("SEARCH"), "{sql}: {plan:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_written_out_statement_has_an_index() {
     let folder = TempDir::new().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
     let sources = [
         include_str!("tables/attentions.rs"),
+        include_str!("tables/audit.rs"),
         include_str!("tables/commands.rs"),
         include_str!("tables/environments.rs"),
         include_str!("tables/events.rs"),

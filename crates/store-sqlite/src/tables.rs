@@ -2,6 +2,8 @@
 //! whether it commits, they never know.
 
 pub mod attentions;
+pub mod audit;
+pub mod audit_list;
 pub mod commands;
 pub mod environments;
 pub mod events;

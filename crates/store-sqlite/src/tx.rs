@@ -2,7 +2,10 @@
 
 use crate::{
     errors::failed,
-    tables::{attentions, commands, environments, events, hooks, installation, operations, steps, tenants},
+    tables::{
+        attentions, audit, audit_list, commands, environments, events, hooks, installation, operations,
+        steps, tenants,
+    },
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,8 +18,8 @@ use tenantry_model::{
     Page, Paged, Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
-    AttentionFilter, AuditEntry, Command, CommandKind, EnvironmentFilter, EventFilter, EventRecord, HookRow,
-    IdempotentAnswer, OperationFilter, Read, Result, StoreError, Write,
+    AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
+    EventFilter, EventRecord, HookRow, IdempotentAnswer, OperationFilter, Read, Result, StoreError, Write,
 };
 use tokio::sync::Notify;
 
@@ -171,7 +174,7 @@ impl Read for Tx {
         ask!(self, installation::idempotent(key))
     }
     async fn audit_head(&mut self, environment: Option<EnvironmentId>) -> Result<Option<AuditEntry>> {
-        ask!(self, events::audit_head(environment))
+        ask!(self, audit::audit_head(environment))
     }
     async fn audit(
         &mut self,
@@ -179,7 +182,22 @@ impl Read for Tx {
         after: u64,
         limit: u32,
     ) -> Result<Vec<AuditEntry>> {
-        ask!(self, events::audit(environment, after, limit))
+        ask!(self, audit::audit(environment, after, limit))
+    }
+    async fn audit_entries(&mut self, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditEntry>> {
+        ask!(self, audit_list::entries(filter, page))
+    }
+    async fn audit_chains(&mut self, page: &Page) -> Result<Paged<AuditChain>> {
+        ask!(self, audit::chains(page))
+    }
+    async fn unsealed_chains(&mut self, limit: u32) -> Result<Vec<AuditChain>> {
+        ask!(self, audit::unsealed(limit))
+    }
+    async fn audit_heads(&mut self, after: u64, limit: u32) -> Result<Vec<AuditHead>> {
+        ask!(self, audit::heads(after, limit))
+    }
+    async fn last_audit_head(&mut self) -> Result<Option<AuditHead>> {
+        ask!(self, audit::last_head())
     }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
@@ -275,7 +293,10 @@ impl Write for Tx {
         ask!(self, installation::expire_idempotent(before, limit))
     }
     async fn append_audit(&mut self, entry: &AuditEntry) -> Result<()> {
-        ask!(self, events::append_audit(entry))
+        ask!(self, audit::append_audit(entry))
+    }
+    async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()> {
+        ask!(self, audit::put_head(head, chains))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))

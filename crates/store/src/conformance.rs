@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)] // a check fails by panicking
 #![allow(clippy::must_use_candidate)] // samples without a use are no mistake
 
+pub mod audit;
 pub mod catalogue;
 pub mod commands;
 pub mod lists;
@@ -66,6 +67,11 @@ macro_rules! conformance_tests {
                 only_what_was_never_given_out_can_be_withdrawn
                 a_finished_command_is_gone_and_only_its_region_finishes_it
                 two_sessions_never_share_a_command
+            }
+            audit {
+                entries_of_all_chains_come_by_time_once_through_pages
+                filters_narrow_audit_entries
+                a_head_seals_chains_up_to_the_position_it_names
             }
             outbox {
                 positions_grow_in_the_order_of_commits

@@ -4,6 +4,7 @@
 //! This crate knows rows, pages and conflicts. It must never know SQL, HTTP or what an operation means: rules
 //! live in the engine and the manager.
 
+mod audit;
 mod error;
 mod records;
 mod store;
@@ -11,6 +12,7 @@ mod store;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use audit::*;
 pub use error::StoreError;
 pub use records::*;
 pub use store::*;

@@ -1,8 +1,8 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    AttentionFilter, AuditEntry, Command, EnvironmentFilter, EventFilter, EventRecord, HookRow,
-    IdempotentAnswer, OperationFilter, StoreError,
+    AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, EnvironmentFilter, EventFilter,
+    EventRecord, HookRow, IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -124,6 +124,16 @@ pub trait Read: Send {
         after: u64,
         limit: u32,
     ) -> Result<Vec<AuditEntry>>;
+    /// Entries of all chains by time, then chain and position.
+    async fn audit_entries(&mut self, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditEntry>>;
+    /// All chains that have an entry; that of what belongs to no environment first, then by environment.
+    async fn audit_chains(&mut self, page: &Page) -> Result<Paged<AuditChain>>;
+    /// Chains with entries after the newest signed head, in the same order.
+    async fn unsealed_chains(&mut self, limit: u32) -> Result<Vec<AuditChain>>;
+    /// Signed heads after a number, in order.
+    async fn audit_heads(&mut self, after: u64, limit: u32) -> Result<Vec<AuditHead>>;
+    /// The newest signed head.
+    async fn last_audit_head(&mut self) -> Result<Option<AuditHead>>;
     /// A setting of the installation (`platform-schema`, …).
     async fn setting(&mut self, key: &str) -> Result<Option<Value>>;
 }
@@ -199,6 +209,9 @@ pub trait Write: Read {
     async fn expire_idempotent(&mut self, before: Timestamp, limit: u32) -> Result<u32>;
     /// Appends to a chain; a taken position is [`StoreError::Duplicate`].
     async fn append_audit(&mut self, entry: &AuditEntry) -> Result<()>;
+    /// Keeps a signed head and notes that it names these chains at these positions; a taken number is
+    /// [`StoreError::Duplicate`].
+    async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()>;
     /// Inserts or replaces.
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()>;
     /// Makes everything visible and durable at once, and wakes [`Store::changed`].

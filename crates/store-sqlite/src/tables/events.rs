@@ -1,12 +1,11 @@
-//! The outbox and the audit chains.
+//! The outbox.
 
 use super::Db;
 use crate::{
     codec::{bounded, decode, encode, from_position, position},
-    errors::{failed, taken},
+    errors::failed,
 };
-use tenantry_model::EnvironmentId;
-use tenantry_store::{AuditEntry, EventFilter, EventRecord, Result};
+use tenantry_store::{EventFilter, EventRecord, Result};
 
 pub async fn append(db: Db<'_>, event: &EventRecord) -> Result<u64> {
     let environment = event.environment.map(|id| id.to_string());
@@ -71,49 +70,4 @@ pub async fn last(db: Db<'_>) -> Result<u64> {
         .await
         .map(|position| from_position(position.unwrap_or_default()))
         .map_err(failed("read the newest event"))
-}
-
-fn chain(environment: Option<EnvironmentId>) -> String {
-    environment.map(|id| id.to_string()).unwrap_or_default()
-}
-
-pub async fn audit_head(db: Db<'_>, environment: Option<EnvironmentId>) -> Result<Option<AuditEntry>> {
-    let chain = chain(environment);
-    sqlx::query!("SELECT position, payload FROM audit WHERE chain = ? ORDER BY position DESC LIMIT 1", chain)
-        .fetch_optional(db)
-        .await
-        .map_err(failed("read the newest audit entry"))?
-        .map(|row| decode("audit", format_args!("{chain}/{}", row.position), &row.payload))
-        .transpose()
-}
-
-pub async fn audit(
-    db: Db<'_>,
-    environment: Option<EnvironmentId>,
-    after: u64,
-    limit: u32,
-) -> Result<Vec<AuditEntry>> {
-    let (chain, after, limit) = (chain(environment), position(after), bounded(limit));
-    sqlx::query!(
-        "SELECT position, payload FROM audit WHERE chain = ? AND position > ? ORDER BY position LIMIT ?",
-        chain,
-        after,
-        limit
-    )
-    .fetch_all(db)
-    .await
-    .map_err(failed("read audit entries"))?
-    .into_iter()
-    .map(|row| decode("audit", format_args!("{chain}/{}", row.position), &row.payload))
-    .collect()
-}
-
-pub async fn append_audit(db: Db<'_>, entry: &AuditEntry) -> Result<()> {
-    let (chain, at) = (chain(entry.environment), position(entry.position));
-    let payload = encode("audit", format_args!("{chain}/{at}"), entry)?;
-    sqlx::query!("INSERT INTO audit (chain, position, payload) VALUES (?, ?, ?)", chain, at, payload)
-        .execute(db)
-        .await
-        .map_err(taken("append to the audit log", || format!("audit entry {chain}/{at}")))?;
-    Ok(())
 }
