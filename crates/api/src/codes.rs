@@ -46,6 +46,14 @@ pub const CODES: &[Code] = &[
         "Choose another name, or read the resource that has it. After an unanswered request, repeat it with the same Idempotency-Key instead of a new one.",
     ),
     code(
+        "audit-key-unavailable",
+        503,
+        Server,
+        true,
+        "The key of the audit log cannot be used",
+        "Look at the manager's log: its key file (setting `audit-key`) or the place for signed heads (`audit-heads`) cannot be read or written.",
+    ),
+    code(
         "backup-unusable",
         409,
         Client,

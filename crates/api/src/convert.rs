@@ -178,6 +178,7 @@ pub(crate) fn event(from: EventRecord) -> v1::Event {
 pub(crate) fn audit(from: AuditEntry) -> v1::AuditEntry {
     v1::AuditEntry {
         position: from.position,
+        environment: from.environment,
         at: from.at,
         actor: from.actor,
         action: from.action,

@@ -217,7 +217,7 @@ impl Verifier {
             match PublicKey::all_from_pem(key) {
                 Ok(keys) => self.trusted.extend(keys.into_iter().map(|key| (key.id(), key))),
                 Err(error) => {
-                    self.fault(format!("head {number} announces a key that cannot be read: {error}"))
+                    self.fault(format!("head {number} announces a key that cannot be read: {error}"));
                 }
             }
         }

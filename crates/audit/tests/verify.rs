@@ -220,7 +220,9 @@ fn a_changed_head_a_missing_head_and_a_second_history_are_found() {
     log.seal(marks, None);
     let mut verifier = Verifier::new([log.signer.public().clone()]);
     verifier.head(&kept);
-    log.lines().into_iter().for_each(|line| verifier.line(line));
+    for line in log.lines() {
+        verifier.line(line);
+    }
     let report = verifier.finish();
     assert!(report.faults.iter().any(|fault| fault.contains("two different heads")), "{report:?}");
 }
@@ -273,8 +275,12 @@ fn heads_that_are_newer_than_an_export_say_nothing_about_it() {
     older[0] = Line::Export { version: 1, installation: log.installation, at: at(1) };
     *older.last_mut().unwrap() = Line::End { heads: 1, entries: 9 };
     let mut verifier = Verifier::new([log.signer.public().clone()]);
-    log.heads.iter().for_each(|head| verifier.head(head));
-    older.into_iter().for_each(|line| verifier.line(line));
+    for head in &log.heads {
+        verifier.head(head);
+    }
+    for line in older {
+        verifier.line(line);
+    }
     let report = verifier.finish();
     assert!(report.is_intact(), "{report:?}");
     assert_eq!((report.later_heads, report.certain_entries), (1, 7));

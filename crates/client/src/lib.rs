@@ -4,6 +4,7 @@
 //! place in a stream. It must never know a terminal, a configuration file or how the server decides.
 
 pub mod agent;
+mod audit;
 mod config;
 mod environments;
 mod error;

@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 use tenantry_model::RegionName;
 
@@ -42,6 +43,27 @@ pub struct ManagerConfig {
     /// An operation that waits for a region looks again after this time even if nothing wakes it; long, since the
     /// region's inventory does wake it and thousands may wait.
     pub planning_retry: SignedDuration,
+    /// Signed heads of the audit log.
+    pub audit: AuditConfig,
+}
+
+/// When the audit log's heads are signed, with what, and where they are kept besides the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// File of the private key; made when it is not there. `None`: nothing is signed.
+    pub key_file: Option<PathBuf>,
+    /// A folder (a file for each head) or a file (a line for each) that heads are written to.
+    pub heads_to: Option<PathBuf>,
+    /// A head is signed after this time …
+    pub heads_every: SignedDuration,
+    /// … or after so many entries, whatever comes first.
+    pub heads_after: u64,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { key_file: None, heads_to: None, heads_every: SignedDuration::from_mins(5), heads_after: 1000 }
+    }
 }
 
 impl Default for ManagerConfig {
@@ -63,6 +85,7 @@ impl Default for ManagerConfig {
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
             region_check_interval: Duration::from_secs(5),
             planning_retry: SignedDuration::from_mins(5),
+            audit: AuditConfig::default(),
         }
     }
 }

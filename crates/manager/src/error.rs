@@ -180,6 +180,15 @@ pub enum ManagerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The audit log's key, or the place for its signed heads.
+    #[error("{what}")]
+    AuditKey {
+        /// What cannot be used.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// Rows contradict each other or a document cannot be written: a defect.
     #[error("{0}")]
     Internal(String),
@@ -222,6 +231,7 @@ impl ManagerError {
             Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_)) => "store-unavailable",
             Self::Store(_) => "store-damaged",
             Self::Logs { .. } => "logs-unavailable",
+            Self::AuditKey { .. } => "audit-key-unavailable",
             Self::Internal(_) => "internal",
         }
     }
@@ -259,9 +269,9 @@ impl ManagerError {
             | Self::InventoryRestart(_)
             | Self::AlreadyApplied(_)
             | Self::KeyReused => ErrorClass::Conflict,
-            Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_)) | Self::Logs { .. } => {
-                ErrorClass::Unavailable
-            }
+            Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_))
+            | Self::Logs { .. }
+            | Self::AuditKey { .. } => ErrorClass::Unavailable,
             Self::Store(_) | Self::Internal(_) => ErrorClass::Internal,
         }
     }

@@ -29,11 +29,13 @@ mod work;
 
 pub use access::*;
 pub use agents::*;
-pub use config::ManagerConfig;
+pub use audit::{AuditExport, AuditKey};
+pub use config::{AuditConfig, ManagerConfig};
 pub use environments::*;
 pub use error::{ErrorClass, Fault, FieldError, ManagerError, Result};
 pub use idempotency::*;
 pub use manager::{Clock, Manager};
 pub use operations::*;
+pub use tenantry_audit::{Line as AuditLine, SignedHead};
 pub use tenantry_logs::{Chunk as LogPart, LogStore, Missing};
 pub use tokens::*;

@@ -1,6 +1,7 @@
 //! The handle that everything hangs on: store, logs, settings and a clock. Cheap to clone.
 
 use crate::ManagerConfig;
+use crate::audit::Sealer;
 use crate::runner::Runs;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub struct Manager {
     pub(crate) logs: LogStore,
     pub(crate) config: Arc<ManagerConfig>,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) sealer: Arc<Sealer>,
     clock: Clock,
 }
 
@@ -30,7 +32,7 @@ impl Manager {
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(store: Arc<dyn Store>, logs: LogStore, config: ManagerConfig, clock: Clock) -> Self {
-        Self { store, logs, config: Arc::new(config), runs: Arc::default(), clock }
+        Self { store, logs, config: Arc::new(config), runs: Arc::default(), sealer: Arc::default(), clock }
     }
 
     /// Checks that the store answers; for readiness.

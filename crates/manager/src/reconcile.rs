@@ -20,6 +20,10 @@ const BATCH: u32 = 200;
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// How often old answers are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
+/// How often it is looked whether a head of the audit log is due.
+const SEAL_CHECK: Duration = Duration::from_secs(5);
+/// How long signing the last head may take when the manager ends.
+const LAST_SEAL: Duration = Duration::from_secs(3);
 /// First and longest pause after an error.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -31,9 +35,23 @@ impl Manager {
         let regions = Box::pin(repeat("regions", every, || self.check_regions()));
         let remove_old = || async { self.expire_answers().await.map(|_| ()) };
         let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
+        let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            ((), (), ()) = async { tokio::join!(timers, regions, expiry) } => {}
+            ((), (), (), ()) = async { tokio::join!(timers, regions, expiry, heads) } => {}
+        }
+        self.seal_at_the_end().await;
+    }
+
+    /// What happened since the newest head is vouched for as well when the manager has ended in good order.
+    async fn seal_at_the_end(&self) {
+        if self.config.audit.key_file.is_none() {
+            return;
+        }
+        match tokio::time::timeout(LAST_SEAL, self.seal_audit()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(%error, "the last head of the audit log could not be signed or kept"),
+            Err(_) => warn!("there was no time to sign the last head of the audit log"),
         }
     }
 

@@ -7,5 +7,5 @@ mod request;
 mod steer;
 mod types;
 
-pub(crate) use request::Wish;
+pub(crate) use request::{Wish, check_reason};
 pub use types::*;

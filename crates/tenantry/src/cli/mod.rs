@@ -1,10 +1,12 @@
 //! The command line: noun verb. Only words and their help; what they do is in `commands`.
 
+mod audit;
 mod env;
 mod hook;
 mod op;
 mod other;
 
+pub use audit::*;
 pub use env::*;
 pub use hook::*;
 pub use op::*;
@@ -55,6 +57,9 @@ pub enum Command {
     Op(OpCommand),
     /// What waits for a person
     Attention(AttentionArgs),
+    /// Who changed what, when and why; and whether that record is whole
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Hooks: what teams have registered, and tools for their authors
     #[command(subcommand)]
     Hook(HookCommand),

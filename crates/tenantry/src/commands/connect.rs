@@ -103,3 +103,30 @@ where
         }
     }
 }
+
+/// Gives each line of a stream whose pieces end anywhere; a line longer than `longest` bytes is refused.
+pub async fn all_lines<S>(pieces: S, longest: usize, mut line: impl FnMut(&str) -> Result<()>) -> Result<()>
+where
+    S: futures::Stream<Item = tenantry_client::Result<bytes::Bytes>>,
+{
+    use futures::StreamExt as _;
+    let mut pieces = std::pin::pin!(pieces);
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        let mut parts = piece.split(|byte| *byte == b'\n');
+        // What follows the last line feed is the beginning of a line that is still to come.
+        let last = parts.next_back().unwrap_or_default();
+        for part in parts {
+            rest.extend_from_slice(part);
+            line(std::str::from_utf8(&rest).context("the manager's answer is no text")?)?;
+            rest.clear();
+        }
+        rest.extend_from_slice(last);
+        anyhow::ensure!(
+            rest.len() <= longest,
+            "the manager's answer has a line of more than {longest} bytes"
+        );
+    }
+    if rest.is_empty() { Ok(()) } else { line(std::str::from_utf8(&rest).context("the answer is no text")?) }
+}

@@ -1,6 +1,8 @@
 //! What the commands do. Each reads its words, calls the API, and prints; none of them knows a store or an engine.
 
 mod attention;
+mod audit;
+mod audit_verify;
 mod connect;
 mod definition;
 mod env;
@@ -38,6 +40,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Env(command) => env::run(context, command).await,
         Command::Op(command) => op::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
+        Command::Audit(command) => audit::run(context, command).await,
         Command::Hook(command) => hook::run(context, command).await,
         Command::Definition(command) => definition::run(context, command).await,
         Command::Token(command) => token::run(context, command).await,

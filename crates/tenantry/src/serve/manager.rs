@@ -46,7 +46,7 @@ impl Running {
             tail: settings.parse("log-tail")?.unwrap_or(default.tail),
         };
         let logs = LogStore::with_limits(&data.join("logs"), limits).map_err(|error| refused(&error))?;
-        let manager = Manager::new(Arc::new(store), logs, configuration(settings)?);
+        let manager = Manager::new(Arc::new(store), logs, configuration(settings, data)?);
         if let Some(file) = settings.get("platform-schema") {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
             let schema = serde_json::from_str(&text).with_context(|| format!("{file} is no JSON"))?;
@@ -81,7 +81,7 @@ fn refused(error: &dyn std::error::Error) -> anyhow::Error {
     Failure::new(Exit::Refused, crate::commands::chain(error)).into()
 }
 
-fn configuration<G: OfGroup>(settings: &Settings<G>) -> Result<ManagerConfig> {
+fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<ManagerConfig> {
     let mut config = ManagerConfig::default();
     let duration = |key, into: &mut SignedDuration| -> Result<()> {
         if let Some(value) = settings.parse::<SignedDuration>(key)? {
@@ -92,6 +92,13 @@ fn configuration<G: OfGroup>(settings: &Settings<G>) -> Result<ManagerConfig> {
     duration("agent-silent", &mut config.agent_silent_after)?;
     duration("absent-grace", &mut config.absent_grace)?;
     duration("retention", &mut config.default_retention)?;
+    duration("audit-heads-every", &mut config.audit.heads_every)?;
+    config.audit.key_file =
+        Some(settings.get("audit-key").map_or_else(|| data.join("audit-key.pem"), PathBuf::from));
+    config.audit.heads_to = settings.get("audit-heads").map(PathBuf::from);
+    if let Some(value) = settings.parse("audit-heads-after")? {
+        config.audit.heads_after = value;
+    }
     if let Some(value) = settings.parse("cross-namespace-after")? {
         config.cross_namespace_after = value;
     }
