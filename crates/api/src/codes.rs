@@ -248,6 +248,14 @@ pub const CODES: &[Code] = &[
         "`current` holds the present state: look at it and decide again.",
     ),
     code(
+        "no-dependency",
+        409,
+        Client,
+        false,
+        "The step does not wait for that step",
+        "`after` and `ignored` of the step say what it waits for and what it was already told to ignore.",
+    ),
+    code(
         "not-found",
         404,
         Client,

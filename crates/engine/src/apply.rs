@@ -6,9 +6,12 @@
 mod admitted;
 mod cancel;
 mod draft;
+mod hold;
 mod observed;
 mod over;
+mod pause;
 mod planned;
+mod rerun;
 mod silent;
 mod start;
 mod tick;
@@ -16,6 +19,7 @@ mod verb;
 
 use crate::{Event, Moment, Rejected, Run, Transition};
 use draft::Draft;
+pub use tick::HELD_TOO_LONG;
 
 /// Applies one event. Nothing but `run`, `event` and `moment` decides what comes out.
 ///
@@ -39,8 +43,13 @@ pub fn apply(run: &Run, event: &Event, moment: Moment) -> Result<Transition, Rej
                 verb::Request { step, verb, by, reason: reason.as_deref(), expected: expected.as_ref() };
             verb::apply(&mut draft, &request)?;
         }
+        Event::Held { hold, steps } => hold::caught(&mut draft, hold, steps),
+        Event::Lifted { hold } => hold::lifted(&mut draft, *hold),
+        Event::Pause { by, reason } => pause::pause(&mut draft, by, reason)?,
+        Event::Resume { .. } => pause::resume(&mut draft)?,
         Event::Cancel { by, reason } => cancel::apply(&mut draft, by, reason)?,
     }
+    start::spread(&mut draft);
     over::conclude(&mut draft);
     let next_tick = [tick::next(&draft), replan_at].into_iter().flatten().min();
     Ok(draft.finish(next_tick))

@@ -1,7 +1,7 @@
 //! What the engine says when something waits for a person: the key that names the cause, one sentence, the command.
 
 use crate::{PlanRefusal, Quarantined, Raised};
-use tenantry_model::{Attempt, AttentionKind, Operation, Outcome, Step};
+use tenantry_model::{Attempt, AttentionKind, HookRef, Operation, Outcome, Step};
 
 /// Keys of attention: an equal key is the same cause. The engine settles the keys of an operation itself; those of
 /// a hook are settled by whoever records that a good version is there.
@@ -17,6 +17,21 @@ pub mod keys {
     #[must_use]
     pub fn attempt_unknown(attempt: &AttemptId) -> String {
         format!("attempt-unknown/{attempt}")
+    }
+    /// A step used outputs of a predecessor that was run again since.
+    #[must_use]
+    pub fn step_stale(operation: OperationId, step: &HookRef) -> String {
+        format!("step-stale/{operation}/{step}")
+    }
+    /// A step is held for long.
+    #[must_use]
+    pub fn step_held(operation: OperationId, step: &HookRef) -> String {
+        format!("step-held/{operation}/{step}")
+    }
+    /// An operation is paused for long.
+    #[must_use]
+    pub fn operation_paused(operation: OperationId) -> String {
+        format!("operation-paused/{operation}")
     }
     /// A plan was refused; the next good plan of this name for the environment settles it.
     #[must_use]
@@ -83,6 +98,11 @@ pub(crate) fn plan_refused(operation: &Operation, refusal: &PlanRefusal) -> Rais
             let hook = hooks.first().map_or_else(|| "REGION/NAMESPACE/NAME".to_owned(), ToString::to_string);
             format!("bring the hook back, or declare its removal: tenantry hook retire {hook} --reason …")
         }
+        PlanRefusal::Gone(_) => {
+            "replay with the versions that are in force now (--versions current), or bring the hook back"
+                .to_owned()
+        }
+        PlanRefusal::UnknownSteps(_) => format!("tenantry op get {} shows the steps", operation.id),
         PlanRefusal::RequiredMissing(_) => {
             "install the hook, or take it out of the operation definition".to_owned()
         }
@@ -109,6 +129,54 @@ pub(crate) fn operation_late(operation: &Operation) -> Raised {
         region: None,
         message: format!("{} should have ended by {deadline}", operation.name),
         remedy: format!("tenantry op get {}", operation.id),
+    }
+}
+
+pub(crate) fn step_stale(step: &Step, of: &HookRef) -> Raised {
+    let (operation, slug) = (step.operation, step.hook.slug());
+    Raised {
+        kind: AttentionKind::StepStale,
+        key: keys::step_stale(operation, &step.hook),
+        step: Some(step.hook.clone()),
+        region: Some(step.hook.region.clone()),
+        message: format!("step {} is stale: {of} was run again after it had used its outputs", step.hook),
+        remedy: format!(
+            "tenantry op rerun {operation} {slug} (with everything after it: --with-successors; or, if what it made \
+             stands: tenantry op confirm {operation} {slug} --reason …; or: skip)"
+        ),
+    }
+}
+
+pub(crate) fn step_held(step: &Step) -> Raised {
+    let (operation, slug) = (step.operation, step.hook.slug());
+    let who = step.holds.iter().find(|hold| hold.until.is_none()).or(step.holds.first());
+    let by = who.map(|hold| format!(" by {} since {}: {}", hold.by.name, hold.since, hold.reason));
+    let remedy = match who.and_then(|hold| hold.id) {
+        Some(hold) => format!(
+            "tenantry hold lift {hold}, or for this step only: tenantry op release {operation} {slug} --hold {hold}"
+        ),
+        None => format!("tenantry op release {operation} {slug}"),
+    };
+    Raised {
+        kind: AttentionKind::StepHeld,
+        key: keys::step_held(operation, &step.hook),
+        step: Some(step.hook.clone()),
+        region: Some(step.hook.region.clone()),
+        message: format!("step {} is held{}", step.hook, by.unwrap_or_default()),
+        remedy,
+    }
+}
+
+pub(crate) fn operation_paused(operation: &Operation) -> Raised {
+    let by = operation.pause.as_ref();
+    let by = by.map(|pause| format!(" by {} since {}: {}", pause.by.name, pause.at, pause.reason));
+    Raised {
+        kind: AttentionKind::OperationPaused,
+        key: keys::operation_paused(operation.id),
+        step: None,
+        region: None,
+        message: format!("{} is paused{}", operation.name, by.unwrap_or_default()),
+        remedy: format!("tenantry op resume {}", operation.id),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::Plan;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
-use tenantry_model::{Actor, HookRef, Observation, RegionName};
+use std::collections::{BTreeMap, BTreeSet};
+use tenantry_model::{Actor, HoldId, HookRef, Observation, RegionName, StepHold};
 use uuid::Uuid;
 
 /// When an event is applied, and the randomness it may use. Stored beside nothing: replaying the same moments and
@@ -53,6 +53,33 @@ pub enum Event {
         /// What the caller saw; a mismatch is [`crate::Rejected::Expectation`].
         expected: Option<Expected>,
     },
+    /// A hold by predicate was set that catches these steps of the operation. Those that are done go on, and an
+    /// operation without steps is none of its business: a plan catches by itself.
+    Held {
+        /// What it puts on each of them.
+        hold: StepHold,
+        /// Which steps.
+        steps: BTreeSet<HookRef>,
+    },
+    /// A hold by predicate is gone. Whatever it holds here goes on, unless something else holds it too.
+    Lifted {
+        /// Which.
+        hold: HoldId,
+    },
+    /// No new steps start; what runs goes on to its end, and its timers with it.
+    Pause {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
+    /// What is ready starts.
+    Resume {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Ends the operation.
     Cancel {
         /// Who.
@@ -62,11 +89,30 @@ pub enum Event {
     },
 }
 
-/// The verbs of DESIGN §7 that this version has; hold, stop, release, with-successors and ignore-dependency follow.
+/// The verbs of DESIGN §7 on a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepVerb {
-    /// Another attempt.
-    Rerun,
+    /// It will not start; a running one finishes, and its successors wait. Said again, the newer one counts.
+    Hold {
+        /// When it lifts by itself; `None`: never.
+        until: Option<Timestamp>,
+    },
+    /// Kill and hold in one. Once the attempt is over and the hold is gone, the step begins again.
+    Stop {
+        /// When the hold lifts by itself; `None`: never.
+        until: Option<Timestamp>,
+    },
+    /// Lifts a hold of this step. What the step or its successors could not do meanwhile goes on, unless something
+    /// else holds it too.
+    Release {
+        /// `None`: what `hold` or `stop` put on this step; else that of this hold by predicate, for this step only.
+        hold: Option<HoldId>,
+    },
+    /// Another attempt. What used the outputs of the one before becomes stale.
+    Rerun {
+        /// Everything that started after it is thrown away and begins again, once all of it is known to be over.
+        with_successors: bool,
+    },
     /// End the running attempt; never followed by an automatic retry.
     Kill,
     /// Leave it out; the applied generation does not advance.
@@ -75,6 +121,11 @@ pub enum StepVerb {
     Confirm {
         /// What successors read as its outputs.
         outputs: BTreeMap<String, String>,
+    },
+    /// It does not wait for a predecessor any more.
+    IgnoreDependency {
+        /// Which; `None`: all that it still waits for.
+        on: Option<HookRef>,
     },
     /// The unknown attempt will never be heard of again.
     DeclareLost,

@@ -6,6 +6,7 @@
 mod apply;
 mod attention;
 mod event;
+mod holds;
 mod locks;
 #[cfg(any(test, feature = "mutants"))]
 pub mod mutants;
@@ -13,16 +14,21 @@ pub mod mutants;
 mod mutants;
 mod nonce;
 mod plan;
+mod preview;
+mod replay;
 mod retry;
 mod run;
 mod transition;
 mod verbs;
 
-pub use apply::apply;
+pub use apply::{HELD_TOO_LONG, apply};
 pub use attention::keys;
 pub use event::*;
+pub use holds::hold_matches;
 pub use locks::*;
 pub use plan::*;
+pub use preview::*;
+pub use replay::*;
 pub use retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
 pub use run::Run;
 pub use transition::*;

@@ -29,6 +29,15 @@ pub fn admit(new: &Operation, unfinished: &[Operation]) -> Admission {
     match new.definition.on_conflict {
         ConflictPolicy::Queue => Admission::Wait,
         ConflictPolicy::Refuse => Admission::Refuse(conflicting.iter().map(|other| other.id).collect()),
+        ConflictPolicy::Replace => {
+            let displaced = |other: &&&Operation| {
+                other.name == new.name
+                    && (other.state == OperationState::Pending || mutants::on(Mutant::ReplaceCancelsRunning))
+            };
+            let waiting: Vec<OperationId> =
+                conflicting.iter().filter(displaced).map(|other| other.id).collect();
+            if waiting.is_empty() { Admission::Wait } else { Admission::WaitAndCancel(waiting) }
+        }
         ConflictPolicy::CancelRunning => {
             let (waiting, running): (Vec<&Operation>, Vec<&Operation>) = conflicting
                 .iter()

@@ -50,6 +50,26 @@ pub enum Mutant {
     NeverSettle,
     /// §3, Changeset: a skipped step counts as applied.
     SkipApplies,
+    /// §7: a held step starts.
+    HoldIgnored,
+    /// §7: what a release lets go on is forgotten.
+    ReleaseForgets,
+    /// §7: a hold's time never comes.
+    HoldNeverLifts,
+    /// §7: what used the outputs of a step that runs again is not marked.
+    StaleUnmarked,
+    /// §7: `rerun --with-successors` does not wait until what it stops is over.
+    RestartDoesNotWait,
+    /// §7: steps start while the operation is paused.
+    PauseStarts,
+    /// §7: `ignore-dependency` of one ignores all.
+    IgnoresAll,
+    /// §7: a replay runs what it was to keep.
+    ReplayRunsKept,
+    /// Invariant 8: *replace* cancels what runs as well.
+    ReplaceCancelsRunning,
+    /// Two managers: a change of a step leaves the operation's revision as it was, so that an old view passes.
+    RevisionStands,
 }
 
 #[cfg(any(test, feature = "mutants"))]

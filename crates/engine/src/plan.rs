@@ -6,12 +6,13 @@
 mod absent;
 mod judge;
 
+use crate::hold_matches;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{Hook, Selector};
 use tenantry_model::{
-    AppliedHook, EmptyPlan, Environment, HookPath, HookRef, OperationDefinition, OperationId, Problem,
-    RegionName, Step, StepState,
+    AppliedHook, EmptyPlan, Environment, Hold, HookPath, HookRef, OperationDefinition, OperationId,
+    OperationName, Problem, RegionName, Step, StepState,
 };
 
 /// A hook as the centre knows it.
@@ -45,6 +46,8 @@ pub struct PlanInput<'a> {
     pub hooks: &'a [RegisteredHook],
     /// What ran for this environment before: `expected` rows make an absent hook known.
     pub applied: &'a [AppliedHook],
+    /// The holds that were set by predicate: they catch the steps that they fit. Expired ones catch none.
+    pub holds: &'a [Hold],
     /// Settings of the platform.
     pub policy: &'a PlanPolicy,
     /// When.
@@ -104,6 +107,12 @@ pub enum PlanRefusal {
     /// The definition requires hooks that are not there.
     #[error("required hooks are missing: {}", list(.0))]
     RequiredMissing(Vec<HookPath>),
+    /// A replay is to begin with steps that the original does not have.
+    #[error("the operation that is replayed has no such steps: {}", list(.0))]
+    UnknownSteps(Vec<HookRef>),
+    /// A replay with frozen versions has to run hooks that are not there any more.
+    #[error("hooks of the operation that is replayed are gone: {}", list(.0))]
+    Gone(Vec<HookRef>),
     /// No hook is registered or selected, and the definition refuses that.
     #[error("no hook is registered for this operation and environment")]
     Empty,
@@ -116,6 +125,8 @@ impl PlanRefusal {
         match self {
             Self::Absent(_) | Self::AbsentForNow { .. } => "plan-hook-absent",
             Self::RequiredMissing(_) => "plan-required-hook-missing",
+            Self::UnknownSteps(_) => "replay-unknown-step",
+            Self::Gone(_) => "replay-hook-gone",
             Self::Empty => "plan-empty",
         }
     }
@@ -152,6 +163,7 @@ pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanRefusal> {
         let state = if selects(version, input.environment) { StepState::Blocked } else { StepState::Skipped };
         plan.steps.insert(hook.clone(), step(input, hook, version, after, state));
     }
+    catch(&mut plan.steps, input.holds, input.environment, &input.definition.name, input.now);
     let runs = plan.steps.values().any(|step| step.state == StepState::Blocked);
     if !runs && input.definition.empty_plan == EmptyPlan::Refuse {
         return Err(PlanRefusal::Empty);
@@ -176,23 +188,27 @@ fn step(
     after: BTreeSet<HookRef>,
     state: StepState,
 ) -> Step {
-    Step {
-        operation: input.operation,
-        hook,
-        template_hash: version.hash.clone(),
-        policy: version.policy.clone(),
-        after,
-        state,
-        waiting: false,
-        held: false,
-        stale: false,
-        attempt: 0,
-        retries_used: 0,
-        not_before: None,
-        outputs: BTreeMap::new(),
-        failure_accepted: false,
-        decision: None,
-        started_at: None,
-        ended_at: None,
+    let mut step = Step::new(input.operation, hook, version.hash.clone(), version.policy.clone(), after);
+    step.state = state;
+    step
+}
+
+/// Puts the holds on the steps that they catch. What is done already is not held.
+pub(crate) fn catch(
+    steps: &mut BTreeMap<HookRef, Step>,
+    holds: &[Hold],
+    environment: &Environment,
+    operation: &OperationName,
+    now: Timestamp,
+) {
+    for hold in holds.iter().filter(|hold| hold.until.is_none_or(|until| until > now)) {
+        for step in steps.values_mut().filter(|step| step.state == StepState::Blocked) {
+            if hold_matches(hold, environment, operation, &step.hook) {
+                step.holds.push(hold.on_step(now));
+            }
+        }
+    }
+    for step in steps.values_mut() {
+        step.holds.sort_by_key(|hold| hold.id);
     }
 }

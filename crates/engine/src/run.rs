@@ -14,10 +14,10 @@ pub struct Run {
     attempts: BTreeMap<(HookRef, u32), Attempt>,
     /// Reversed edges, without targets that are no steps.
     successors: BTreeMap<HookRef, BTreeSet<HookRef>>,
-    /// Steps on which a timer or an answer may be outstanding (ready or running).
+    /// Steps on which a timer or an answer may be outstanding (ready, running or held).
     live: BTreeSet<HookRef>,
-    /// How many steps are not done.
-    undone: usize,
+    /// How many steps are not settled.
+    unsettled: usize,
 }
 
 /// Equal rows; the index follows from them.
@@ -40,7 +40,7 @@ impl Run {
             attempts: BTreeMap::new(),
             successors: BTreeMap::new(),
             live: BTreeSet::new(),
-            undone: 0,
+            unsettled: 0,
         };
         for step in steps {
             run.put_step(step);
@@ -79,7 +79,7 @@ impl Run {
     pub fn commit(&mut self, transition: &Transition) {
         for change in &transition.changes {
             match change {
-                Change::Operation(operation) => self.operation = operation.clone(),
+                Change::Operation(operation) => self.operation = (**operation).clone(),
                 Change::Step(step) => self.put_step(step.clone()),
                 Change::Attempt(attempt) => {
                     self.attempts.insert((attempt.id.step.clone(), attempt.id.number), attempt.clone());
@@ -96,8 +96,8 @@ impl Run {
         &self.live
     }
 
-    pub(crate) fn undone(&self) -> usize {
-        self.undone
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled
     }
 
     fn put_step(&mut self, step: Step) {
@@ -106,22 +106,22 @@ impl Run {
         } else {
             self.live.remove(&step.hook);
         }
-        let done = step.is_done();
+        let settled = step.is_settled();
         for target in &step.after {
             // Edges never change after planning, so that inserting again is all there is to do.
             self.successors.entry(target.clone()).or_default().insert(step.hook.clone());
         }
         let before = self.steps.insert(step.hook.clone(), step);
         match before {
-            Some(old) if old.is_done() == done => {}
-            Some(_) if done => self.undone -= 1,
-            None if done => {}
-            _ => self.undone += 1,
+            Some(old) if old.is_settled() == settled => {}
+            Some(_) if settled => self.unsettled -= 1,
+            None if settled => {}
+            _ => self.unsettled += 1,
         }
     }
 }
 
 /// A timer or an answer may be outstanding.
 pub(crate) fn is_live(step: &Step) -> bool {
-    matches!(step.state, StepState::Ready | StepState::Running)
+    matches!(step.state, StepState::Ready | StepState::Running) || step.is_held()
 }

@@ -32,7 +32,7 @@ impl Transition {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The operation's own row.
-    Operation(Operation),
+    Operation(Box<Operation>),
     /// A step's row.
     Step(Step),
     /// An attempt's row.
@@ -139,6 +139,14 @@ pub enum Rejected {
     /// The verb needs a reason.
     #[error("{0} needs a reason")]
     ReasonRequired(&'static str),
+    /// The step does not wait for that step, or for none.
+    #[error("step {step} does not wait for {}", .on.as_ref().map_or_else(|| "any other step".to_owned(), ToString::to_string))]
+    NoDependency {
+        /// The step.
+        step: HookRef,
+        /// What it was to ignore; `None`: all that it waits for.
+        on: Option<Box<HookRef>>,
+    },
     /// Outputs break the limit (4 KiB as JSON, as for what a hook writes).
     #[error("outputs are {size} bytes as JSON; at most {limit} are allowed")]
     OutputsTooLarge {

@@ -8,38 +8,65 @@ use tenantry_model::{Attempt, KillCause, Step, StepState};
 /// A verb without its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VerbKind {
-    /// Another attempt.
+    /// It will not start; a running one finishes and its successors wait.
+    Hold,
+    /// Kill and hold in one; it begins again at its release.
+    Stop,
+    /// Lifts a hold.
+    Release,
+    /// Another attempt; consumers become stale.
     Rerun,
+    /// Another attempt of it and of everything that started after it.
+    RerunWithSuccessors,
     /// End the running attempt.
     Kill,
     /// Leave the step out.
     Skip,
     /// It was done by hand.
     Confirm,
+    /// Do not wait for a predecessor.
+    IgnoreDependency,
     /// The unknown attempt will never be heard of again.
     DeclareLost,
 }
 
 impl VerbKind {
     /// Every verb, for tables and tests.
-    pub const ALL: [Self; 5] = [Self::Rerun, Self::Kill, Self::Skip, Self::Confirm, Self::DeclareLost];
+    pub const ALL: [Self; 10] = [
+        Self::Hold,
+        Self::Stop,
+        Self::Release,
+        Self::Rerun,
+        Self::RerunWithSuccessors,
+        Self::Kill,
+        Self::Skip,
+        Self::Confirm,
+        Self::IgnoreDependency,
+        Self::DeclareLost,
+    ];
 
     /// As in the API and the CLI.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Hold => "hold",
+            Self::Stop => "stop",
+            Self::Release => "release",
             Self::Rerun => "rerun",
+            Self::RerunWithSuccessors => "rerun-with-successors",
             Self::Kill => "kill",
             Self::Skip => "skip",
             Self::Confirm => "confirm",
+            Self::IgnoreDependency => "ignore-dependency",
             Self::DeclareLost => "declare-lost",
         }
     }
 
-    /// Whether a reason must be given. `rerun` only repeats what the plan wanted; the others change what runs.
+    /// Whether a reason must be given. `rerun` only repeats what the plan wanted, `release` lets it go on; the others
+    /// change what runs.
     #[must_use]
     pub fn requires_reason(self) -> bool {
-        self != Self::Rerun
+        !matches!(self, Self::Rerun | Self::Release)
     }
 }
 
@@ -48,10 +75,15 @@ impl StepVerb {
     #[must_use]
     pub fn kind(&self) -> VerbKind {
         match self {
-            Self::Rerun => VerbKind::Rerun,
+            Self::Hold { .. } => VerbKind::Hold,
+            Self::Stop { .. } => VerbKind::Stop,
+            Self::Release { .. } => VerbKind::Release,
+            Self::Rerun { with_successors: false } => VerbKind::Rerun,
+            Self::Rerun { with_successors: true } => VerbKind::RerunWithSuccessors,
             Self::Kill => VerbKind::Kill,
             Self::Skip => VerbKind::Skip,
             Self::Confirm { .. } => VerbKind::Confirm,
+            Self::IgnoreDependency { .. } => VerbKind::IgnoreDependency,
             Self::DeclareLost => VerbKind::DeclareLost,
         }
     }
@@ -68,11 +100,11 @@ impl StepVerb {
 pub enum Situation {
     /// Waits for other steps.
     Blocked,
-    /// Waits for its backoff.
+    /// Waits for its backoff, a release or the operation's resume.
     Ready,
     /// Its attempt is known to be there.
     Running,
-    /// Its attempt is known to be there and a person asked for its end.
+    /// Its attempt is known to be there and a person asked for its end (`kill`, `stop`, `rerun --with-successors`).
     Ending,
     /// Nothing is known of its attempt, or its end was asked for and did not come in time.
     Unknown,
@@ -131,7 +163,7 @@ impl Situation {
             StepState::Succeeded => Self::Succeeded,
             StepState::Failed if step.waiting => Self::Waiting,
             StepState::Failed if step.failure_accepted => Self::Accepted,
-            StepState::Skipped if step.decision.is_none() => Self::Deselected,
+            StepState::Skipped if step.is_deselected() => Self::Deselected,
             StepState::Skipped => Self::Skipped,
             StepState::Confirmed => Self::Confirmed,
             StepState::Failed | StepState::Cancelled => Self::Over,
@@ -143,7 +175,7 @@ impl Situation {
     pub fn words(self) -> &'static str {
         match self {
             Self::Blocked => "blocked",
-            Self::Ready => "ready (waits for its backoff)",
+            Self::Ready => "ready (waits for its backoff, a release, a resume)",
             Self::Running => "running",
             Self::Ending => "running, its end was asked for by a person",
             Self::Unknown => "running, unknown",
@@ -164,8 +196,10 @@ impl Situation {
 pub enum Legality {
     /// It is.
     Yes,
-    /// Only as long as no step that waits for this one has an attempt: it has read its outputs.
-    UnlessSuccessorStarted,
+    /// Only while such a hold is on the step.
+    IfHeld,
+    /// Only if the step is stale; else it already counts as done.
+    IfStale,
     /// It is not; why, and what to do instead.
     No(&'static str),
 }
@@ -173,35 +207,49 @@ pub enum Legality {
 /// The table.
 #[must_use]
 pub fn legality(verb: VerbKind, situation: Situation) -> Legality {
-    use Legality::{No, UnlessSuccessorStarted, Yes};
+    use Legality::{IfHeld, IfStale, No, Yes};
     use Situation as S;
+    use VerbKind as V;
     match (verb, situation) {
         (_, S::Over) => No("its operation is ending"),
+        (_, S::Deselected) => No("the hook's selector leaves it out for this environment"),
+        (V::Release, _) => IfHeld,
 
-        (VerbKind::Rerun, S::Succeeded | S::Accepted | S::Skipped | S::Confirmed) => UnlessSuccessorStarted,
-        (VerbKind::Rerun, S::Blocked) => No("it has not run yet"),
-        (VerbKind::Rerun, S::Unknown | S::UnknownEnding) => {
+        (V::Hold, _)
+        | (V::IgnoreDependency, S::Blocked)
+        | (V::Stop | V::Kill, S::Running | S::Unknown)
+        | (V::Skip | V::Confirm, S::Blocked | S::Ready | S::Waiting | S::Unknown | S::UnknownEnding)
+        | (V::DeclareLost, S::Unknown | S::UnknownEnding)
+        | (
+            V::Rerun | V::RerunWithSuccessors,
+            S::Ready | S::Waiting | S::Succeeded | S::Accepted | S::Skipped | S::Confirmed,
+        )
+        | (V::RerunWithSuccessors, S::Running | S::Ending | S::Unknown | S::UnknownEnding) => Yes,
+        (V::Skip | V::Confirm, S::Succeeded | S::Accepted | S::Confirmed) => IfStale,
+
+        (V::Stop, S::Ending | S::UnknownEnding) => No("its end was already asked for; hold it"),
+        (V::Stop, _) => No("no attempt of it is running; hold it"),
+
+        (V::Rerun | V::RerunWithSuccessors, S::Blocked) => No("it has not run yet"),
+        (V::Rerun, S::Unknown | S::UnknownEnding) => {
             No("its attempt may still run; declare it lost first if it is certain that it does not")
         }
-        (_, S::Deselected) => No("the hook's selector leaves it out for this environment"),
 
-        (VerbKind::Rerun, S::Ready | S::Waiting)
-        | (VerbKind::Kill, S::Running | S::Unknown)
-        | (
-            VerbKind::Skip | VerbKind::Confirm,
-            S::Blocked | S::Ready | S::Waiting | S::Unknown | S::UnknownEnding,
-        )
-        | (VerbKind::DeclareLost, S::Unknown | S::UnknownEnding) => Yes,
+        (V::Kill, S::Ending | S::UnknownEnding) => No("its end was already asked for"),
+        (V::Kill, _) => No("no attempt of it is running"),
 
-        (VerbKind::Kill, S::Ending | S::UnknownEnding) => No("its end was already asked for"),
-        (VerbKind::Kill, _) => No("no attempt of it is running"),
+        (V::IgnoreDependency, S::Ready) => No("it waits for no other step any more"),
+        (V::IgnoreDependency, S::Running | S::Ending | S::Unknown | S::UnknownEnding) => {
+            No("it has already started")
+        }
+        (V::IgnoreDependency, S::Waiting) => No("it has already run; rerun it first"),
 
-        (VerbKind::DeclareLost, S::Running | S::Ending) => No("its region says that it runs"),
-        (VerbKind::DeclareLost, _) => No("no attempt of it is unknown"),
+        (V::DeclareLost, S::Running | S::Ending) => No("its region says that it runs"),
+        (V::DeclareLost, _) => No("no attempt of it is unknown"),
 
-        (_, S::Running) => No("it is running; kill it first"),
-        (_, S::Ending) => No("wait until its attempt is over"),
-        (VerbKind::Skip | VerbKind::Confirm, _) => No("it already counts as done"),
+        (V::Rerun | V::Skip | V::Confirm, S::Running) => No("it is running; kill it first"),
+        (V::Rerun | V::Skip | V::Confirm, S::Ending) => No("wait until its attempt is over"),
+        (V::Skip | V::Confirm | V::IgnoreDependency, _) => No("it already counts as done"),
     }
 }
 
@@ -214,7 +262,8 @@ pub fn verb_table() -> String {
     for situation in Situation::ALL {
         let cell = |verb: &VerbKind| match legality(*verb, situation) {
             Legality::Yes => "yes",
-            Legality::UnlessSuccessorStarted => "unless a successor has started",
+            Legality::IfHeld => "if held",
+            Legality::IfStale => "if stale",
             Legality::No(_) => "no",
         };
         text += &row(situation.words(), VerbKind::ALL.iter().map(cell).collect());

@@ -216,6 +216,7 @@ impl ManagerError {
             Self::Rejected(Rejected::OperationState { .. }) => "operation-state",
             Self::Rejected(Rejected::ReasonRequired(_)) => "reason-required",
             Self::Rejected(Rejected::OutputsTooLarge { .. }) => "outputs-too-large",
+            Self::Rejected(Rejected::NoDependency { .. }) => "no-dependency",
             Self::Backup(_) => "backup-unusable",
             Self::BuiltIn(_) => "built-in",
             Self::RegionFixed(_) => "region-fixed",

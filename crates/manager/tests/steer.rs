@@ -50,7 +50,7 @@ async fn a_failed_step_waits_for_a_decision_and_a_rerun_is_told_that_the_hook_is
     assert_eq!(waiting(&manager).await, [AttentionKind::StepWaiting]);
     assert!(manager.applied(environment.id).await.unwrap()[0].dirty);
 
-    verb(&manager, operation, StepVerb::Rerun).await;
+    verb(&manager, operation, StepVerb::Rerun { with_successors: false }).await;
     assert_eq!(waiting(&manager).await, []);
     let again = agent.starts(&manager).await.remove(0);
     assert_eq!(again.attempt.number, 2);
@@ -148,7 +148,14 @@ async fn a_verb_that_expected_another_state_changes_nothing_and_names_the_presen
     agent.ended(&manager, &start.attempt, world.now(), failure()).await;
     let stale = Expected { state: Some(StepState::Running), attempt: Some(1) };
     let error = manager
-        .steer_step(&admin(), operation, &hook_ref("crm/tenant"), StepVerb::Rerun, None, Some(stale))
+        .steer_step(
+            &admin(),
+            operation,
+            &hook_ref("crm/tenant"),
+            StepVerb::Rerun { with_successors: false },
+            None,
+            Some(stale),
+        )
         .await
         .unwrap_err();
     assert_eq!((error.code(), error.class()), ("moved-on", ErrorClass::Conflict));
@@ -157,7 +164,14 @@ async fn a_verb_that_expected_another_state_changes_nothing_and_names_the_presen
     let cancel = cancel(&manager, operation, "x", expected);
     assert_eq!(cancel.await.unwrap_err().code(), "moved-on");
     let unknown = manager
-        .steer_step(&admin(), operation, &hook_ref("crm/nobody"), StepVerb::Rerun, None, None)
+        .steer_step(
+            &admin(),
+            operation,
+            &hook_ref("crm/nobody"),
+            StepVerb::Rerun { with_successors: false },
+            None,
+            None,
+        )
         .await
         .unwrap_err();
     assert_eq!(unknown.class(), ErrorClass::NotFound);

@@ -71,7 +71,7 @@ pub enum AttemptState {
     Killed,
     /// Declared lost by a person, or left behind by `on-lost: retry`. A later report is history only.
     Lost,
-    /// Replaced before it was needed (next issue).
+    /// Ended because its step begins again (`stop`, `rerun --with-successors`); whatever it did does not count.
     Superseded,
 }
 
@@ -144,7 +144,7 @@ pub struct KillRequest {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum KillCause {
-    /// A person's `kill`: never followed by an automatic retry.
+    /// A person's `kill`, `stop` or `rerun --with-successors`: never followed by an automatic retry.
     Operator,
     /// The operation is cancelled or has failed.
     Cancel,

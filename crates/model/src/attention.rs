@@ -35,6 +35,12 @@ pub enum AttentionKind {
     RegionSilent,
     /// An operation is past its deadline.
     OperationLate,
+    /// A step used outputs of a predecessor that was run again since.
+    StepStale,
+    /// A step is held for long, and no time lifts it.
+    StepHeld,
+    /// An operation is paused for long.
+    OperationPaused,
 }
 
 /// One thing that waits for a person; settled when its cause is gone.

@@ -50,6 +50,8 @@ pub enum ConflictPolicy {
     Queue,
     /// It is refused (409).
     Refuse,
+    /// What waits under the same name is cancelled; then it waits its turn. What runs goes on.
+    Replace,
     /// What runs is cancelled, what waits is cancelled, and it starts when both are over: `suspend` and
     /// `decommission` can always get in.
     CancelRunning,

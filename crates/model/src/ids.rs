@@ -48,6 +48,10 @@ uuid_id!(
     AttentionId
 );
 uuid_id!(
+    /// A hold that was set by predicate; UUIDv7.
+    HoldId
+);
+uuid_id!(
     /// One command to an agent; UUIDv7.
     CommandId
 );

@@ -1,9 +1,10 @@
 //! One run of an operation for one environment.
 
-use crate::{Actor, BatchId, EnvironmentId, OperationDefinition, OperationId, OperationName};
+use crate::{Actor, BatchId, EnvironmentId, HookRef, OperationDefinition, OperationId, OperationName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// State of an operation (DESIGN §7; names as in AIP-216).
 #[derive(
@@ -28,7 +29,7 @@ pub enum OperationState {
     Planning,
     /// Steps run or wait.
     Running,
-    /// No new steps start (issue "steering").
+    /// No new steps start; what runs goes on to its end.
     Paused,
     /// No new steps start; attempts that run are being ended.
     Cancelling,
@@ -98,6 +99,12 @@ pub struct Operation {
     pub traceparent: Option<String>,
     /// What `:cancel` asked for while it was pending, planning or running.
     pub cancel: Option<Cancel>,
+    /// Who paused it; `None` unless it is paused.
+    #[serde(default)]
+    pub pause: Option<Pause>,
+    /// The operation that this one repeats.
+    #[serde(default)]
+    pub replay: Option<Replay>,
     /// Raised with each change of the operation, a step or an attempt of it; verbs may state the one they saw.
     pub revision: u64,
 }
@@ -112,4 +119,71 @@ pub struct Cancel {
     pub reason: String,
     /// What the operation becomes when all attempts are over: cancelled, or failed after `on-failure: fail`.
     pub becomes: OperationState,
+}
+
+/// No new steps start, on request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pause {
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[schemars(with = "String")]
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Attention was raised because it lasts (once).
+    #[serde(default)]
+    pub reported: bool,
+}
+
+/// What a replay repeats, and what is different.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replay {
+    /// The original.
+    pub of: OperationId,
+    /// From these steps on; empty: all of it.
+    #[serde(default)]
+    pub from: BTreeSet<HookRef>,
+    /// Whose versions of the hooks run.
+    pub versions: ReplayVersions,
+    /// The parameters that were set differently, by name.
+    #[serde(default)]
+    pub changed: BTreeMap<String, ChangedInput>,
+}
+
+/// Which versions of the hooks a replay runs.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayVersions {
+    /// Those of the original, with its order.
+    #[default]
+    Frozen,
+    /// Those that are in force now, with their order.
+    Current,
+}
+
+/// An input of a replay that is not the original's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedInput {
+    /// As in the original; `None`: it had none.
+    pub before: Option<Value>,
+    /// As given; `None`: taken away.
+    pub after: Option<Value>,
 }

@@ -1,6 +1,6 @@
 //! One hook in one operation.
 
-use crate::{Actor, HookRef, OperationId, TemplateHash};
+use crate::{Actor, HookRef, OperationId, StepHold, TemplateHash};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum StepState {
     /// Waits for other steps.
     Blocked,
-    /// May start; waits for its backoff or (next issue) a release.
+    /// May start; waits for its backoff, a release, the operation's resume, or the end of what `rerun
+    /// --with-successors` stops.
     Ready,
     /// Has an attempt that is not known to be over.
     Running,
@@ -145,14 +146,32 @@ pub struct Step {
     pub state: StepState,
     /// A person must decide (rerun, skip, confirm, declare-lost, cancel).
     pub waiting: bool,
-    /// Will not start (next issue).
-    pub held: bool,
-    /// A predecessor was run again after this step had used its outputs (next issue).
-    pub stale: bool,
+    /// Who keeps it from starting, and its successors from going on. At most one is a person's own.
+    #[serde(default)]
+    pub holds: Vec<StepHold>,
+    /// Attention was raised because it is held for long (once).
+    #[serde(default)]
+    pub hold_reported: bool,
+    /// A predecessor was run again after this step had used its outputs; a person settles it.
+    #[serde(default)]
+    pub staleness: Option<Staleness>,
+    /// The predecessors that a person told it not to wait for, and who.
+    #[serde(default)]
+    pub ignored: BTreeMap<HookRef, Decision>,
+    /// Its attempt is being ended and thrown away; once that is known to be over, the step begins again (`stop`,
+    /// `rerun --with-successors`).
+    #[serde(default)]
+    pub restarting: bool,
+    /// It was done in an earlier operation that this one replays; its outputs are from there.
+    #[serde(default)]
+    pub kept: Option<Kept>,
     /// Number of the newest attempt; 0 before the first.
     pub attempt: u32,
     /// Automatic attempts used since the last decision of a person.
     pub retries_used: u32,
+    /// The newest attempt when a person last asked for another one: it and older ones do not count as automatic.
+    #[serde(default)]
+    pub retries_from: u32,
     /// Earliest start of the next attempt while `ready` after a failure.
     pub not_before: Option<Timestamp>,
     /// What the successful attempt wrote, or `confirm` gave; at most 4 KiB as JSON.
@@ -168,11 +187,92 @@ pub struct Step {
 }
 
 impl Step {
-    /// Successors may start: it is done, or its failure is accepted (`on-failure: continue`).
+    /// A step that has not begun.
+    #[must_use]
+    pub fn new(
+        operation: OperationId,
+        hook: HookRef,
+        template_hash: TemplateHash,
+        policy: StepPolicy,
+        after: BTreeSet<HookRef>,
+    ) -> Self {
+        Self {
+            operation,
+            hook,
+            template_hash,
+            policy,
+            after,
+            state: StepState::Blocked,
+            waiting: false,
+            holds: Vec::new(),
+            hold_reported: false,
+            staleness: None,
+            ignored: BTreeMap::new(),
+            restarting: false,
+            kept: None,
+            attempt: 0,
+            retries_used: 0,
+            retries_from: 0,
+            not_before: None,
+            outputs: BTreeMap::new(),
+            failure_accepted: false,
+            decision: None,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+
+    /// It is done, or its failure is accepted (`on-failure: continue`).
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.state.is_done() || self.failure_accepted
     }
+
+    /// Its hook's selector left it out; nobody decided that.
+    #[must_use]
+    pub fn is_deselected(&self) -> bool {
+        self.state == StepState::Skipped && self.decision.is_none() && self.kept.is_none()
+    }
+
+    /// Somebody keeps it from starting, and its successors from going on.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        !self.holds.is_empty()
+    }
+
+    /// A predecessor was run again after this step had used its outputs.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.staleness.is_some()
+    }
+
+    /// Successors may start: it is done, nobody holds it, and what it made is not of an older run of a predecessor.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_done() && !self.is_held() && !self.is_stale()
+    }
+}
+
+/// Why what a step made is out of date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Staleness {
+    /// The step that was run again.
+    pub of: HookRef,
+    /// When that was asked for.
+    #[schemars(with = "String")]
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+}
+
+/// Where a step of a replay was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// The operation in which it ran, also when a replay is replayed.
+    pub operation: OperationId,
+    /// The attempt that made its outputs; 0: none did (skipped, confirmed).
+    pub attempt: u32,
 }
 
 /// What a person decided, and why.
@@ -189,4 +289,27 @@ pub struct Decision {
     #[schemars(with = "String")]
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // in tests a panic is the message
+mod tests {
+    use super::*;
+
+    /// As version 0.1 wrote it, before steps could be held by name and operations replayed.
+    #[test]
+    fn a_row_of_the_first_version_reads() {
+        let row = serde_json::json!({
+            "operation": "0197f3a0-0000-7000-8000-000000000001", "hook": "eu1/crm/tenant", "templateHash": "ab",
+            "policy": { "onFailure": "wait", "onLost": "wait", "retries": 2, "timeout": "PT6H" },
+            "after": ["eu1/billing/accounts"], "state": "failed", "waiting": true, "held": false, "stale": false,
+            "attempt": 3, "retriesUsed": 2, "notBefore": null, "outputs": {}, "failureAccepted": false,
+            "decision": null, "startedAt": null, "endedAt": null
+        });
+        let step: Step = serde_json::from_value(row).unwrap();
+        assert!(!step.is_held() && !step.is_stale() && !step.restarting && step.kept.is_none());
+        assert_eq!((step.attempt, step.retries_from, step.ignored.len()), (3, 0, 0));
+        let again: Step = serde_json::from_value(serde_json::to_value(&step).unwrap()).unwrap();
+        assert_eq!(again, step);
+    }
 }

@@ -60,14 +60,14 @@ impl From<model::Step> for Step {
     fn from(from: model::Step) -> Self {
         Self {
             id: from.hook.slug(),
+            held: from.is_held(),
+            stale: from.is_stale(),
             hook: from.hook,
             template_hash: from.template_hash,
             policy: from.policy,
             after: from.after,
             state: from.state,
             waiting: from.waiting,
-            held: from.held,
-            stale: from.stale,
             attempt: from.attempt,
             not_before: from.not_before,
             outputs: from.outputs,

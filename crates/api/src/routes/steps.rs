@@ -54,7 +54,7 @@ macro_rules! verb {
 
 verb!(
     /// Another attempt.
-    rerun_step, "/v1/operations/{operation}/steps/{step}/~rerun", StepVerb::Rerun
+    rerun_step, "/v1/operations/{operation}/steps/{step}/~rerun", StepVerb::Rerun { with_successors: false }
 );
 verb!(
     /// Ends the running attempt; never followed by an automatic retry.

@@ -3,7 +3,7 @@
 //! Nothing new starts from then on; the operation is over when every attempt is known (or declared) to be over.
 
 use super::draft::Draft;
-use super::{over, start};
+use super::{over, pause, start};
 use crate::{Action, Rejected};
 use tenantry_model::{Actor, Attempt, Cancel, HookRef, KillCause, KillRequest, OperationState, StepState};
 
@@ -48,9 +48,13 @@ fn begin(draft: &mut Draft<'_>, note: String, cancel: Cancel) {
     operation.state = OperationState::Cancelling;
     operation.note = Some(note);
     operation.cancel = Some(cancel);
+    pause::no_longer_paused(draft);
     let hooks: Vec<HookRef> = draft.run().steps().keys().cloned().collect();
     for hook in hooks {
         let Some(mut step) = draft.take_step(&hook) else { continue };
+        start::no_longer_stale(draft, &mut step);
+        start::no_longer_reported_held(draft, &mut step);
+        step.restarting = false;
         match step.state {
             StepState::Blocked | StepState::Ready => {
                 step.state = StepState::Cancelled;
@@ -64,6 +68,7 @@ fn begin(draft: &mut Draft<'_>, note: String, cancel: Cancel) {
                 {
                     kill(draft, attempt, request.clone());
                 }
+                draft.put_step(step);
             }
             _ => {
                 start::no_longer_waiting(draft, &mut step);

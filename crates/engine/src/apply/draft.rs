@@ -14,6 +14,10 @@ pub(super) struct Draft<'a> {
     steps: BTreeMap<HookRef, Step>,
     attempts: BTreeMap<(HookRef, u32), Attempt>,
     actions: Vec<Action>,
+    /// Steps that became settled, or are settled no longer: their successors are still to be told.
+    flipped: BTreeSet<HookRef>,
+    /// An attempt that was being thrown away is over: whoever waited for that is still to be told.
+    restarted: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -25,6 +29,8 @@ impl<'a> Draft<'a> {
             steps: BTreeMap::new(),
             attempts: BTreeMap::new(),
             actions: Vec::new(),
+            flipped: BTreeSet::new(),
+            restarted: false,
         }
     }
 
@@ -62,7 +68,28 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn put_step(&mut self, step: Step) {
+        let (settled, restarting) =
+            self.step(&step.hook).map_or((false, false), |old| (old.is_settled(), old.restarting));
+        if settled != step.is_settled() {
+            self.flipped.insert(step.hook.clone());
+        }
+        self.restarted |= restarting && !step.restarting;
         self.steps.insert(step.hook.clone(), step);
+    }
+
+    /// A step whose successors have not been told yet that it is settled, or no longer.
+    pub(super) fn take_flipped(&mut self) -> Option<HookRef> {
+        self.flipped.pop_first()
+    }
+
+    /// Whether an attempt that was being thrown away is over since this was last asked.
+    pub(super) fn take_restarted(&mut self) -> bool {
+        std::mem::take(&mut self.restarted)
+    }
+
+    /// Steps whose attempts are being ended and thrown away.
+    pub(super) fn restarting(&self) -> impl Iterator<Item = &Step> {
+        self.live().filter(|step| step.restarting)
     }
 
     pub(super) fn attempt(&self, step: &HookRef, number: u32) -> Option<&Attempt> {
@@ -90,7 +117,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Steps that are ready or running: untouched ones from the run's index, touched ones as they are now.
+    /// Steps that are ready, running or held: untouched ones from the run's index, touched ones as they are now.
     pub(super) fn live(&self) -> impl Iterator<Item = &Step> {
         let untouched = self.run.live().iter().filter(|hook| !self.steps.contains_key(*hook));
         let untouched = untouched.filter_map(|hook| self.run.steps().get(hook));
@@ -107,12 +134,12 @@ impl<'a> Draft<'a> {
         self.live().all(|step| self.open_attempt(step).is_none())
     }
 
-    /// Whether every step is done.
-    pub(super) fn all_done(&self) -> bool {
-        let undone_before =
-            self.steps.keys().filter(|hook| self.run.steps().get(*hook).is_some_and(|s| !s.is_done()));
-        let undone_after = self.steps.values().filter(|step| !step.is_done());
-        self.run.undone() - undone_before.count() + undone_after.count() == 0
+    /// Whether every step is settled.
+    pub(super) fn all_settled(&self) -> bool {
+        let before =
+            self.steps.keys().filter(|hook| self.run.steps().get(*hook).is_some_and(|s| !s.is_settled()));
+        let after = self.steps.values().filter(|step| !step.is_settled());
+        self.run.unsettled() - before.count() + after.count() == 0
     }
 
     /// The steps that wait for `hook`, in order. While planning, no step has an attempt yet and this is empty.
@@ -135,10 +162,10 @@ impl<'a> Draft<'a> {
         let mut changes = Vec::new();
         if operation.is_some() || !self.steps.is_empty() || !self.attempts.is_empty() {
             let mut operation = operation.unwrap_or_else(|| self.run.operation().clone());
-            operation.revision += 1;
-            changes.push(Change::Operation(operation));
+            operation.revision += u64::from(!mutants::on(Mutant::RevisionStands));
+            changes.push(Change::Operation(Box::new(operation)));
         } else if mutants::on(Mutant::UnchangedRows) {
-            changes.push(Change::Operation(self.run.operation().clone()));
+            changes.push(Change::Operation(Box::new(self.run.operation().clone())));
         }
         changes.extend(self.steps.into_values().map(Change::Step));
         changes.extend(self.attempts.into_values().map(Change::Attempt));

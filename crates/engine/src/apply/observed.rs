@@ -3,7 +3,7 @@
 //! An end is a fact that no later report undoes, so it counts whenever it arrives; anything else counts only if its
 //! number is higher than all taken in. Of an attempt that is already over, only history is kept.
 
-use super::{draft::Draft, over};
+use super::{draft::Draft, over, rerun};
 use crate::attention::keys;
 use crate::mutants::{self, Mutant};
 use crate::{Action, Rejected};
@@ -82,21 +82,24 @@ fn seen(draft: &mut Draft<'_>, mut attempt: Attempt) {
 fn end(draft: &mut Draft<'_>, mut attempt: Attempt, outcome: &Outcome, ended_at: Timestamp) {
     let (state, outcome) = judge(attempt.kill.as_ref(), outcome);
     if attempt.state.is_over() && !mutants::on(Mutant::CountEndTwice) && !mutants::on(Mutant::LateEndCounts) {
-        let left_behind = matches!(attempt.state, AttemptState::Lost | AttemptState::Superseded);
-        if left_behind && attempt.late_outcome.is_none() {
+        if attempt.state == AttemptState::Lost && attempt.late_outcome.is_none() {
             attempt.late_outcome = Some(outcome);
             draft.act(Action::Release(attempt.id.clone()));
             draft.put_attempt(attempt);
         }
         return;
     }
-    attempt.state = state;
+    let step = draft.take_step(&attempt.id.step).filter(|step| step.attempt == attempt.id.number);
+    let thrown_away = step.as_ref().is_some_and(|step| step.restarting);
+    attempt.state = if thrown_away { AttemptState::Superseded } else { state };
     attempt.outcome = Some(outcome);
     attempt.ended_at = Some(ended_at);
     draft.act(Action::Release(attempt.id.clone()));
     over::close(draft, attempt.clone());
-    if let Some(step) = draft.take_step(&attempt.id.step) {
-        over::ended(draft, step, &attempt);
+    match step {
+        Some(step) if thrown_away => rerun::begin_again(draft, step),
+        Some(step) => over::ended(draft, step, &attempt),
+        None => {}
     }
 }
 

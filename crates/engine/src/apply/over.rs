@@ -44,8 +44,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
         step.outputs = outcome.outputs;
         let hook = step.hook.clone();
         draft.put_step(step);
-        draft.act(Action::Applied { hook: hook.clone(), change: AppliedChange::Succeeded });
-        return start::successors(draft, &hook);
+        return draft.act(Action::Applied { hook, change: AppliedChange::Succeeded });
     }
     if draft.is(OperationState::Cancelling) {
         let stopped = attempt.state == AttemptState::Killed;
@@ -73,21 +72,18 @@ pub(super) fn ended(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
     }
 }
 
-/// How many of the step's newest attempts in a row, since a person asked for the last rerun, ended by the platform's
+/// How many of the step's newest attempts in a row, since a person last asked for another one, ended by the platform's
 /// fault or were left behind as lost. Looks at no more than decide whether the bound is reached.
 pub(super) fn platform_streak(draft: &Draft<'_>, step: &Step) -> u32 {
-    let since =
-        step.decision.as_ref().filter(|decision| decision.verb == "rerun").map(|decision| decision.at);
     let counts = |attempt: &Attempt| {
         let reason = attempt.outcome.as_ref().and_then(|outcome| outcome.reason);
-        since.is_none_or(|since| attempt.created_at >= since)
-            && reason.is_some_and(|reason| {
-                reason == FailureReason::Lost || retry_rule(reason) == RetryRule::Platform
-            })
+        reason
+            .is_some_and(|reason| reason == FailureReason::Lost || retry_rule(reason) == RetryRule::Platform)
     };
+    let automatic = step.attempt.saturating_sub(step.retries_from);
     let mut streak = 0;
     while streak <= PLATFORM_RETRIES
-        && streak < step.attempt
+        && streak < automatic
         && draft.attempt(&step.hook, step.attempt - streak).is_some_and(counts)
     {
         streak += 1;
@@ -95,9 +91,9 @@ pub(super) fn platform_streak(draft: &Draft<'_>, step: &Step) -> u32 {
     streak
 }
 
-/// The step is ready again, after a pause.
+/// The step is ready again, after a pause; unless a predecessor was run again meanwhile: then it waits for that.
 pub(super) fn retry_later(draft: &mut Draft<'_>, mut step: Step, pause: SignedDuration) {
-    step.state = StepState::Ready;
+    step.state = if start::is_free(draft, &step) { StepState::Ready } else { StepState::Blocked };
     step.not_before = Some(later(draft.now(), pause));
     step.ended_at = None;
     draft.put_step(step);
@@ -108,6 +104,8 @@ pub(super) fn wait(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
     step.state = StepState::Failed;
     step.ended_at = Some(draft.now());
     step.waiting = true;
+    // Whoever decides about its failure decides about what it used as well.
+    start::no_longer_stale(draft, &mut step);
     let outcome = attempt.outcome.clone().unwrap_or_default();
     let raised = attention::step_waiting(&step, attempt.id.number, &outcome);
     draft.put_step(step);
@@ -123,9 +121,7 @@ fn give_up(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
         OnFailure::Continue => {
             step.state = StepState::Failed;
             step.failure_accepted = true;
-            let hook = step.hook.clone();
             draft.put_step(step);
-            start::successors(draft, &hook);
         }
         OnFailure::Fail => {
             step.state = StepState::Failed;
@@ -141,7 +137,7 @@ fn give_up(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
 /// Ends the operation when nothing is left to do. Runs after every event.
 pub(super) fn conclude(draft: &mut Draft<'_>) {
     match draft.operation().state {
-        OperationState::Running if draft.all_done() => {
+        OperationState::Running if draft.all_settled() => {
             if let Some(note) = accepted_failures(draft) {
                 draft.operation_mut().note = Some(note);
             }

@@ -21,13 +21,13 @@ pub(super) fn apply(draft: &mut Draft<'_>, plan: &Plan) -> Result<(), Rejected> 
     for step in plan.steps.values() {
         let mut step = step.clone();
         step.operation = id;
-        if step.state.is_done() {
+        if step.is_done() {
             step.ended_at = Some(draft.now());
         }
         draft.put_step(step);
     }
     for hook in plan.steps.keys() {
-        start::if_unblocked(draft, hook);
+        start::advance(draft, hook);
     }
     Ok(())
 }

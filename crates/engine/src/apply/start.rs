@@ -5,48 +5,104 @@ use crate::attention::keys;
 use crate::mutants::{self, Mutant};
 use crate::nonce::nonce;
 use crate::{Action, AppliedChange};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{Attempt, AttemptState, HookRef, OperationState, Step, StepState};
 
-/// `hook` is done: those that waited for it may start.
-pub(super) fn successors(draft: &mut Draft<'_>, hook: &HookRef) {
-    if mutants::on(Mutant::ForgetSuccessor) {
-        return;
-    }
-    for successor in draft.successors(hook) {
-        if_unblocked(draft, &successor);
+/// Tells the successors of every step that became settled, or is settled no longer. Runs after every event, so that
+/// no rule can forget it.
+pub(super) fn spread(draft: &mut Draft<'_>) {
+    loop {
+        while let Some(hook) = draft.take_flipped() {
+            let settled = draft.step(&hook).is_some_and(Step::is_settled);
+            if settled && mutants::on(Mutant::ForgetSuccessor) {
+                continue;
+            }
+            for successor in draft.successors(&hook) {
+                if settled { advance(draft, &successor) } else { wait_again(draft, &successor, &hook) }
+            }
+        }
+        if !draft.take_restarted() {
+            return;
+        }
+        for hook in draft.live_hooks() {
+            advance(draft, &hook);
+        }
     }
 }
 
-/// Starts a blocked step whose predecessors are all done.
-pub(super) fn if_unblocked(draft: &mut Draft<'_>, hook: &HookRef) {
+/// A predecessor is settled no longer: a step that has not started waits for it again. Its backoff goes on.
+fn wait_again(draft: &mut Draft<'_>, hook: &HookRef, predecessor: &HookRef) {
+    let waits = |step: &&Step| step.state == StepState::Ready && !step.ignored.contains_key(predecessor);
+    let Some(mut step) = draft.step(hook).filter(waits).cloned() else { return };
+    step.state = StepState::Blocked;
+    draft.put_step(step);
+}
+
+/// Brings a step as far as it gets now: from blocked to ready, from ready to running.
+pub(super) fn advance(draft: &mut Draft<'_>, hook: &HookRef) {
     let Some(step) = draft.step(hook) else { return };
-    if step.state != StepState::Blocked || !draft.is(OperationState::Running) {
+    let goes_on = match step.state {
+        StepState::Blocked => is_free(draft, step),
+        StepState::Ready => true,
+        _ => false,
+    };
+    if !goes_on || !(draft.is(OperationState::Running) || draft.is(OperationState::Paused)) {
         return;
     }
-    let mut done = step.after.iter().map(|target| draft.step(target).is_none_or(Step::is_done));
-    let free = if mutants::on(Mutant::AnyPredecessor) {
-        step.after.is_empty() || done.any(|done| done)
-    } else {
-        done.all(|done| done)
-    };
-    if free {
-        let mut step = step.clone();
-        step.state = StepState::Ready;
-        start(draft, step);
-    }
+    let mut step = step.clone();
+    step.state = StepState::Ready;
+    let due = step.not_before.is_none_or(|at| at <= draft.now());
+    if due && may_start(draft, &step) { start(draft, step) } else { draft.put_step(step) }
 }
 
-/// Makes the next attempt of a ready step now; a held one, or one of an operation that is not running, stays ready.
-pub(super) fn start(draft: &mut Draft<'_>, mut step: Step) {
-    if step.held || !draft.is(OperationState::Running) {
-        return draft.put_step(step);
+/// Nothing that it waits for is outstanding.
+pub(super) fn is_free(draft: &Draft<'_>, step: &Step) -> bool {
+    let waited_for = |target: &&HookRef| !step.ignored.contains_key(*target);
+    let mut settled =
+        step.after.iter().filter(waited_for).map(|target| draft.step(target).is_none_or(Step::is_settled));
+    if mutants::on(Mutant::AnyPredecessor) {
+        return step.after.is_empty() || settled.any(|settled| settled);
     }
+    settled.all(|settled| settled)
+}
+
+/// Whether a ready step may start as soon as its backoff is over. What `rerun --with-successors` throws away must be
+/// known to be over before anything that it came from runs again.
+pub(super) fn may_start(draft: &Draft<'_>, step: &Step) -> bool {
+    let running = draft.is(OperationState::Running)
+        || (draft.is(OperationState::Paused) && mutants::on(Mutant::PauseStarts));
+    running && (!step.is_held() || mutants::on(Mutant::HoldIgnored)) && !is_upstream_of_restarts(draft, step)
+}
+
+/// Whether an attempt that is being thrown away belongs to a step that comes after this one.
+fn is_upstream_of_restarts(draft: &Draft<'_>, step: &Step) -> bool {
+    if mutants::on(Mutant::RestartDoesNotWait) {
+        return false;
+    }
+    let mut ahead: Vec<&Step> = draft.restarting().collect();
+    let mut seen: BTreeSet<&HookRef> = BTreeSet::new();
+    while let Some(later) = ahead.pop() {
+        for target in &later.after {
+            if *target == step.hook {
+                return true;
+            }
+            if seen.insert(target) {
+                ahead.extend(draft.step(target));
+            }
+        }
+    }
+    false
+}
+
+/// Makes the next attempt of a step now. What it uses is up to date, whatever its attempt before had used.
+fn start(draft: &mut Draft<'_>, mut step: Step) {
+    no_longer_stale(draft, &mut step);
     let now = draft.now();
     let number = if mutants::on(Mutant::ReuseAttemptNumber) { step.attempt.max(1) } else { step.attempt + 1 };
     let id = draft.attempt_id(&step.hook, number);
     step.state = StepState::Running;
     step.attempt = number;
+    step.kept = None;
     step.not_before = None;
     step.failure_accepted = false;
     step.outputs = BTreeMap::new();
@@ -84,5 +140,19 @@ pub(super) fn no_longer_waiting(draft: &mut Draft<'_>, step: &mut Step) {
     if step.waiting {
         step.waiting = false;
         draft.act(Action::Settle { key: keys::step_waiting(step.operation, &step.hook) });
+    }
+}
+
+/// What it used is up to date, or somebody answers for it.
+pub(super) fn no_longer_stale(draft: &mut Draft<'_>, step: &mut Step) {
+    if step.staleness.take().is_some() {
+        draft.act(Action::Settle { key: keys::step_stale(step.operation, &step.hook) });
+    }
+}
+
+/// Nobody has to be told any more that it is held for long.
+pub(super) fn no_longer_reported_held(draft: &mut Draft<'_>, step: &mut Step) {
+    if std::mem::take(&mut step.hold_reported) {
+        draft.act(Action::Settle { key: keys::step_held(step.operation, &step.hook) });
     }
 }

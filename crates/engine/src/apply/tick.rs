@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::over::{self, later};
-use super::{cancel, start};
+use super::{cancel, hold, start};
 use crate::Action;
 use crate::attention;
 use crate::mutants::{self, Mutant};
@@ -16,9 +16,16 @@ use tenantry_model::{
 /// in a row: any event while planning sets it anew.
 const REPLAN: SignedDuration = SignedDuration::from_secs(30);
 
+/// A hold or a pause that lasts longer than this raises attention: a silent night must never be a stuck night.
+pub const HELD_TOO_LONG: SignedDuration = SignedDuration::from_hours(1);
+
 /// What happens when a timer is due.
 #[derive(Clone, Copy)]
 enum Timer {
+    /// A hold's time is over.
+    Lift,
+    /// A hold that no time lifts lasts for long.
+    ReportHold,
     /// The backoff is over.
     Start,
     /// Unknown past its deadline under `on-lost: retry`.
@@ -37,6 +44,13 @@ pub(super) fn apply(draft: &mut Draft<'_>) {
             fire(draft, &hook, timer);
         }
     }
+    if pause_report(draft).is_some_and(|at| at <= now) {
+        if let Some(pause) = &mut draft.operation_mut().pause {
+            pause.reported = true;
+        }
+        let raised = attention::operation_paused(draft.operation());
+        draft.act(Action::Raise(raised));
+    }
     if deadline(draft).is_some_and(|at| at <= now) {
         draft.operation_mut().late = true;
         let raised = attention::operation_late(draft.operation());
@@ -54,7 +68,7 @@ pub(super) fn next(draft: &Draft<'_>) -> Option<Timestamp> {
     }
     let replan = draft.is(OperationState::Planning).then(|| later(draft.now(), REPLAN));
     let steps = draft.live().flat_map(|step| timers(draft, step)).flatten().map(|(at, _)| at);
-    steps.chain(deadline(draft)).chain(replan).min()
+    steps.chain(deadline(draft)).chain(pause_report(draft)).chain(replan).min()
 }
 
 fn due(draft: &Draft<'_>, hook: &HookRef, now: Timestamp) -> Option<Timer> {
@@ -67,12 +81,35 @@ fn deadline(draft: &Draft<'_>) -> Option<Timestamp> {
     operation.deadline_at.filter(|_| !operation.late && !operation.state.is_final())
 }
 
+fn pause_report(draft: &Draft<'_>) -> Option<Timestamp> {
+    let pause = draft.operation().pause.as_ref().filter(|pause| !pause.reported)?;
+    Some(later(pause.at, HELD_TOO_LONG))
+}
+
 /// The timers of one step, in the order in which they are decided when several are due.
-fn timers(draft: &Draft<'_>, step: &Step) -> [Option<(Timestamp, Timer)>; 3] {
+fn timers(draft: &Draft<'_>, step: &Step) -> [Option<(Timestamp, Timer)>; 5] {
+    let [lift, report] = hold_timers(draft, step);
+    let [first, second, third] = attempt_timers(draft, step);
+    [lift, report, first, second, third]
+}
+
+fn hold_timers(draft: &Draft<'_>, step: &Step) -> [Option<(Timestamp, Timer)>; 2] {
+    if !step.is_held() || !(draft.is(OperationState::Running) || draft.is(OperationState::Paused)) {
+        return [None; 2];
+    }
+    let lift = step.holds.iter().filter_map(|hold| hold.until).min();
+    let lift = lift.filter(|_| !mutants::on(Mutant::HoldNeverLifts));
+    // While it waits for others, or runs, nothing is stuck because of the hold.
+    let stuck = step.state == StepState::Ready || step.is_done();
+    let endless = step.holds.iter().filter(|hold| hold.until.is_none()).map(|hold| hold.since).min();
+    let endless = endless.filter(|_| stuck && !step.hold_reported);
+    [lift.map(|at| (at, Timer::Lift)), endless.map(|since| (later(since, HELD_TOO_LONG), Timer::ReportHold))]
+}
+
+fn attempt_timers(draft: &Draft<'_>, step: &Step) -> [Option<(Timestamp, Timer)>; 3] {
     if step.state == StepState::Ready {
-        let may_start = draft.is(OperationState::Running) && !step.held;
         let at = step.not_before.unwrap_or(draft.now());
-        return [may_start.then_some((at, Timer::Start)), None, None];
+        return [start::may_start(draft, step).then_some((at, Timer::Start)), None, None];
     }
     let Some(attempt) = draft.open_attempt(step) else { return [None; 3] };
     let patience = draft.operation().definition.unknown_deadline;
@@ -97,6 +134,7 @@ fn may_leave_behind(draft: &Draft<'_>, step: &Step, attempt: &Attempt) -> bool {
     }
     step.policy.on_lost == OnLost::Retry
         && draft.is(OperationState::Running)
+        && !step.restarting
         && attempt.observed > 0
         && attempt.kill.as_ref().is_none_or(|kill| kill.cause == KillCause::Timeout)
         && losses_before(draft, step) < PLATFORM_RETRIES
@@ -112,7 +150,13 @@ fn fire(draft: &mut Draft<'_>, hook: &HookRef, timer: Timer) {
     let Some(step) = draft.take_step(hook) else { return };
     let open = draft.open_attempt(&step).cloned();
     match (timer, open) {
-        (Timer::Start, _) => start::start(draft, step),
+        (Timer::Start, _) => start::advance(draft, hook),
+        (Timer::Lift, _) => hold::expire(draft, hook),
+        (Timer::ReportHold, _) => {
+            let raised = attention::step_held(&step);
+            draft.put_step(Step { hold_reported: true, ..step });
+            draft.act(Action::Raise(raised));
+        }
         (Timer::LeaveBehind, Some(attempt)) => {
             let since = attempt.unknown_since.unwrap_or(attempt.created_at);
             let message = format!("unknown since {since}; another attempt may overlap it (on-lost: retry)");

@@ -1,14 +1,16 @@
 //! A person steers a step.
 
 use super::draft::Draft;
-use super::{cancel, over, start};
+use super::{cancel, hold, over, rerun, start};
 use crate::mutants::{self, Mutant};
 use crate::verbs::{Legality, Situation, VerbKind, legality};
 use crate::{Action, AppliedChange, Expected, Rejected, StepVerb};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use tenantry_hook::OUTPUTS_LIMIT;
-use tenantry_model::{Actor, Decision, HookRef, KillCause, KillRequest, OperationState, Step, StepState};
+use tenantry_model::{
+    Actor, Decision, HoldId, HookRef, KillCause, KillRequest, OperationState, Step, StepHold, StepState,
+};
 
 pub(super) struct Request<'a> {
     pub(super) step: &'a HookRef,
@@ -24,7 +26,11 @@ pub(super) fn apply(draft: &mut Draft<'_>, request: &Request<'_>) -> Result<(), 
     };
     check(draft, &step, request)?;
     match request.verb {
-        StepVerb::Rerun => rerun(draft, step, request),
+        StepVerb::Hold { until } => hold(draft, step, *until, request),
+        StepVerb::Stop { until } => stop(draft, step, *until, request),
+        StepVerb::Release { hold } => hold::lift(draft, request.step, |other| other.id == *hold),
+        StepVerb::Rerun { with_successors } => rerun(draft, step, *with_successors, request),
+        StepVerb::IgnoreDependency { on } => ignore(draft, step, on.as_ref(), request),
         StepVerb::Kill => kill(draft, &step, request),
         StepVerb::Skip => finish(draft, step, StepState::Skipped, BTreeMap::new(), request),
         StepVerb::Confirm { outputs } => finish(draft, step, StepState::Confirmed, outputs.clone(), request),
@@ -65,32 +71,91 @@ fn check(draft: &Draft<'_>, step: &Step, request: &Request<'_>) -> Result<(), Re
     }
     let situation = Situation::of(step, draft.attempt(&step.hook, step.attempt));
     let refused = match legality(kind, situation) {
-        Legality::Yes => return Ok(()),
-        Legality::UnlessSuccessorStarted => match started_successor(draft, step) {
+        Legality::Yes => return dependency(step, request.verb),
+        Legality::IfHeld => match not_held(step, request.verb) {
             None => return Ok(()),
-            Some(successor) => format!(", and step {successor} has started after it"),
+            Some(why) => why,
         },
+        Legality::IfStale if step.is_stale() => return Ok(()),
+        Legality::IfStale => ": it already counts as done".to_owned(),
         Legality::No(why) => format!(": {why}"),
     };
     let (hook, state) = (step.hook.clone(), step.state);
     Err(Rejected::WrongState { verb: kind.name(), step: hook, state, detail: refused })
 }
 
-fn started_successor(draft: &Draft<'_>, step: &Step) -> Option<HookRef> {
-    let started = |hook: &HookRef| draft.step(hook).is_some_and(|successor| successor.attempt > 0);
-    draft.successors(&step.hook).into_iter().find(started)
+/// Why there is no such hold to release.
+fn not_held(step: &Step, verb: &StepVerb) -> Option<String> {
+    let StepVerb::Release { hold: wanted } = verb else { return None };
+    if step.holds.iter().any(|hold| hold.id == *wanted) {
+        return None;
+    }
+    let by_predicate: Vec<HoldId> = step.holds.iter().filter_map(|hold| hold.id).collect();
+    Some(match (wanted, by_predicate.first()) {
+        (Some(wanted), _) => format!(": hold {wanted} does not hold it"),
+        (None, Some(hold)) => format!(
+            ": nobody holds this very step; hold {hold} caught it: name that hold to release this step from it, or lift \
+             it for all"
+        ),
+        (None, None) => ": nobody holds it".to_owned(),
+    })
 }
 
-fn rerun(draft: &mut Draft<'_>, mut step: Step, request: &Request<'_>) {
+/// A dependency that is to be ignored must be one, and be waited for.
+fn dependency(step: &Step, verb: &StepVerb) -> Result<(), Rejected> {
+    let StepVerb::IgnoreDependency { on } = verb else { return Ok(()) };
+    let waited_for = |target: &HookRef| step.after.contains(target) && !step.ignored.contains_key(target);
+    let found = match on {
+        Some(target) => waited_for(target),
+        None => step.after.iter().any(waited_for),
+    };
+    if found {
+        Ok(())
+    } else {
+        Err(Rejected::NoDependency { step: step.hook.clone(), on: on.clone().map(Box::new) })
+    }
+}
+
+fn hold(draft: &mut Draft<'_>, mut step: Step, until: Option<Timestamp>, request: &Request<'_>) {
+    hold::put(&mut step, own_hold(draft.now(), until, request));
+    draft.put_step(step);
+}
+
+fn own_hold(since: Timestamp, until: Option<Timestamp>, request: &Request<'_>) -> StepHold {
+    let reason = request.reason.unwrap_or_default().to_owned();
+    StepHold { id: None, by: request.by.clone(), reason, since, until }
+}
+
+fn stop(draft: &mut Draft<'_>, mut step: Step, until: Option<Timestamp>, request: &Request<'_>) {
+    let now = draft.now();
+    hold::put(&mut step, own_hold(now, until, request));
     decide(draft, &mut step, request);
-    step.retries_used = 0;
-    step.not_before = None;
-    step.failure_accepted = false;
-    // Not ready: one that was skipped beforehand still has to wait for its predecessors.
-    step.state = StepState::Blocked;
+    rerun::throw_away(draft, step, &kill_request(now, request));
+}
+
+fn rerun(draft: &mut Draft<'_>, mut step: Step, with_successors: bool, request: &Request<'_>) {
+    decide(draft, &mut step, request);
+    if !with_successors {
+        return rerun::alone(draft, step);
+    }
+    let mut kill = kill_request(draft.now(), request);
+    kill.reason = format!("{} of {}: {}", request.verb.kind().name(), step.hook, kill.reason);
+    rerun::with_successors(draft, step, &kill);
+}
+
+fn ignore(draft: &mut Draft<'_>, mut step: Step, on: Option<&HookRef>, request: &Request<'_>) {
+    let mut targets: Vec<HookRef> = match on {
+        Some(target) if !mutants::on(Mutant::IgnoresAll) => vec![target.clone()],
+        _ => step.after.iter().filter(|target| !step.ignored.contains_key(*target)).cloned().collect(),
+    };
+    if on.is_none() {
+        targets.retain(|target| draft.step(target).is_some_and(|other| !other.is_settled()));
+    }
+    let decision = decision(draft.now(), request);
+    step.ignored.extend(targets.into_iter().map(|target| (target, decision.clone())));
     let hook = step.hook.clone();
     draft.put_step(step);
-    start::if_unblocked(draft, &hook);
+    start::advance(draft, &hook);
 }
 
 fn kill(draft: &mut Draft<'_>, step: &Step, request: &Request<'_>) {
@@ -118,19 +183,27 @@ fn finish(
 ) {
     give_up(draft, &step, request);
     decide(draft, &mut step, request);
+    // Of a stale step, confirm without outputs says that what it made stands.
+    let stands = state == StepState::Confirmed && step.is_stale() && step.is_done() && outputs.is_empty();
+    if !stands {
+        step.outputs = outputs;
+    }
+    start::no_longer_stale(draft, &mut step);
     step.state = state;
+    step.restarting = false;
+    step.failure_accepted = false;
     step.not_before = None;
-    step.outputs = outputs;
+    step.kept = None;
     step.ended_at = Some(draft.now());
     let hook = step.hook.clone();
     draft.put_step(step);
     if state == StepState::Confirmed || mutants::on(Mutant::SkipApplies) {
-        draft.act(Action::Applied { hook: hook.clone(), change: AppliedChange::Succeeded });
+        draft.act(Action::Applied { hook, change: AppliedChange::Succeeded });
     }
-    start::successors(draft, &hook);
 }
 
-/// Afterwards the step waits for a decision, whatever its on-failure says: a person is already steering it.
+/// Afterwards the step waits for a decision, whatever its on-failure says: a person is already steering it. If they
+/// decided already that it begins again, it does.
 fn declare_lost(draft: &mut Draft<'_>, mut step: Step, request: &Request<'_>) {
     let number = step.attempt;
     give_up(draft, &step, request);
@@ -139,6 +212,9 @@ fn declare_lost(draft: &mut Draft<'_>, mut step: Step, request: &Request<'_>) {
         step.state = StepState::Cancelled;
         step.ended_at = Some(draft.now());
         return draft.put_step(step);
+    }
+    if step.restarting {
+        return rerun::begin_again(draft, step);
     }
     if let Some(attempt) = draft.attempt(&step.hook, number).cloned() {
         over::wait(draft, step, &attempt);
@@ -170,10 +246,14 @@ fn declared(request: &Request<'_>) -> String {
 
 fn decide(draft: &mut Draft<'_>, step: &mut Step, request: &Request<'_>) {
     start::no_longer_waiting(draft, step);
-    step.decision = Some(Decision {
+    step.decision = Some(decision(draft.now(), request));
+}
+
+fn decision(at: Timestamp, request: &Request<'_>) -> Decision {
+    Decision {
         verb: request.verb.kind().name().to_owned(),
         by: request.by.clone(),
         reason: request.reason.map(str::to_owned),
-        at: draft.now(),
-    });
+        at,
+    }
 }

@@ -1,6 +1,6 @@
 //! Attempts: starting, ending, retrying, getting lost.
 
-use crate::bench::{Bench, failed, hook, kills, minutes, starts, step};
+use crate::bench::{Bench, failed, hook, kills, minutes, rerun, starts, step};
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use tenantry_engine::{Action, AppliedChange, Change, Event, PLATFORM_RETRIES, Rejected, StepVerb, keys};
@@ -147,7 +147,7 @@ fn what_the_platform_did_does_not_count_against_the_hook_but_is_bounded() {
     assert!(bench.step("a").waiting);
     assert_eq!(bench.step("a").retries_used, 0);
     bench.now += minutes(1);
-    bench.verb("a", StepVerb::Rerun).unwrap();
+    bench.verb("a", rerun()).unwrap();
     bench.fails("a", FailureReason::Evicted);
     assert_eq!(bench.state("a"), StepState::Ready, "a rerun begins anew");
 }
@@ -341,13 +341,4 @@ fn an_attempt_that_was_given_up_before_its_region_spoke_of_it_must_not_start_any
         seen.loses_sight("a");
         assert_eq!(kills(&seen.verb("a", verb).unwrap()), 0, "what runs somewhere is left to its region");
     }
-}
-
-#[test]
-fn a_held_step_becomes_ready_and_does_not_start() {
-    let mut held = step("a", &[]);
-    held.held = true;
-    let mut bench = Bench::planned([held]);
-    assert_eq!((bench.state("a"), bench.last.next_tick), (StepState::Ready, None));
-    assert!(bench.wait(minutes(60)).is_empty());
 }

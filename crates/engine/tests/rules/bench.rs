@@ -1,9 +1,10 @@
 //! One operation on the bench: events are applied one by one, rows are committed, time stands until it is moved.
 
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tenantry_engine::{
-    Action, Event, Expected, Moment, Plan, Raised, Rejected, Run, StepVerb, Transition, apply,
+    Action, Event, Expected, Moment, Plan, Preview, Raised, Rejected, Run, StepVerb, Transition, apply,
+    preview,
 };
 use tenantry_model::{
     Actor, ActorKind, Attempt, AttemptId, ConflictPolicy, EnvironmentId, Fact, FailureReason, HookRef,
@@ -60,31 +61,17 @@ pub fn operation(n: u128, lock: LockClass, on_conflict: ConflictPolicy, state: O
         late: false,
         traceparent: None,
         cancel: None,
+        pause: None,
+        replay: None,
         revision: 0,
     }
 }
 
 /// A step as a plan has it; `after` names others.
 pub fn step(name: &str, after: &[&str]) -> Step {
-    Step {
-        operation: OperationId(Uuid::from_u128(1)),
-        hook: hook(name),
-        template_hash: TemplateHash("abc".to_owned()),
-        policy: StepPolicy { on_failure: OnFailure::Wait, on_lost: OnLost::Wait, retries: 0, timeout: None },
-        after: after.iter().map(|name| hook(name)).collect::<BTreeSet<_>>(),
-        state: StepState::Blocked,
-        waiting: false,
-        held: false,
-        stale: false,
-        attempt: 0,
-        retries_used: 0,
-        not_before: None,
-        outputs: BTreeMap::new(),
-        failure_accepted: false,
-        decision: None,
-        started_at: None,
-        ended_at: None,
-    }
+    let policy = StepPolicy { on_failure: OnFailure::Wait, on_lost: OnLost::Wait, retries: 0, timeout: None };
+    let after = after.iter().map(|name| hook(name)).collect();
+    Step::new(OperationId(Uuid::from_u128(1)), hook(name), TemplateHash("abc".to_owned()), policy, after)
 }
 
 pub struct Bench {
@@ -207,6 +194,21 @@ impl Bench {
         self.apply(&Event::Verb { step: hook(name), verb, by: person(), reason, expected })
     }
 
+    pub fn pause(&mut self) -> Transition {
+        self.on(&Event::Pause { by: person(), reason: "change freeze".to_owned() })
+    }
+
+    pub fn resume(&mut self) -> Transition {
+        self.on(&Event::Resume { by: person(), reason: None })
+    }
+
+    /// What an event would do, judged against what it then does.
+    pub fn preview(&self, name: &str, verb: StepVerb) -> Preview {
+        let reason = Some("runbook 7".to_owned());
+        let event = Event::Verb { step: hook(name), verb, by: person(), reason, expected: None };
+        preview(&self.run, &event, Moment { now: self.now, seed: Uuid::from_u128(self.seed + 1) }).unwrap()
+    }
+
     pub fn cancel(&mut self) -> Transition {
         self.on(&Event::Cancel { by: person(), reason: "wrong customer".to_owned() })
     }
@@ -242,4 +244,20 @@ pub fn starts(transition: &Transition) -> Vec<String> {
 
 pub fn kills(transition: &Transition) -> usize {
     transition.actions.iter().filter(|action| matches!(action, Action::Kill { .. })).count()
+}
+
+pub fn hold() -> StepVerb {
+    StepVerb::Hold { until: None }
+}
+
+pub fn release() -> StepVerb {
+    StepVerb::Release { hold: None }
+}
+
+pub fn rerun() -> StepVerb {
+    StepVerb::Rerun { with_successors: false }
+}
+
+pub fn rerun_all() -> StepVerb {
+    StepVerb::Rerun { with_successors: true }
 }

@@ -5,7 +5,11 @@
 
 mod attempts;
 mod bench;
+mod holds;
 mod locks;
 mod operations;
+mod pauses;
 mod plans;
+mod replays;
+mod reruns;
 mod verbs;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Plan, PlanInput, PlanPolicy, PlanRefusal, RegisteredHook, plan};
 use tenantry_hook::{AfterTarget, AttemptKind, Hook, codes};
 use tenantry_model::{
-    AppliedHook, EmptyPlan, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, HookPath, HookRef,
-    OnFailure, OnLost, OperationDefinition, OperationId, Problem, StepPolicy, StepState, TemplateHash,
+    AppliedHook, EmptyPlan, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Hold, HookPath,
+    HookRef, OnFailure, OnLost, OperationDefinition, OperationId, Problem, StepPolicy, StepState,
+    TemplateHash,
 };
 use uuid::Uuid;
 
@@ -63,6 +64,7 @@ struct Case {
     definition: OperationDefinition,
     hooks: Vec<RegisteredHook>,
     applied: Vec<AppliedHook>,
+    holds: Vec<Hold>,
     policy: PlanPolicy,
 }
 
@@ -91,6 +93,7 @@ fn case(hooks: impl IntoIterator<Item = RegisteredHook>) -> Case {
             .unwrap(),
         hooks: hooks.into_iter().collect(),
         applied: Vec::new(),
+        holds: Vec::new(),
         policy: PlanPolicy {
             absent_grace: minutes(2),
             cross_namespace_after: true,
@@ -107,6 +110,7 @@ impl Case {
             definition: &self.definition,
             hooks: &self.hooks,
             applied: &self.applied,
+            holds: &self.holds,
             policy: &self.policy,
             now: time(10),
         })

@@ -1,6 +1,6 @@
 //! Every cell of the verb table, through `apply`, against a table written down here by hand.
 
-use crate::bench::{Bench, hook, minutes, step, time};
+use crate::bench::{Bench, hold, hook, minutes, release, rerun, rerun_all, step, time};
 use std::collections::BTreeMap;
 use tenantry_engine::{
     Action, AppliedChange, Event, Expected, Rejected, Situation, StepVerb, VerbKind, verb_table,
@@ -9,10 +9,15 @@ use tenantry_model::{AttemptState, FailureReason, KillCause, OnFailure, OnLost, 
 
 fn verb(kind: VerbKind) -> StepVerb {
     match kind {
-        VerbKind::Rerun => StepVerb::Rerun,
+        VerbKind::Hold => hold(),
+        VerbKind::Stop => StepVerb::Stop { until: None },
+        VerbKind::Release => release(),
+        VerbKind::Rerun => rerun(),
+        VerbKind::RerunWithSuccessors => rerun_all(),
         VerbKind::Kill => StepVerb::Kill,
         VerbKind::Skip => StepVerb::Skip,
         VerbKind::Confirm => StepVerb::Confirm { outputs: BTreeMap::new() },
+        VerbKind::IgnoreDependency => StepVerb::IgnoreDependency { on: None },
         VerbKind::DeclareLost => StepVerb::DeclareLost,
     }
 }
@@ -66,70 +71,141 @@ fn bench(situation: Situation) -> Bench {
     bench
 }
 
-/// Rerun, kill, skip, confirm, declare-lost.
-const CELLS: [(Situation, [bool; 5]); 13] = [
-    (Situation::Blocked, [false, false, true, true, false]),
-    (Situation::Ready, [true, false, true, true, false]),
-    (Situation::Running, [false, true, false, false, false]),
-    (Situation::Ending, [false, false, false, false, false]),
-    (Situation::Unknown, [false, true, true, true, true]),
-    (Situation::UnknownEnding, [false, false, true, true, true]),
-    (Situation::Succeeded, [true, false, false, false, false]),
-    (Situation::Waiting, [true, false, true, true, false]),
-    (Situation::Accepted, [true, false, false, false, false]),
-    (Situation::Deselected, [false, false, false, false, false]),
-    (Situation::Skipped, [true, false, false, false, false]),
-    (Situation::Confirmed, [true, false, false, false, false]),
-    (Situation::Over, [false, false, false, false, false]),
+/// Hold, stop, release, rerun, rerun-with-successors, kill, skip, confirm, ignore-dependency, declare-lost: y possible,
+/// h if it is held, s if it is stale.
+const CELLS: [(Situation, &str); 13] = [
+    (Situation::Blocked, "y-h---yyy-"),
+    (Situation::Ready, "y-hyy-yy--"),
+    (Situation::Running, "yyh-yy----"),
+    (Situation::Ending, "y-h-y-----"),
+    (Situation::Unknown, "yyh-yyyy-y"),
+    (Situation::UnknownEnding, "y-h-y-yy-y"),
+    (Situation::Succeeded, "y-hyy-ss--"),
+    (Situation::Waiting, "y-hyy-yy--"),
+    (Situation::Accepted, "y-hyy-ss--"),
+    (Situation::Deselected, "----------"),
+    (Situation::Skipped, "y-hyy-----"),
+    (Situation::Confirmed, "y-hyy-ss--"),
+    (Situation::Over, "----------"),
 ];
+
+/// The situation, as it is or with a flag beside it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flag {
+    None,
+    Held,
+    Stale,
+}
+
+fn flagged(situation: Situation, flag: Flag) -> Bench {
+    let mut bench = bench(situation);
+    match flag {
+        Flag::None => {}
+        Flag::Held => {
+            bench.verb("b", hold()).unwrap();
+            bench.now += jiff::SignedDuration::from_secs(1);
+        }
+        Flag::Stale => _ = bench.verb("a", rerun()).unwrap(),
+    }
+    bench
+}
+
+/// Every cell of the table with every flag that the situation can have: situation, flag, verb, whether possible.
+fn cells() -> impl Iterator<Item = (Situation, Flag, VerbKind, bool)> {
+    let flags = [Flag::None, Flag::Held, Flag::Stale];
+    let all = CELLS.into_iter().flat_map(move |row| flags.map(|flag| (row, flag)));
+    let can = |(situation, flag): (Situation, Flag)| match flag {
+        Flag::None => true,
+        Flag::Held => !matches!(situation, Situation::Deselected | Situation::Over),
+        Flag::Stale => matches!(situation, Situation::Succeeded | Situation::Accepted | Situation::Confirmed),
+    };
+    let all = all.filter(move |((situation, _), flag)| can((*situation, *flag)));
+    all.flat_map(|((situation, cells), flag)| {
+        VerbKind::ALL.into_iter().zip(cells.chars()).map(move |(kind, cell)| {
+            let possible = match cell {
+                'y' => true,
+                'h' => flag == Flag::Held,
+                's' => flag == Flag::Stale,
+                _ => false,
+            };
+            (situation, flag, kind, possible)
+        })
+    })
+}
 
 #[test]
 fn every_verb_is_possible_in_exactly_the_situations_of_the_table() {
     assert_eq!(CELLS.map(|(situation, _)| situation), Situation::ALL);
-    for (situation, cells) in CELLS {
-        for (kind, possible) in VerbKind::ALL.into_iter().zip(cells) {
-            let mut bench = bench(situation);
-            let newest = bench.run.newest_attempt(bench.step("b"));
-            assert_eq!(Situation::of(bench.step("b"), newest), situation);
-            let before = bench.run.clone();
-            let answer = bench.verb("b", verb(kind));
-            assert_eq!(answer.is_ok(), possible, "{} while {situation:?}: {answer:?}", kind.name());
-            assert_eq!(bench.run == before, !possible, "{} while {situation:?}", kind.name());
-        }
+    for (situation, flag, kind, possible) in cells() {
+        let mut bench = flagged(situation, flag);
+        let newest = bench.run.newest_attempt(bench.step("b"));
+        assert_eq!(Situation::of(bench.step("b"), newest), situation);
+        assert_eq!(
+            (bench.step("b").is_held(), bench.step("b").is_stale()),
+            (flag == Flag::Held, flag == Flag::Stale)
+        );
+        let before = bench.run.clone();
+        let answer = bench.verb("b", verb(kind));
+        let cell = format!("{} while {situation:?} {flag:?}: {answer:?}", kind.name());
+        assert_eq!(answer.is_ok(), possible, "{cell}");
+        assert_eq!(bench.run == before, !possible, "{cell}");
     }
 }
 
 #[test]
 fn every_possible_verb_leaves_the_step_where_the_verb_says() {
-    use StepState::{Confirmed, Failed, Running, Skipped};
-    for (situation, cells) in CELLS {
-        for (kind, _) in VerbKind::ALL.into_iter().zip(cells).filter(|(_, possible)| *possible) {
-            let mut bench = bench(situation);
-            bench.verb("b", verb(kind)).unwrap();
-            let expected = match kind {
-                VerbKind::Rerun | VerbKind::Kill => Running,
-                VerbKind::Skip => Skipped,
-                VerbKind::Confirm => Confirmed,
-                VerbKind::DeclareLost => Failed,
-            };
-            assert_eq!(bench.state("b"), expected, "{} while {situation:?}", kind.name());
-            assert_eq!(bench.step("b").waiting, kind == VerbKind::DeclareLost);
-            assert_eq!(bench.step("b").decision.as_ref().unwrap().verb, kind.name());
-            assert!(
-                bench.attention.keys().all(|key| key.starts_with("step-waiting") == bench.step("b").waiting)
-            );
-        }
-    }
-}
-
-#[test]
-fn a_done_step_runs_again_only_until_a_successor_has_started() {
-    for situation in [Situation::Succeeded, Situation::Accepted, Situation::Skipped, Situation::Confirmed] {
-        let mut bench = bench(situation);
-        bench.succeeds("z");
-        assert_eq!(bench.step("c").attempt, 1, "{situation:?}");
-        let refused = bench.verb("b", StepVerb::Rerun).unwrap_err().to_string();
-        assert!(refused.contains("eu1/team/c has started"), "{refused}");
+    use StepState::{Blocked, Confirmed, Failed, Ready, Running, Skipped};
+    for (situation, flag, kind, _) in cells().filter(|(.., possible)| *possible) {
+        let mut bench = flagged(situation, flag);
+        let before = bench.step("b").clone();
+        bench.verb("b", verb(kind)).unwrap();
+        let after = bench.step("b");
+        let cell = format!("{} while {situation:?} {flag:?}: {after:?}", kind.name());
+        let runs = before.state == Running;
+        let expected = match kind {
+            // Without its hold it still waits for its backoff, or for `a`.
+            VerbKind::Hold | VerbKind::Release => before.state,
+            VerbKind::Stop | VerbKind::Kill => Running,
+            // Its attempt has to end first, or `a` has to be done again.
+            VerbKind::Rerun | VerbKind::RerunWithSuccessors if runs => Running,
+            VerbKind::Rerun | VerbKind::RerunWithSuccessors if flag == Flag::Stale => Blocked,
+            VerbKind::Rerun | VerbKind::RerunWithSuccessors | VerbKind::IgnoreDependency => {
+                if flag == Flag::Held { Ready } else { Running }
+            }
+            VerbKind::Skip => Skipped,
+            VerbKind::Confirm => Confirmed,
+            VerbKind::DeclareLost => Failed,
+        };
+        assert_eq!(after.state, expected, "{cell}");
+        let held = match kind {
+            VerbKind::Hold | VerbKind::Stop => true,
+            VerbKind::Release => false,
+            _ => flag == Flag::Held,
+        };
+        assert_eq!(after.is_held(), held, "{cell}");
+        assert_eq!(
+            after.restarting,
+            kind == VerbKind::Stop || (kind == VerbKind::RerunWithSuccessors && runs),
+            "{cell}"
+        );
+        let waits = match kind {
+            VerbKind::Hold | VerbKind::Release => before.waiting,
+            _ => kind == VerbKind::DeclareLost,
+        };
+        assert_eq!(after.waiting, waits, "{cell}");
+        let decided = match kind {
+            VerbKind::Hold | VerbKind::Release | VerbKind::IgnoreDependency => {
+                before.decision.clone().map(|d| d.verb)
+            }
+            _ => Some(kind.name().to_owned()),
+        };
+        assert_eq!(after.decision.clone().map(|decision| decision.verb), decided, "{cell}");
+        assert_eq!(!after.ignored.is_empty(), kind == VerbKind::IgnoreDependency, "{cell}");
+        let stays_stale = flag == Flag::Stale && matches!(kind, VerbKind::Hold | VerbKind::Release);
+        assert_eq!(after.is_stale(), stays_stale, "{cell}");
+        let of_b =
+            |kind: &str| bench.attention.keys().any(|key| key.starts_with(kind) && key.ends_with("/b"));
+        assert_eq!((of_b("step-waiting"), of_b("step-stale")), (after.waiting, stays_stale), "{cell}");
     }
 }
 
@@ -137,7 +213,7 @@ fn a_done_step_runs_again_only_until_a_successor_has_started() {
 fn a_step_that_was_skipped_beforehand_and_runs_again_waits_for_its_predecessors() {
     let mut bench = bench(Situation::Blocked);
     bench.verb("b", StepVerb::Skip).unwrap();
-    bench.verb("b", StepVerb::Rerun).unwrap();
+    bench.verb("b", rerun()).unwrap();
     assert_eq!(bench.state("b"), StepState::Blocked);
     bench.succeeds("a");
     assert_eq!(bench.state("b"), StepState::Running);
@@ -150,7 +226,7 @@ fn verbs_that_change_what_runs_need_a_reason() {
             let mut bench = bench(Situation::Unknown);
             let answer = bench.verb_with("b", verb(kind), reason, None);
             let asked = answer == Err(Rejected::ReasonRequired(kind.name()));
-            assert_eq!(asked, kind != VerbKind::Rerun, "{}", kind.name());
+            assert_eq!(asked, !matches!(kind, VerbKind::Rerun | VerbKind::Release), "{}", kind.name());
         }
     }
 }
@@ -162,18 +238,18 @@ fn who_saw_an_old_state_is_told_the_present_one() {
         Expected { state: Some(StepState::Running), attempt: None },
         Expected { state: Some(StepState::Failed), attempt: Some(2) },
     ] {
-        let answer = bench.verb_with("b", StepVerb::Rerun, None, Some(expected));
+        let answer = bench.verb_with("b", rerun(), None, Some(expected));
         let now = Rejected::Expectation { step: hook("b"), state: StepState::Failed, attempt: 1 };
         assert_eq!(answer, Err(now));
     }
     let seen = Expected { state: Some(StepState::Failed), attempt: Some(1) };
-    assert!(bench.verb_with("b", StepVerb::Rerun, None, Some(seen)).is_ok());
+    assert!(bench.verb_with("b", rerun(), None, Some(seen)).is_ok());
 }
 
 #[test]
 fn a_verb_on_a_step_that_is_not_there_is_refused() {
     let mut bench = bench(Situation::Waiting);
-    assert_eq!(bench.verb("x", StepVerb::Rerun), Err(Rejected::UnknownStep(hook("x"))));
+    assert_eq!(bench.verb("x", rerun()), Err(Rejected::UnknownStep(hook("x"))));
 }
 
 #[test]
@@ -246,7 +322,7 @@ fn a_rerun_gives_the_hook_all_its_retries_again() {
         bench.wait(minutes(5));
         bench.fails("a", FailureReason::HookFailed);
         assert!(bench.step("a").waiting);
-        bench.verb("a", StepVerb::Rerun).unwrap();
+        bench.verb("a", rerun()).unwrap();
     }
     assert_eq!(bench.step("a").attempt, 5);
 }
@@ -265,7 +341,7 @@ fn while_an_operation_is_ending_only_declare_lost_is_possible() {
     }
     bench.verb("b", StepVerb::DeclareLost).unwrap();
     assert_eq!((bench.state("b"), bench.operation()), (StepState::Cancelled, OperationState::Cancelled));
-    let refused = bench.verb("b", StepVerb::Rerun);
+    let refused = bench.verb("b", rerun());
     assert!(matches!(refused, Err(Rejected::OperationState { state: OperationState::Cancelled, .. })));
 }
 
@@ -274,7 +350,7 @@ fn a_verb_before_the_plan_is_refused() {
     let mut bench = Bench::pending();
     let event = Event::Verb {
         step: hook("a"),
-        verb: StepVerb::Rerun,
+        verb: rerun(),
         by: crate::bench::person(),
         reason: None,
         expected: None,

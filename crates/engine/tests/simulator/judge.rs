@@ -2,7 +2,7 @@
 
 use crate::checks::Check;
 use crate::world::World;
-use tenantry_engine::{Action, Change, Event, RetryRule, StepVerb, Transition, keys, retry_rule};
+use tenantry_engine::{Action, Change, RetryRule, Transition, keys, retry_rule};
 use tenantry_model::{
     AttemptId, AttentionKind, ConflictPolicy, FailureReason, HookRef, LockClass, Operation, OperationId,
     OperationState,
@@ -18,7 +18,7 @@ impl World {
         };
         let sorted = transition.changes.is_sorted_by(|one, two| rank(one) < rank(two));
         let changed = transition.changes.iter().all(|change| match change {
-            Change::Operation(operation) => operation != run.operation(),
+            Change::Operation(operation) => **operation != *run.operation(),
             Change::Step(step) => run.steps().get(&step.hook) != Some(step),
             Change::Attempt(attempt) => self.manager.attempt(&attempt.id) != Some(attempt),
         });
@@ -31,14 +31,15 @@ impl World {
         }
     }
 
-    pub fn check_action(&mut self, id: OperationId, event: &Event, transition: &Transition, action: &Action) {
+    pub fn check_action(&mut self, id: OperationId, transition: &Transition, action: &Action) {
         let Action::Start(attempt) = action else { return };
         let row = |change: &Change| matches!(change, Change::Attempt(row) if row.id == *attempt);
         let has_row = transition.changes.iter().any(row);
         self.verdict.hold(Check::RowBeforeStart, has_row, || format!("{attempt} is started without a row"));
         let new = !self.manager.started.contains(attempt);
         self.verdict.hold(Check::NamesNeverReused, new, || format!("{attempt} is started twice"));
-        let asked = matches!(event, Event::Verb { verb: StepVerb::Rerun, .. });
+        // It may have to wait for others after it was asked for.
+        let asked = self.manager.asked_for.get(&(id, attempt.step.clone())) == Some(&attempt.number);
         let before = AttemptId { number: attempt.number.saturating_sub(1), ..attempt.clone() };
         let killed = self.witness.killed.contains(&before);
         self.verdict.hold(Check::NoRetryAfterKill, asked || !killed, || format!("{attempt} follows a kill"));

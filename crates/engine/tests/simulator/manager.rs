@@ -147,6 +147,7 @@ impl World {
             definition: &run.operation().definition,
             hooks: &hooks,
             applied: &[],
+            holds: &[],
             policy: &policy,
             now: at(self.now),
         };
@@ -224,7 +225,7 @@ impl World {
         let open = self.manager.attempt(&attempt).is_some_and(|row| !row.state.is_over());
         // Persons' decisions are noted before the transition is judged, and taken back when it was refused.
         let before = self.manager.asked_for.get(&(id, step.clone())).copied();
-        if *verb == StepVerb::Rerun {
+        if matches!(verb, StepVerb::Rerun { .. }) {
             self.manager.asked_for.insert((id, step.clone()), newest + 1);
         }
         let gives_up = matches!(verb, StepVerb::DeclareLost | StepVerb::Skip | StepVerb::Confirm { .. });
@@ -241,10 +242,14 @@ impl World {
             return false;
         }
         match verb {
-            StepVerb::Rerun => _ = self.witness.settled_by_hand.remove(&key),
+            StepVerb::Rerun { .. } => {
+                self.witness.settled_by_hand.remove(&key);
+                let now = self.witness.next();
+                self.witness.asked_again.insert(key, now);
+            }
             StepVerb::Kill => _ = self.witness.killed.insert(attempt),
             StepVerb::Skip | StepVerb::Confirm { .. } => _ = self.witness.settled_by_hand.insert(key),
-            StepVerb::DeclareLost => {}
+            _ => {}
         }
         true
     }
@@ -277,7 +282,7 @@ impl World {
         }
         self.check_changes(id, &transition);
         for action in &transition.actions {
-            self.check_action(id, event, &transition, action);
+            self.check_action(id, &transition, action);
         }
         self.manager.runs.get_mut(&id).unwrap().commit(&transition);
         for action in &transition.actions {
@@ -309,6 +314,8 @@ impl World {
         let (attempt, slot, order) = match action {
             Action::Start(attempt) => {
                 self.manager.started.insert(attempt.clone());
+                let now = self.witness.next();
+                self.witness.ordered.insert(attempt.clone(), now);
                 let nonce = self.manager.attempt(attempt).map_or(Uuid::nil(), |row| row.nonce);
                 (attempt, 0, Order::Start { nonce })
             }

@@ -23,8 +23,14 @@ impl World {
         let steps: Vec<HookRef> = self.manager.runs[&id].steps().keys().cloned().collect();
         let Some(step) = self.rng.choice(&steps).cloned() else { return };
         let confirm = StepVerb::Confirm { outputs: BTreeMap::from([("by".to_owned(), "hand".to_owned())]) };
-        let verbs =
-            [StepVerb::Rerun, StepVerb::Kill, StepVerb::Kill, StepVerb::Skip, confirm, StepVerb::DeclareLost];
+        let verbs = [
+            StepVerb::Rerun { with_successors: false },
+            StepVerb::Kill,
+            StepVerb::Kill,
+            StepVerb::Skip,
+            confirm,
+            StepVerb::DeclareLost,
+        ];
         let verb = self.rng.choice(&verbs).unwrap();
         self.verb(&step, id, verb);
     }
@@ -48,13 +54,15 @@ impl World {
             let named = |step: &HookRef| {
                 let newest = run.steps().get(step).and_then(|step| run.newest_attempt(step));
                 let unknown = newest.map(|attempt| keys::attempt_unknown(&attempt.id));
-                self.manager.attention.contains_key(&keys::step_waiting(*id, step))
+                let about_it =
+                    [keys::step_waiting(*id, step), keys::step_stale(*id, step), keys::step_held(*id, step)];
+                about_it.iter().any(|key| self.manager.attention.contains_key(key))
                     || unknown.is_some_and(|key| self.manager.attention.contains_key(&key))
             };
             let mut anyone = false;
-            for step in run.steps().values().filter(|step| !step.is_done()) {
+            for step in run.steps().values().filter(|step| !step.is_settled()) {
                 let waits_for_other = step.state == StepState::Blocked
-                    && step.after.iter().any(|target| !run.steps()[target].is_done());
+                    && step.after.iter().any(|target| !run.steps()[target].is_settled());
                 anyone |= named(&step.hook);
                 let ended =
                     run.operation().state == OperationState::Cancelling && step.state != StepState::Running;
@@ -86,6 +94,7 @@ impl World {
         let first = self.manager.attention.iter().find_map(|(key, (kind, id))| {
             let run = &self.manager.runs[id];
             let waits = |step: &&tenantry_model::Step| match kind {
+                AttentionKind::StepStale => *key == keys::step_stale(*id, &step.hook),
                 AttentionKind::StepWaiting => *key == keys::step_waiting(*id, &step.hook),
                 AttentionKind::AttemptUnknown => {
                     run.newest_attempt(step).is_some_and(|attempt| *key == keys::attempt_unknown(&attempt.id))
@@ -99,7 +108,7 @@ impl World {
             (AttentionKind::AttemptUnknown, _) => StepVerb::DeclareLost,
             (_, 0) => StepVerb::Skip,
             (_, 1) => StepVerb::Confirm { outputs: BTreeMap::new() },
-            _ => StepVerb::Rerun,
+            _ => StepVerb::Rerun { with_successors: false },
         };
         let accepted = self.verb(&step, id, &verb);
         self.verdict.hold(Check::NoLostStep, accepted, || format!("{id} {step}: {verb:?} is no way out"));

@@ -166,6 +166,8 @@ fn operation(rng: &mut Rng, n: u128, environment: &Environment, arrival: i64) ->
         late: false,
         traceparent: None,
         cancel: None,
+        pause: None,
+        replay: None,
         revision: 0,
     }
 }

@@ -292,7 +292,13 @@ impl World {
             return;
         }
         let script = &self.script.hooks[&attempt.step];
-        let undone = script.after.iter().find(|target| !self.really_done(attempt.operation, target)).cloned();
+        let due = |target: &&HookRef| !self.witness.ordered_before_rerun(attempt, target);
+        let undone = script
+            .after
+            .iter()
+            .filter(due)
+            .find(|target| !self.really_done(attempt.operation, target))
+            .cloned();
         self.verdict.hold(Check::NoDependencyJumped, undone.is_none(), || {
             format!("{attempt} runs although {undone:?} is not done")
         });

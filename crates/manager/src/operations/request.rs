@@ -120,6 +120,8 @@ impl Work<'_> {
             late: false,
             traceparent: self.who.traceparent.clone().or_else(|| Some(own_trace(id))),
             cancel: None,
+            pause: None,
+            replay: None,
             revision: 1,
         };
         Ok((operation, unfinished))

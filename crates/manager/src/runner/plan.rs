@@ -97,6 +97,7 @@ impl PlanBasis {
             definition,
             hooks: &self.hooks,
             applied: &self.applied,
+            holds: &[],
             policy: &self.policy,
             now,
         })

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{AfterTarget, AttemptKind, Hook};
 use tenantry_model::{
     Actor, ActorKind, AgentSessionId, AppliedHook, Attempt, AttemptId, AttemptState, Attention, AttentionId,
-    AttentionKind, BatchId, Cancel, CommandId, Decision, Environment, EnvironmentId, EnvironmentSpec,
-    EnvironmentState, Executor, HookRef, KillCause, KillRequest, OnFailure, OnLost, Operation,
-    OperationDefinition, OperationId, OperationState, Outcome, Problem, Region, Retention, Role, Scope, Step,
-    StepPolicy, StepState, TemplateHash, Tenant, Token, TokenId, TokenKind,
+    AttentionKind, BatchId, Cancel, ChangedInput, CommandId, Decision, Environment, EnvironmentId,
+    EnvironmentSpec, EnvironmentState, Executor, HoldId, HookRef, Kept, KillCause, KillRequest, OnFailure,
+    OnLost, Operation, OperationDefinition, OperationId, OperationState, Outcome, Pause, Problem, Region,
+    Replay, ReplayVersions, Retention, Role, Scope, Staleness, Step, StepHold, StepPolicy, StepState,
+    TemplateHash, Tenant, Token, TokenId, TokenKind,
 };
 use uuid::Uuid;
 
@@ -93,6 +94,16 @@ pub fn operation(environment: EnvironmentId, name: &str, state: OperationState) 
         deadline_at: Some(at(4)),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         cancel: Some(Cancel { by: actor(), reason: "stop".to_owned(), becomes: OperationState::Cancelled }),
+        pause: Some(Pause { by: actor(), reason: "freeze".to_owned(), at: at(20), reported: true }),
+        replay: Some(Replay {
+            of: OperationId(Uuid::now_v7()),
+            from: BTreeSet::from([text("eu1/billing/accounts")]),
+            versions: ReplayVersions::Current,
+            changed: BTreeMap::from([(
+                "date".to_owned(),
+                ChangedInput { before: Some(json!("2026-11-20")), after: None },
+            )]),
+        }),
         late: true,
         revision: 9,
     }
@@ -113,17 +124,32 @@ pub fn step(operation: OperationId, hook: &str) -> Step {
         after: BTreeSet::from([text("eu1/billing/accounts")]),
         state: StepState::Failed,
         waiting: true,
-        held: true,
-        stale: true,
+        holds: vec![StepHold {
+            id: Some(HoldId(Uuid::now_v7())),
+            by: actor(),
+            reason: "freeze".to_owned(),
+            since: at(17),
+            until: Some(at(18)),
+        }],
+        hold_reported: true,
+        staleness: Some(Staleness { of: text("eu1/billing/accounts"), since: at(19) }),
+        ignored: BTreeMap::from([(text("eu1/billing/accounts"), decision("ignore-dependency"))]),
+        restarting: true,
+        kept: Some(Kept { operation, attempt: 3 }),
         attempt: 2,
         retries_used: 1,
+        retries_from: 1,
         not_before: Some(at(9)),
         outputs: BTreeMap::from([("url".to_owned(), "https://x".to_owned())]),
         failure_accepted: true,
-        decision: Some(Decision { verb: "rerun".to_owned(), by: actor(), reason: None, at: at(8) }),
+        decision: Some(decision("rerun")),
         started_at: Some(at(6)),
         ended_at: Some(at(7)),
     }
+}
+
+fn decision(verb: &str) -> Decision {
+    Decision { verb: verb.to_owned(), by: actor(), reason: None, at: at(8) }
 }
 
 fn policy() -> StepPolicy {

@@ -200,6 +200,8 @@ fn operation_of(
         late: false,
         traceparent: None,
         cancel: None,
+        pause: None,
+        replay: None,
         revision: 1,
     }
 }
