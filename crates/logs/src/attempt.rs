@@ -134,9 +134,9 @@ impl AttemptLog {
                 at += data.len() as u64;
             }
             segment.append(handles, &records)?;
+            self.drop_oldest(handles, limits)?;
             fresh = rest;
         }
-        self.drop_oldest(handles, limits)?;
         Ok(Appended { stored, lost, end: at })
     }
 
@@ -170,11 +170,11 @@ impl AttemptLog {
         Ok(&mut self.segments[last])
     }
 
-    /// Drops the tail's oldest segments as long as the newer ones hold enough.
+    /// Drops the tail's oldest segments until it is within its limit; the newest one stays.
     fn drop_oldest(&mut self, handles: &Handles, limits: Limits) -> Result<(), LogError> {
         loop {
-            let newer: u64 = self.segments.iter().skip(2).map(|segment| segment.kept).sum();
-            if self.segments.len() < 3 || newer < limits.tail {
+            let tail: u64 = self.segments.iter().skip(1).map(|segment| segment.kept).sum();
+            if self.segments.len() < 3 || tail <= limits.tail {
                 return Ok(());
             }
             let path = self.segments[1].path().to_owned();

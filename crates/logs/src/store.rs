@@ -25,7 +25,7 @@ const MOST_OPEN: usize = 128;
 pub struct Limits {
     /// So many bytes from its start.
     pub head: u64,
-    /// At least so many bytes up to its end; up to a quarter more.
+    /// At most so many bytes up to its end, and at least fifteen sixteenths of them.
     pub tail: u64,
 }
 
@@ -36,9 +36,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How much fits the segment that begins at `start`. A ring of four and one: only whole files are dropped.
+    /// How much fits the segment that begins at `start`. A ring of sixteen: only whole files are dropped.
     pub(crate) fn of_segment(self, start: u64) -> u64 {
-        if start == 0 { self.head.max(1) } else { (self.tail / 4).max(1) }
+        if start == 0 { self.head.max(1) } else { (self.tail / 16).max(1) }
     }
 }
 
