@@ -114,6 +114,34 @@ fn a_hook_runs_alone_and_its_exit_code_decides() {
 }
 
 #[test]
+fn a_secret_that_is_not_mapped_is_named_with_the_flag_that_maps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = write(&folder, "environment.yaml", "tenant: acme\nname: prod\n");
+    let file = write(
+        &folder,
+        "secret.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: one\n  namespace: crm\n  annotations:\n    \
+         tenantry.io/tenant.lifecycle: lifecycle.upsert\nspec:\n  suspend: true\n  template:\n    spec:\n      \
+         restartPolicy: Never\n      containers:\n        - name: hook\n          image: busybox:1\n          \
+         command: [\"true\"]\n          env:\n            - name: PASSWORD\n              valueFrom: \
+         {secretKeyRef: {name: db, key: password}}\n",
+    );
+    let run =
+        ["hook", "run", file.as_str(), "--environment", &environment, "--operation", "lifecycle.upsert"];
+    let output = tenantry(&run);
+    assert_ne!(code(&output), 0);
+    assert!(stderr(&output).contains("give --secret db=FOLDER"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("/root/secrets"), "a folder that is gone: {}", stderr(&output));
+
+    let secret = folder.path().join("db");
+    std::fs::create_dir(&secret).unwrap();
+    std::fs::write(secret.join("password"), "correct-horse").unwrap();
+    let mapped = format!("db={}", secret.display());
+    let output = tenantry(&[&run[..], &["--secret", &mapped]].concat());
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
 fn a_command_that_is_only_in_the_image_is_refused_clearly() {
     let folder = tempfile::tempdir().unwrap();
     let environment = write(&folder, "environment.yaml", "tenant: acme\nname: prod\n");

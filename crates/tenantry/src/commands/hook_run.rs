@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tenantry_agent::executors::process::{ProcessConfig, ProcessExecutor};
+use tenantry_agent::executors::process::{ProcessConfig, ProcessExecutor, SecretsBy};
 use tenantry_agent::executors::{Executor, Sink, StartError, StartRequest, TemplateEvent};
 use tenantry_hook::{
     AnnotationDomains, AttemptRequest, Before, ChangesetDocument, EnvironmentDocument, Hook, ObjectStoreUse,
@@ -69,6 +69,7 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
     let mut config = ProcessConfig::new(vec![folder.to_owned()], scratch.path().join("attempts"), root)
         .context("cannot find this program's own file")?;
     config.domains = domains;
+    config.secrets_by = SecretsBy::Flag;
     config.object_store = Some(scratch.path().join("objects"));
     let executor = ProcessExecutor::new(config)?;
     let mut templates = executor.watch_templates();

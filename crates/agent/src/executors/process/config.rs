@@ -13,6 +13,8 @@ pub struct ProcessConfig {
     /// What stands for the cluster's Secrets and `PersistentVolumeClaims`:
     /// `secrets/<namespace>/<name>/<key>` and `volumes/<namespace>/<claim>/`.
     pub root: PathBuf,
+    /// How a person maps a Secret that is missing.
+    pub secrets_by: SecretsBy,
     /// The object store: `<namespace>/<environment>/<operation>/` below it. `None`: attempts that need it are refused.
     pub object_store: Option<PathBuf>,
     /// Program and first arguments of the shim; the attempt's folder is added.
@@ -29,6 +31,15 @@ pub struct ProcessConfig {
     pub keep_failed: Duration,
 }
 
+/// How Secrets come to [`ProcessConfig::root`]: what a refusal tells people to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretsBy {
+    /// People put files into folders below the root.
+    Folder,
+    /// The root is made for one run, from `--secret NAME=FOLDER` of `tenantry hook run`.
+    Flag,
+}
+
 impl ProcessConfig {
     /// The defaults: this program's own `shim` verb, no object store.
     pub fn new(manifests: Vec<PathBuf>, folder: PathBuf, root: PathBuf) -> std::io::Result<Self> {
@@ -36,6 +47,7 @@ impl ProcessConfig {
             manifests,
             folder,
             root,
+            secrets_by: SecretsBy::Folder,
             object_store: None,
             shim: vec![std::env::current_exe()?.into_os_string(), "shim".into()],
             domains: AnnotationDomains::default(),

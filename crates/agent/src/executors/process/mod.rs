@@ -10,7 +10,7 @@ mod manifests;
 mod mounts;
 mod prepare;
 
-pub use config::ProcessConfig;
+pub use config::{ProcessConfig, SecretsBy};
 
 use crate::{
     AgentError,

@@ -3,7 +3,10 @@
 //! A path in command, arguments, working folder or a literal variable that lies below a mount path is rewritten to the
 //! folder that stands for the mount. Texts of `ConfigMaps` and scripts are never changed: there, use a variable.
 
-use super::{config::ProcessConfig, manifests::ConfigMaps};
+use super::{
+    config::{ProcessConfig, SecretsBy},
+    manifests::ConfigMaps,
+};
 use std::{
     collections::BTreeMap,
     io,
@@ -109,10 +112,13 @@ impl Places<'_> {
 
     fn no_secret(&self, name: &str, wanted_for: &str) -> Result<Missing, Missing> {
         let folder = self.secret_folder(name)?;
+        let remedy = match self.config.secrets_by {
+            SecretsBy::Folder => format!("put one file per key into {}", folder.display()),
+            SecretsBy::Flag => format!("give --secret {name}=FOLDER, a folder with one file per key"),
+        };
         Ok(Missing::Refused(format!(
-            "the Secret {}/{name} (for {wanted_for}) is not mapped on this machine: put one file per key into {}",
-            self.namespace,
-            folder.display()
+            "the Secret {}/{name} (for {wanted_for}) is not mapped on this machine: {remedy}",
+            self.namespace
         )))
     }
 
