@@ -2,7 +2,7 @@
 
 use crate::{metrics::Metrics, router, state::ApiState, tls};
 use axum::{Router, extract::Request};
-use axum_server::Handle;
+use axum_server::{Handle, accept::NoDelayAcceptor};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -124,12 +124,15 @@ pub async fn serve(config: ApiConfig, manager: Manager) -> Result<Server, ServeE
     let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(app);
     let handle = Handle::new();
     let secure = tls.is_some();
+    // No delay: a line of a followed log must not wait until the line before it was acknowledged.
     let task = if let (Some(rustls), Some(files)) = (tls, config.tls) {
         tokio::spawn(tls::watch(files, rustls.clone(), config.tls_check_interval, stopping.clone()));
-        let server = axum_server::from_tcp_rustls(listener, rustls).map_err(bind)?.handle(handle.clone());
+        let server = axum_server::from_tcp_rustls(listener, rustls).map_err(bind)?;
+        let server = server.map(|tls| tls.acceptor(NoDelayAcceptor)).handle(handle.clone());
         tokio::spawn(server.serve(service))
     } else {
-        let server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone());
+        let server = axum_server::from_tcp(listener).map_err(bind)?;
+        let server = server.acceptor(NoDelayAcceptor).handle(handle.clone());
         tokio::spawn(server.serve(service))
     };
     tracing::info!(%address, "serving");

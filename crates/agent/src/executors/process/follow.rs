@@ -1,8 +1,12 @@
 //! Follows one attempt until it is over: its log, its start, its end. One task, no thread.
 //!
-//! It only reads the attempt's folder, so it goes on the same whether this agent or an earlier one started the shim.
+//! It only reads the attempt's folder, so it goes on the same whether this agent or an earlier one started the shim. The
+//! kernel tells when to look; looking now and then all the same makes up for what it does not tell.
 
-use super::folder::{AttemptFolder, Condition, Identity};
+use super::{
+    folder::{AttemptFolder, Condition, Identity},
+    watch::Watch,
+};
 use crate::{
     executors::Sink,
     orders::outcome,
@@ -19,10 +23,13 @@ use tenantry_hook::parse_outputs;
 use tenantry_model::{Fact, FailureReason, Outcome};
 use tokio::process::Child;
 
-/// Between two looks while something happens, growing to [`SLOW`] while nothing does.
+/// Between two looks while something happens: a hook that writes line by line costs no more than this. It grows while
+/// nothing happens.
 const FAST: Duration = Duration::from_millis(2);
-/// Longest time until a line of the log is seen; the end of an own shim is seen at once.
-const SLOW: Duration = Duration::from_millis(50);
+/// Longest time between two looks at a folder of which the kernel tells nothing.
+const UNTOLD: Duration = Duration::from_millis(50);
+/// The same where changes are told: what was told too early (a lock is let go just after its file is closed) or never.
+const TOLD: Duration = Duration::from_secs(1);
 /// Between two looks at what a shim that is gone has left.
 const LEFT: Duration = Duration::from_millis(250);
 /// Read from the log at once.
@@ -34,6 +41,7 @@ pub(super) struct Follower {
     pub sink: Arc<dyn Sink>,
     pub offset: u64,
     pub host: String,
+    pub watch: Watch,
     running_told: bool,
     left_told: bool,
     log: Option<File>,
@@ -46,8 +54,9 @@ impl Follower {
         sink: Arc<dyn Sink>,
         offset: u64,
         host: String,
+        watch: Watch,
     ) -> Self {
-        Self { identity, folder, sink, offset, host, running_told: false, left_told: false, log: None }
+        Self { identity, folder, sink, offset, host, watch, running_told: false, left_told: false, log: None }
     }
 
     /// Until the end is told. `shim`: if this process started it.
@@ -55,10 +64,16 @@ impl Follower {
         let mut pause = FAST;
         loop {
             // Local files of some bytes: quicker than a way to another thread and back.
-            match self.look(shim.is_some()).await {
+            let look = self.look(shim.is_some()).await;
+            let quiet = matches!(look, Ok(Look::Nothing));
+            match look {
                 Ok(Look::Over) => return,
                 Ok(Look::News) => pause = FAST,
-                Ok(Look::Nothing) => pause = (pause * 2).min(SLOW),
+                // The end of an own shim is told by the kernel as well.
+                Ok(Look::Nothing) if self.watch.is_told() && shim.is_some() => pause = TOLD,
+                Ok(Look::Nothing) => {
+                    pause = (pause * 2).min(if self.watch.is_told() { TOLD } else { UNTOLD });
+                }
                 Ok(Look::Left) => pause = LEFT,
                 Err(error) => {
                     let attempt = &self.identity.attempt;
@@ -66,13 +81,10 @@ impl Follower {
                     pause = Duration::from_secs(1);
                 }
             }
-            if let Some(child) = &mut shim {
-                tokio::select! {
-                    _ = child.wait() => shim = None,
-                    () = tokio::time::sleep(pause) => {}
-                }
-            } else {
-                tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = ended(&mut shim) => shim = None,
+                () = self.watch.changed(), if quiet => pause = FAST,
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -138,15 +150,16 @@ impl Follower {
             }
         }
         let Some(log) = &self.log else { return Ok(false) };
-        if log.metadata()?.len() <= self.offset {
+        let there = log.metadata()?.len().saturating_sub(self.offset);
+        let mut bytes = vec![0; usize::try_from(there).unwrap_or(CHUNK).min(CHUNK)];
+        let read = log.read_at(&mut bytes, self.offset)?;
+        if read == 0 {
             return Ok(false);
         }
-        let mut bytes = vec![0; CHUNK];
-        let read = log.read_at(&mut bytes, self.offset)?;
         bytes.truncate(read);
         self.sink.log(&self.identity.attempt, self.offset, Bytes::from(bytes)).await;
         self.offset += read as u64;
-        Ok(read > 0)
+        Ok(true)
     }
 
     /// The shim cannot end its hook any more: a kill is carried out from here.
@@ -207,6 +220,15 @@ impl Follower {
             Err(_) => {}
         }
         Ok(ended)
+    }
+}
+
+/// Resolves when a shim of this process has ended; for ever pending for another's.
+async fn ended(shim: &mut Option<Child>) {
+    match shim {
+        // An error means that there is no such child any more.
+        Some(child) => drop(child.wait().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,7 @@ mod follow;
 mod manifests;
 mod mounts;
 mod prepare;
+mod watch;
 
 pub use config::{ProcessConfig, SecretsBy};
 
@@ -38,6 +39,7 @@ use std::{
 use tenantry_hook::attempt_name;
 use tenantry_model::{AttemptId, FailureReason, KillCause};
 use tokio::process::{Child, Command};
+use watch::Watches;
 
 /// Kubernetes' own default of `terminationGracePeriodSeconds`.
 const DEFAULT_GRACE_SECONDS: u64 = 30;
@@ -50,6 +52,7 @@ pub struct ProcessExecutor {
     config_maps: ConfigMaps,
     host: String,
     followed: Arc<Mutex<HashSet<AttemptId>>>,
+    watches: Watches,
 }
 
 impl ProcessExecutor {
@@ -69,7 +72,13 @@ impl ProcessExecutor {
             *folder = folder.canonicalize().map_err(AgentError::folder("open", &*folder))?;
         }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        Ok(Self { config, config_maps: ConfigMaps::default(), host, followed: Arc::default() })
+        Ok(Self {
+            config,
+            config_maps: ConfigMaps::default(),
+            host,
+            followed: Arc::default(),
+            watches: Watches::default(),
+        })
     }
 
     /// Removes folders of attempts that were released and are kept no longer.
@@ -118,7 +127,9 @@ impl ProcessExecutor {
             return;
         }
         let set = Arc::clone(&self.followed);
-        let follower = Follower::new(identity, folder, sink, offset, self.host.clone());
+        // Before the first look: what happens after it is told.
+        let watch = self.watches.watch(&folder.path);
+        let follower = Follower::new(identity, folder, sink, offset, self.host.clone(), watch);
         tokio::spawn(async move {
             follower.follow(shim).await;
             set.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt);
