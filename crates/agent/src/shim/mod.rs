@@ -171,6 +171,11 @@ fn end(hook: &Hook, grace: Duration) {
     }
 }
 
+fn has_children() -> bool {
+    let looked = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG);
+    !matches!(looked, Err(rustix::io::Errno::CHILD))
+}
+
 fn kill_descendants() {
     for process in processes::descendants(getpid().as_raw_nonzero().get()) {
         processes::signal(&process, Signal::KILL);
@@ -202,7 +207,8 @@ fn wait(hook: &Hook) -> io::Result<End> {
             }
         }
         drop(over);
-        if end.is_some() {
+        // What the hook left behind is the shim's child by now; without any there is nothing to look for in `/proc`.
+        if end.is_some() && has_children() {
             kill_descendants();
         }
     }
