@@ -1,7 +1,7 @@
 //! What an agent has to be told. Where it comes from (flags, environment, file) is the binary's matter.
 
-use crate::spool::LogLimits;
-use std::path::PathBuf;
+use crate::{AgentStatus, spool::LogLimits};
+use std::{path::PathBuf, time::Duration};
 use tenantry_client::agent::AgentClient;
 use tenantry_hook::{AnnotationDomains, RegionPolicy};
 
@@ -22,6 +22,12 @@ pub struct AgentConfig {
     pub parallel_orders: usize,
     /// Longest wait of one lease call, in seconds; also how often a quiet agent says that it lives.
     pub poll_seconds: u32,
+    /// First pause after the manager refused the credential; it grows to five times this.
+    pub refused_pause: Duration,
+    /// What a person does when the credential is refused, as one sentence for the log.
+    pub rejoin: String,
+    /// Shows how the agent stands.
+    pub status: AgentStatus,
 }
 
 impl AgentConfig {
@@ -36,6 +42,9 @@ impl AgentConfig {
             log_limits: LogLimits::default(),
             parallel_orders: 32,
             poll_seconds: 20,
+            refused_pause: Duration::from_mins(1),
+            rejoin: "Let it join its region again.".to_owned(),
+            status: AgentStatus::default(),
         }
     }
 }

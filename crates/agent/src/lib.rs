@@ -16,9 +16,11 @@ mod pace;
 mod recorder;
 mod reports;
 mod run;
+mod standing;
 mod templates;
 
 pub use config::AgentConfig;
 pub use error::AgentError;
 pub use masker::Masker;
 pub use run::Agent;
+pub use standing::{AgentStatus, Backlog, Standing};

@@ -3,7 +3,7 @@
 //! A loop sends what its queue has, pauses while the manager is out of reach, and drops nothing that was not
 //! acknowledged. It must never know an executor.
 
-use crate::{AgentError, inventory::Inventory, pace::Pace, recorder::Recorder};
+use crate::{AgentError, AgentStatus, inventory::Inventory, pace::Pace, recorder::Recorder};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use std::sync::{
@@ -40,6 +40,9 @@ pub(crate) struct Uplink {
     pub over: CancellationToken,
     /// The session was over because another agent began one.
     pub superseded: Arc<AtomicBool>,
+    /// Told when the credential is refused, with what a person does then.
+    pub status: AgentStatus,
+    pub rejoin: Arc<str>,
 }
 
 /// What a loop does after a call that failed.
@@ -61,7 +64,13 @@ impl Uplink {
             self.over.cancel();
             return After::Pause;
         }
-        if error.is_unreachable() || error.is_unauthorized() {
+        if error.is_unauthorized() {
+            // No loop has to find out by itself: the next session is opened when the credential is taken again.
+            self.status.refused(error, &self.rejoin);
+            self.over.cancel();
+            return After::Pause;
+        }
+        if error.is_unreachable() {
             tracing::warn!(error = error as &dyn std::error::Error, "waiting for the manager");
             return After::Pause;
         }

@@ -3,7 +3,7 @@
 //! Everything long-running is a task of one set, ended by one token. It must never end attempts because it ends.
 
 use crate::{
-    AgentConfig, AgentError,
+    AgentConfig, AgentError, Standing,
     executors::Executor,
     inventory::Inventory,
     orders::Orders,
@@ -73,6 +73,7 @@ impl Agent {
             Arc::clone(&inventory),
             shutdown.clone(),
         ));
+        config.status.opened(&recorder);
         let parts = Arc::new(Parts {
             parallel: Arc::new(Semaphore::new(config.parallel_orders.max(1))),
             config,
@@ -178,6 +179,8 @@ async fn take_up(parts: Arc<Parts>) -> Result<(), AgentError> {
 
 async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), AgentError> {
     let mut pace = Pace::new();
+    let pause = parts.config.refused_pause;
+    let mut refused = Pace::of(pause, pause * 5);
     let mut replaced = 0;
     let mut session = AgentSessionId(Uuid::now_v7());
     while !stop.is_cancelled() {
@@ -194,7 +197,13 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
             Ok(answer) => {
                 tracing::info!(%session, open = answer.open_attempts.len(), "session begun");
                 pace.reset();
+                refused.reset();
+                parts.config.status.connected();
                 let superseded = hold(&parts, session, answer.open_attempts, &stop).await?;
+                // Unless it is known that the credential is refused: then that stands.
+                if matches!(parts.config.status.standing(), Standing::Connected { .. }) {
+                    parts.config.status.away();
+                }
                 replaced = if superseded { replaced + 1 } else { 0 };
                 if replaced >= GIVE_WAY_AFTER {
                     return Err(AgentError::Replaced);
@@ -205,7 +214,15 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
             Err(error @ tenantry_client::agent::AgentClientError::Configuration { .. }) => {
                 return Err(AgentError::Manager(Box::new(error)));
             }
+            // Never the agent's end: attempts that run must be watched, and somebody will let it join again.
+            Err(error) if error.is_unauthorized() => {
+                parts.config.status.refused(&error, &parts.config.rejoin);
+                if !refused.pause(&stop).await {
+                    return Ok(());
+                }
+            }
             Err(error) => {
+                parts.config.status.away();
                 tracing::warn!(error = &error as &dyn std::error::Error, "no session yet");
                 if !pace.pause(&stop).await {
                     return Ok(());
@@ -229,6 +246,8 @@ async fn hold(
         session,
         over: over.clone(),
         superseded: Arc::default(),
+        status: parts.config.status.clone(),
+        rejoin: parts.config.rejoin.as_str().into(),
     };
     parts.inventory.begin_session();
     let reconcile = {

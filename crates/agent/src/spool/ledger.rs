@@ -3,12 +3,12 @@
 //! It decides what a kill before the start means (never start), gives facts their numbers and keeps them until they
 //! are acknowledged. It must never talk to executor or manager.
 
-use super::journal::Journal;
+use super::{journal::Journal, records::Records};
 use crate::AgentError;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     path::Path,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -95,7 +95,7 @@ enum Entry {
 }
 
 struct State {
-    records: BTreeMap<AttemptId, Record>,
+    records: Records,
     unsent: VecDeque<Observation>,
     journal: Journal,
     /// An append failed: the file lacks something that memory has, until it is rewritten.
@@ -117,14 +117,12 @@ pub struct Ledger {
 impl Ledger {
     /// Reads `attempts.jsonl` in `folder`.
     pub fn open(folder: &Path) -> Result<Self, AgentError> {
-        let mut records = BTreeMap::<AttemptId, Record>::new();
+        let mut records = Records::default();
         let mut unsent = VecDeque::<Observation>::new();
         let journal = Journal::open(&folder.join("attempts.jsonl"), |entry| match entry {
-            Entry::Record { attempt, record } => {
-                records.insert(attempt, *record);
-            }
+            Entry::Record { attempt, record } => records.update(&attempt, |known| *known = *record),
             Entry::Fact { observation } => {
-                records.entry(observation.attempt.clone()).or_default().take(&observation);
+                records.update(&observation.attempt, |record| record.take(&observation));
                 unsent.push_back(observation);
             }
             Entry::Acknowledged { attempt, number } => {
@@ -175,31 +173,39 @@ impl Ledger {
             .collect()
     }
 
+    /// How many attempts are open, and how many facts are not acknowledged.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.records.iter().filter(|(_, r)| r.is_open()).count(), state.unsent.len())
+    }
+
     /// Versions that attempts which are not over run.
     #[must_use]
     pub fn hashes(&self) -> Vec<TemplateHash> {
-        self.state().records.values().filter(|r| r.is_open()).filter_map(|r| r.hash.clone()).collect()
+        let state = self.state();
+        state.records.iter().filter(|(_, r)| r.is_open()).filter_map(|(_, r)| r.hash.clone()).collect()
     }
 
     /// The next deadline of any attempt.
     #[must_use]
     pub fn next_deadline(&self) -> Option<(Timestamp, AttemptId)> {
-        let state = self.state();
-        state.records.iter().filter_map(|(a, r)| Some((r.deadline()?, a))).min().map(|(t, a)| (t, a.clone()))
+        self.state().records.next_deadline().cloned()
     }
 
     /// Changes what is known of an attempt; durable after the next [`Ledger::sync`].
     pub fn change(&self, attempt: &AttemptId, change: impl FnOnce(&mut Record)) -> Record {
         let mut state = self.state();
-        let record = state.records.entry(attempt.clone()).or_default();
-        let before = record.clone();
-        change(record);
-        let after = record.clone();
+        let (before, after) = state.records.update(attempt, |record| {
+            let before = record.clone();
+            change(record);
+            (before, record.clone())
+        });
         if after != before {
             let entry = Entry::Record { attempt: attempt.clone(), record: Box::new(after.clone()) };
             self.append(&mut state, &entry);
             drop(state);
-            if after.timeout.is_some() {
+            if after.deadline() != before.deadline() {
                 self.deadlines.notify_one();
             }
         }
@@ -210,13 +216,16 @@ impl Ledger {
     /// or if the attempt is over already: the first end that was seen counts.
     pub fn fact(&self, attempt: &AttemptId, fact: Fact, now: Timestamp) {
         let mut state = self.state();
-        let record = state.records.entry(attempt.clone()).or_default();
-        if record.over || record.last.as_ref().is_some_and(|last| last.fact == fact) {
-            return;
-        }
-        let observation = Observation { attempt: attempt.clone(), number: record.number + 1, at: now, fact };
-        record.take(&observation);
-        let has_deadline = record.timeout.is_some();
+        let taken = state.records.update(attempt, |record| {
+            if record.over || record.last.as_ref().is_some_and(|last| last.fact == fact) {
+                return None;
+            }
+            let number = record.number + 1;
+            let observation = Observation { attempt: attempt.clone(), number, at: now, fact };
+            record.take(&observation);
+            Some((observation, record.timeout.is_some()))
+        });
+        let Some((observation, has_deadline)) = taken else { return };
         let entry = Entry::Fact { observation: observation.clone() };
         state.unsent.push_back(observation);
         self.append(&mut state, &entry);
@@ -241,7 +250,7 @@ impl Ledger {
             record.existed = true;
             record.last = None;
         }
-        state.records.insert(attempt.clone(), record.clone());
+        state.records.update(attempt, |known| *known = record.clone());
         let entry = Entry::Record { attempt: attempt.clone(), record: Box::new(record.clone()) };
         self.append(&mut state, &entry);
         if let Some(observation) = again {

@@ -108,6 +108,12 @@ impl LogSpool {
         self.state().ends.get(attempt).copied()
     }
 
+    /// Bytes that are not acknowledged.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> u64 {
+        self.state().unsent.iter().map(|piece| u64::from(piece.length)).sum()
+    }
+
     /// The manager has the log up to there: nothing before is wanted.
     pub fn begin_at(&self, attempt: &AttemptId, offset: u64) {
         let mut state = self.state();

@@ -6,6 +6,7 @@
 mod journal;
 mod ledger;
 mod logs;
+mod records;
 
 pub use ledger::{Ledger, Record};
 pub use logs::{LogLimits, LogSpool};

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         survival::the_timeout_is_kept_also_while_the_manager_is_out_of_reach,
         survival::log_text_over_the_limit_is_cut_oldest_first_and_facts_never,
         survival::a_second_agent_in_the_same_folder_is_refused,
+        survival::an_agent_whose_credential_is_revoked_watches_on_and_goes_on_when_it_is_good_again,
         survival::two_agents_of_one_region_do_not_fight_for_ever,
         logs::a_line_of_ten_megabytes_survives,
         logs::a_runaway_hook_fills_no_disk_and_its_log_says_what_is_left_out,

@@ -48,6 +48,10 @@ pub struct Rows {
     pub down: bool,
     /// Takes reports in, but the answer gets lost.
     pub mute: bool,
+    /// Answers 401 to everything, and counts: beginnings of sessions, and all calls.
+    pub revoked: bool,
+    pub refused_sessions: usize,
+    pub refusals: usize,
 }
 
 #[derive(Default, Clone)]
@@ -104,6 +108,11 @@ impl Manager {
     /// Puts a command (also one that was finished before) on the way.
     pub fn deliver(&self, command: LeasedCommand) {
         self.rows().commands.push((command, false));
+        self.touch();
+    }
+
+    pub fn set_revoked(&self, revoked: bool) {
+        self.rows().revoked = revoked;
         self.touch();
     }
 
@@ -177,9 +186,20 @@ fn unavailable() -> Response {
     StatusCode::SERVICE_UNAVAILABLE.into_response()
 }
 
-fn judge(rows: &Rows, session: AgentSessionId) -> Option<Response> {
-    if rows.down {
-        return Some(unavailable());
+/// Trouble that has nothing to do with sessions.
+fn refuse(rows: &mut Rows) -> Option<Response> {
+    if rows.revoked {
+        rows.refusals += 1;
+        let problem =
+            serde_json::json!({ "code": "unauthenticated", "detail": "the credential was revoked" });
+        return Some((StatusCode::UNAUTHORIZED, Json(problem)).into_response());
+    }
+    rows.down.then(unavailable)
+}
+
+fn judge(rows: &mut Rows, session: AgentSessionId) -> Option<Response> {
+    if let Some(no) = refuse(rows) {
+        return Some(no);
     }
     let code = if rows.session.is_some() { "session-superseded" } else { "session-expired" };
     let problem = serde_json::json!({ "code": code, "detail": "open a new one" });
@@ -188,8 +208,9 @@ fn judge(rows: &Rows, session: AgentSessionId) -> Option<Response> {
 
 async fn session(State(manager): Shared, Json(request): Json<SessionRequest>) -> Response {
     let mut rows = manager.rows();
-    if rows.down {
-        return unavailable();
+    rows.refused_sessions += usize::from(rows.revoked);
+    if let Some(no) = refuse(&mut rows) {
+        return no;
     }
     rows.session = Some(request.session);
     rows.sessions += 1;
@@ -205,7 +226,7 @@ async fn session(State(manager): Shared, Json(request): Json<SessionRequest>) ->
 
 async fn inventory(State(manager): Shared, Json(request): Json<InventoryRequest>) -> Response {
     let mut rows = manager.rows();
-    if let Some(no) = judge(&rows, request.session) {
+    if let Some(no) = judge(&mut rows, request.session) {
         return no;
     }
     assert!(request.present.len() + request.absent.len() <= MAX_BATCH);
@@ -239,7 +260,7 @@ async fn lease(State(manager): Shared, Json(request): Json<LeaseRequest>) -> Res
         changed.as_mut().enable();
         {
             let mut rows = manager.rows();
-            if let Some(no) = judge(&rows, request.session) {
+            if let Some(no) = judge(&mut rows, request.session) {
                 return no;
             }
             let free = rows.commands.iter_mut().filter(|(_, leased)| !leased);
@@ -260,7 +281,7 @@ async fn lease(State(manager): Shared, Json(request): Json<LeaseRequest>) -> Res
 
 async fn finish(State(manager): Shared, Json(request): Json<FinishRequest>) -> Response {
     let mut rows = manager.rows();
-    if let Some(no) = judge(&rows, request.session) {
+    if let Some(no) = judge(&mut rows, request.session) {
         return no;
     }
     rows.commands.retain(|(command, _)| !request.commands.contains(&command.id));
@@ -272,8 +293,8 @@ async fn finish(State(manager): Shared, Json(request): Json<FinishRequest>) -> R
 
 async fn observations(State(manager): Shared, Json(request): Json<ObservationsRequest>) -> Response {
     let mut rows = manager.rows();
-    if rows.down {
-        return unavailable();
+    if let Some(no) = refuse(&mut rows) {
+        return no;
     }
     assert!(request.observations.len() <= MAX_BATCH);
     for observation in request.observations {
@@ -294,8 +315,8 @@ async fn observations(State(manager): Shared, Json(request): Json<ObservationsRe
 
 async fn logs(State(manager): Shared, Json(request): Json<LogsRequest>) -> Response {
     let mut rows = manager.rows();
-    if rows.down {
-        return unavailable();
+    if let Some(no) = refuse(&mut rows) {
+        return no;
     }
     for chunk in request.chunks {
         let data = STANDARD.decode(chunk.data).unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 use tenantry_agent::{
-    Agent, AgentConfig, AgentError,
+    Agent, AgentConfig, AgentError, AgentStatus,
     executors::process::{ProcessConfig, ProcessExecutor},
     spool::LogLimits,
 };
@@ -27,6 +27,7 @@ pub struct Site {
 }
 
 pub struct Running {
+    pub status: AgentStatus,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), AgentError>>,
 }
@@ -35,6 +36,10 @@ impl Running {
     /// Waits until it ends by itself.
     pub async fn ended(self) -> Result<(), AgentError> {
         self.task.await.unwrap()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
     }
 
     pub async fn stop(self) {
@@ -73,6 +78,7 @@ pub fn config(root: &Path, url: &str) -> AgentConfig {
     let client = AgentClient::new(url, "secret".to_owned().into(), &[]).unwrap();
     let mut config = AgentConfig::new(root.join("agent"), client);
     config.poll_seconds = 5;
+    config.refused_pause = Duration::from_millis(100);
     if let Ok(total) = std::fs::read_to_string(root.join("log-limit")) {
         config.log_limits = LogLimits { total: total.trim().parse().unwrap(), segment: 64 * 1024 };
     }
@@ -136,9 +142,10 @@ impl Site {
     pub fn agent(&self) -> Running {
         let shutdown = CancellationToken::new();
         let config = config(self.root.path(), &self.manager.url());
+        let status = config.status.clone();
         let executor = Arc::new(executor(self.root.path()));
         let task = tokio::spawn(Agent::run(config, executor, shutdown.clone()));
-        Running { shutdown, task }
+        Running { status, shutdown, task }
     }
 
     pub fn agent_process(&self) -> Process {

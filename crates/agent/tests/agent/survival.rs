@@ -6,6 +6,7 @@ use crate::{
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::time::Duration;
+use tenantry_agent::Standing;
 use tenantry_api_types::agent::{OpenAttempt, Order};
 use tenantry_model::{Fact, FailureReason, KillCause};
 
@@ -292,4 +293,42 @@ pub async fn two_agents_of_one_region_do_not_fight_for_ever() {
     let ended = tokio::time::timeout(crate::manager::PATIENCE, first.ended()).await.unwrap();
     assert!(matches!(ended, Err(tenantry_agent::AgentError::Replaced)), "{ended:?}");
     assert_eq!(site.manager.rows().sessions, 3);
+}
+
+pub async fn an_agent_whose_credential_is_revoked_watches_on_and_goes_on_when_it_is_good_again() {
+    let site = Site::new().await;
+    let go = site.path("go");
+    site.script("slow", &format!("while [ ! -e {} ]; do sleep 0.02; done; exit 4", go.display()));
+    let agent = site.agent();
+    let attempt = site.start("slow").await;
+    site.manager.wait_running(&attempt).await;
+    assert!(matches!(agent.status.standing(), Standing::Connected { .. }));
+
+    site.manager.set_revoked(true);
+    let why = until("the refusal", || match agent.status.standing() {
+        Standing::Refused { why, .. } => Some(why),
+        _ => None,
+    })
+    .await;
+    assert!(why.contains("the credential was revoked"), "{why}");
+    assert_eq!(agent.status.backlog().open_attempts, 1, "what runs is still watched");
+    std::fs::write(&go, "").unwrap();
+    until("the spooled end", || (agent.status.backlog().facts > 0).then_some(())).await;
+    // From now on it only asks for a session, slowly; no loop goes on at a pace of its own.
+    let tries = |count: usize| {
+        let manager = &site.manager;
+        until("further tries", move || (manager.rows().refused_sessions >= count).then_some(()))
+    };
+    tries(2).await;
+    let others = |rows: &crate::manager::Rows| rows.refusals - rows.refused_sessions;
+    let before = others(&site.manager.rows());
+    tries(5).await;
+    assert_eq!(others(&site.manager.rows()), before);
+    assert!(!agent.has_ended(), "it never gives up");
+
+    site.manager.set_revoked(false);
+    let fact = site.manager.wait_end(&attempt).await;
+    assert!(matches!(fact, Fact::Ended { outcome, .. } if outcome.exit_code == Some(4)));
+    assert!(matches!(agent.status.standing(), Standing::Connected { .. }));
+    agent.stop().await;
 }

@@ -1,6 +1,6 @@
 //! `tenantry agent`.
 
-use super::{executor, joined, log, shutdown_on_signal};
+use super::{executor, joined, log, shutdown_on_signal, status};
 use crate::cli::{AgentArgs, AgentCommand};
 use crate::exit::{Exit, Failure};
 use crate::settings::{self, Settings};
@@ -34,8 +34,15 @@ pub async fn agent(args: AgentArgs) -> Result<Exit> {
     let config = AgentConfig {
         domains: executor::domains(&settings)?,
         policy: executor::policy(&settings)?,
+        rejoin: format!(
+            "Make a join token (tenantry region join-token {region}), remove {}, and start this agent again with it.",
+            folder.join("credential").display()
+        ),
         ..AgentConfig::new(folder.join("agent"), client)
     };
+    if let Some(listen) = settings.parse("status-listen")? {
+        status::serve(listen, config.status.clone(), shutdown.clone()).await?;
+    }
     Agent::run(config, executor, shutdown).await?;
     Ok(Exit::Done)
 }

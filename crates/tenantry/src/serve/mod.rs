@@ -7,6 +7,7 @@ mod joined;
 mod log;
 mod manager;
 mod private;
+mod status;
 mod up;
 
 pub use agent::agent;

@@ -214,6 +214,13 @@ pub const ALL: &[Setting] = &[
         Some("tenantry-agent"),
         "The agent's own folder: credential, templates, spool, attempts",
     ),
+    setting(
+        Agent,
+        "status-listen",
+        "ADDRESS",
+        None,
+        "Where the agent serves /healthz, /readyz and /metrics over plain HTTP (default: nowhere)",
+    ),
     setting(Executor, "executor", "process|kubernetes", Some("process"), "What runs attempts"),
     setting(
         Executor,

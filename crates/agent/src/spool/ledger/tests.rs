@@ -111,3 +111,27 @@ fn a_deadline_counts_from_the_containers_start_and_ends_with_a_kill() {
     record.kill = Some(KillCause::Operator);
     assert_eq!(record.deadline(), None);
 }
+
+#[test]
+fn the_next_deadline_is_the_earliest_of_those_that_still_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let at = |seconds| Timestamp::from_second(seconds).unwrap();
+    for (number, timeout) in [(1, 300), (2, 100), (3, 200)] {
+        ledger.change(&attempt(number), |record| {
+            record.start_tried = Some(at(0));
+            record.timeout = Some(SignedDuration::from_secs(timeout));
+        });
+    }
+    assert_eq!(ledger.next_deadline(), Some((at(100), attempt(2))));
+    ledger.change(&attempt(2), |record| record.kill = Some(KillCause::Timeout));
+    assert_eq!(ledger.next_deadline(), Some((at(200), attempt(3))));
+    let outcome = crate::orders::outcome(tenantry_model::FailureReason::Killed, "x");
+    ledger.fact(&attempt(3), Fact::NotStarted { outcome }, at(1));
+    assert_eq!(ledger.next_deadline(), Some((at(300), attempt(1))));
+    drop(ledger);
+    let ledger = Ledger::open(folder.path()).unwrap();
+    assert_eq!(ledger.next_deadline(), Some((at(300), attempt(1))), "also after a restart");
+    ledger.change(&attempt(1), |record| record.released = Some(at(2)));
+    assert_eq!(ledger.next_deadline(), None);
+}
