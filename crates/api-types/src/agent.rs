@@ -117,7 +117,8 @@ pub struct HookReport {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryAnswer {
-    /// Versions that unfinished or replayable operations may need: the agent keeps these templates.
+    /// Versions that unfinished or replayable operations may need: the agent keeps these templates. Of a whole
+    /// inventory only the answer to the last page says them.
     pub keep: Vec<TemplateHash>,
 }
 

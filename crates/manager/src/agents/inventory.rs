@@ -20,6 +20,14 @@ struct Staged {
     named: BTreeSet<HookPath>,
 }
 
+/// What a report did.
+struct Taken {
+    /// A hook is another one than before.
+    changed: bool,
+    /// Further pages of the same inventory will follow.
+    more_to_come: bool,
+}
+
 impl Manager {
     /// Takes in hooks. Answers with the versions whose templates the agent must keep.
     pub async fn agent_inventory(
@@ -32,18 +40,19 @@ impl Manager {
         let mut work = self.begin(&who).await?;
         let mut row = work.region(region).await?;
         current(&row, session)?;
-        let changed = work.take_in(region, session, &part).await?;
+        let taken = work.take_in(region, session, &part).await?;
         if part.end && !row.inventory_complete {
             row.inventory_complete = true;
             row.last_seen_at = Some(work.now);
             work.tx.put_region(&row).await?;
             work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
         }
-        if changed || part.end {
+        if taken.changed || part.end {
             work.wake_planning(region).await?;
         }
         work.commit().await?;
-        self.keep_list(region).await
+        // Only the last page of several needs the answer, for which every unfinished operation is read.
+        if taken.more_to_come { Ok(Vec::new()) } else { self.keep_list(region).await }
     }
 
     /// Versions that unfinished operations may still start, and the last good one of each hook.
@@ -95,13 +104,12 @@ impl Work<'_> {
         }
     }
 
-    /// Tells whether any hook has changed.
     async fn take_in(
         &mut self,
         region: &RegionName,
         session: AgentSessionId,
         part: &InventoryPart,
-    ) -> Result<bool> {
+    ) -> Result<Taken> {
         let mut changed = false;
         for report in &part.present {
             changed |= self.present(region, report).await?;
@@ -120,13 +128,13 @@ impl Work<'_> {
             return if part.end {
                 Err(ManagerError::InventoryRestart(region.to_string()))
             } else {
-                Ok(changed)
+                Ok(Taken { changed, more_to_come: false })
             };
         };
         staged.named.extend(part.present.iter().map(|report| report.path.clone()));
         if !part.end {
             self.put_staged(&key, Some(&staged)).await?;
-            return Ok(changed);
+            return Ok(Taken { changed, more_to_come: true });
         }
         for row in self.tx.hooks(region).await? {
             if !staged.named.contains(&row.hook.path()) {
@@ -134,7 +142,7 @@ impl Work<'_> {
             }
         }
         self.put_staged(&key, None).await?;
-        Ok(changed)
+        Ok(Taken { changed, more_to_come: false })
     }
 
     async fn put_staged(&mut self, key: &str, staged: Option<&Staged>) -> Result<()> {

@@ -108,11 +108,15 @@ fn ancestors_outputs(
     steps: &BTreeMap<HookRef, Step>,
     step: &Step,
 ) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut outputs = BTreeMap::new();
+    // Most operations have none, and a late step of a large one has thousands of ancestors.
+    if steps.values().all(|step| step.outputs.is_empty()) {
+        return outputs;
+    }
     let mut seen = BTreeSet::new();
     let mut queue: VecDeque<&HookRef> = step.after.iter().collect();
-    let mut outputs = BTreeMap::new();
     while let Some(hook) = queue.pop_front() {
-        let Some(ancestor) = steps.get(hook).filter(|_| seen.insert(hook.clone())) else { continue };
+        let Some(ancestor) = steps.get(hook).filter(|_| seen.insert(hook)) else { continue };
         queue.extend(&ancestor.after);
         if !ancestor.outputs.is_empty() {
             let name =
