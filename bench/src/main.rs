@@ -4,9 +4,13 @@
 //! is only an operation or a peer that does not succeed.
 
 mod cluster;
+mod engine;
+mod idle;
+mod instant;
 mod laptop;
 mod latency;
 mod place;
+mod steps;
 mod table;
 
 use anyhow::{Context, Result, ensure};
@@ -26,6 +30,14 @@ enum Figure {
     Process,
     /// From a hook's line to a follower's, as a process and as a Pod.
     Latency,
+    /// Events that the engine applies a second, and how that grows with the graph.
+    Engine,
+    /// Steps through manager and store with an agent that answers at once, and how that grows with the history.
+    Steps,
+    /// A manager's memory.
+    Memory,
+    /// How long a command takes to start.
+    Start,
 }
 
 /// Measures tenantry against peers on this machine.
@@ -46,6 +58,15 @@ struct Args {
     /// Lines of a log that is followed
     #[arg(long, default_value_t = 200)]
     lines: usize,
+    /// Environments whose operations run at a time, for the figure `steps`
+    #[arg(long, default_value_t = 20)]
+    environments: usize,
+    /// Finished operations in the database, for the figure `steps`
+    #[arg(long, default_value_t = 100_000)]
+    history: usize,
+    /// Running operations, for the figure `memory`
+    #[arg(long, default_value_t = 1000)]
+    running: usize,
     /// How often each figure in a cluster is measured, ours and the peer's by turns; the sums count
     #[arg(long, default_value_t = 1)]
     rounds: usize,
@@ -76,6 +97,19 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.wants(Figure::Latency) {
         scratch(Needs::Laptop, |world| latency::process(world, args.lines, table))?;
+    }
+    if args.wants(Figure::Engine) {
+        engine::events(table)?;
+    }
+    if args.wants(Figure::Start) {
+        idle::start(table)?;
+    }
+    if args.wants(Figure::Steps) {
+        let load = steps::Load { environments: args.environments, rounds: 5, history: args.history };
+        scratch(Needs::Laptop, |world| steps::sqlite(world, load, table))?;
+    }
+    if args.wants(Figure::Memory) {
+        scratch(Needs::Laptop, |world| idle::memory(world, args.running, table))?;
     }
     let in_cluster = [Figure::Sequential, Figure::Parallel, Figure::Latency];
     if !in_cluster.into_iter().any(|figure| args.wants(figure)) {

@@ -43,6 +43,12 @@ impl Program {
         Ok(Self { child, name: name.to_owned(), out, log })
     }
 
+    /// Its pid.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a pid")?;

@@ -156,6 +156,17 @@ impl Site {
         self.manager.as_ref().context("no manager runs")?.signal(signal)
     }
 
+    /// The manager's pid.
+    pub fn manager_id(&self) -> Result<u32> {
+        Ok(self.manager.as_ref().context("no manager runs")?.id())
+    }
+
+    /// The pid of a region's agent.
+    pub fn agent_id(&self, region: &str) -> Result<u32> {
+        let life = self.agents.get(region).context("no such region")?;
+        Ok(life.program.as_ref().context("no agent runs")?.id())
+    }
+
     /// Makes a region, joins an agent, and waits until it is alive.
     pub fn add_region(&mut self, region: &str, settings: AgentSettings) -> Result<()> {
         let name = region.parse()?;
