@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tenantry_engine::{Action, Event, Moment, Plan, Run, apply};
 use tenantry_model::{
     Actor, AttemptId, EnvironmentId, Fact, HookRef, Observation, OnFailure, OnLost, Operation,
-    OperationDefinition, OperationId, OperationState, Outcome, Step, StepPolicy, StepState, TemplateHash,
+    OperationDefinition, OperationId, OperationState, Outcome, Step, StepPolicy, TemplateHash,
 };
 use uuid::Uuid;
 
@@ -130,6 +130,8 @@ fn operation() -> Operation {
         late: false,
         traceparent: None,
         cancel: None,
+        pause: None,
+        replay: None,
         revision: 0,
     }
 }
@@ -153,28 +155,11 @@ fn graph(shape: Shape, size: usize) -> Result<BTreeMap<HookRef, Step>> {
 }
 
 fn step(hook: &HookRef, after: BTreeSet<HookRef>) -> Step {
-    Step {
-        operation: OperationId(Uuid::from_u128(1)),
-        hook: hook.clone(),
-        template_hash: TemplateHash("a".repeat(64)),
-        policy: StepPolicy {
-            on_failure: OnFailure::Wait,
-            on_lost: OnLost::Wait,
-            retries: 0,
-            timeout: Some(SignedDuration::from_hours(1)),
-        },
-        after,
-        state: StepState::Blocked,
-        waiting: false,
-        held: false,
-        stale: false,
-        attempt: 0,
-        retries_used: 0,
-        not_before: None,
-        outputs: BTreeMap::new(),
-        failure_accepted: false,
-        decision: None,
-        started_at: None,
-        ended_at: None,
-    }
+    let policy = StepPolicy {
+        on_failure: OnFailure::Wait,
+        on_lost: OnLost::Wait,
+        retries: 0,
+        timeout: Some(SignedDuration::from_hours(1)),
+    };
+    Step::new(OperationId(Uuid::from_u128(1)), hook.clone(), TemplateHash("a".repeat(64)), policy, after)
 }

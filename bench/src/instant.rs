@@ -92,8 +92,8 @@ impl Life {
             client.inventory(&InventoryRequest { session, begin, end, present, absent }).await?;
         }
 
-        let (sender, receiver) = mpsc::channel(64);
-        let receiver = tokio::sync::Mutex::new(receiver);
+        let (batches, queue) = mpsc::channel(64);
+        let queue = tokio::sync::Mutex::new(queue);
         let lease = async {
             let request = LeaseRequest { session, limit: 500, wait_seconds: 20 };
             loop {
@@ -101,18 +101,18 @@ impl Life {
                     () = self.stop.cancelled() => return anyhow::Ok(()),
                     leased = client.lease(&request) => leased.context("lease")?,
                 };
-                if !leased.commands.is_empty() && sender.send(leased.commands).await.is_err() {
+                if !leased.commands.is_empty() && batches.send(leased.commands).await.is_err() {
                     return Ok(());
                 }
             }
         };
         let reporters = (0..REPORTERS).map(|_| async {
             loop {
-                let received = tokio::select! {
+                let batch = tokio::select! {
                     () = self.stop.cancelled() => return anyhow::Ok(()),
-                    received = async { receiver.lock().await.recv().await } => received,
+                    batch = async { queue.lock().await.recv().await } => batch,
                 };
-                let Some(commands) = received else { return Ok(()) };
+                let Some(commands) = batch else { return Ok(()) };
                 self.report(&client, session, commands).await?;
             }
         });
