@@ -46,7 +46,7 @@ pub fn processes(world: &World, count: usize, table: &mut Table) -> Result<()> {
 }
 
 /// Seconds of processor time that a process and its children that have ended have taken.
-fn cpu(pid: u32) -> Result<f64> {
+pub fn cpu(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("a stat line")?;
     // utime, stime, cutime, cstime: the 14th to the 17th of the line, counted from the state as the 3rd.

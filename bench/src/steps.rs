@@ -3,6 +3,7 @@
 //! The history is real: one operation that ran, copied as often as wanted, under ids that are older.
 
 use crate::instant::{Answer, InstantAgent};
+use crate::laptop::cpu;
 use crate::place::REGION;
 use crate::table::{self, Table};
 use anyhow::{Context, Result, ensure};
@@ -98,8 +99,10 @@ impl Installation {
         Ok(first.context("no operation")?.id)
     }
 
-    /// Runs operations one after another in every environment at a time; answers how many steps a second.
-    fn rate(&self, rounds: usize) -> Result<f64> {
+    /// Runs operations one after another in every environment at a time; answers how many steps a second, and the
+    /// manager's processor time of one in milliseconds.
+    fn rate(&self, rounds: usize) -> Result<(f64, f64)> {
+        let before = cpu(self.site.manager_id()?)?;
         let began = Instant::now();
         let mut last = None;
         for _ in 0..rounds {
@@ -110,7 +113,9 @@ impl Installation {
         let ended = self.site.operation(last.context("no round")?)?;
         succeeded(&ended)?;
         ensure!(ended.steps.is_some_and(|steps| steps.len() == STEPS), "another number of steps");
-        Ok(table::count(self.environments.len() * rounds * STEPS) / took.as_secs_f64())
+        let used = cpu(self.site.manager_id()?)? - before;
+        let steps = table::count(self.environments.len() * rounds * STEPS);
+        Ok((steps / took.as_secs_f64(), used * 1000.0 / steps))
     }
 
     /// Waits until every operation has ended.
@@ -158,7 +163,6 @@ pub fn sqlite(world: &World, load: Load, table: &mut Table) -> Result<()> {
     // Statements are prepared, and the file system has seen the files.
     all.rate(1)?;
     let short = all.rate(load.rounds)?;
-    let transitions = |rate: f64| 2.0 * rate;
 
     all.agent.stop()?;
     all.site.kill_manager()?;
@@ -172,8 +176,9 @@ pub fn sqlite(world: &World, load: Load, table: &mut Table) -> Result<()> {
     let long = all.rate(load.rounds)?;
     let few = 1 + load.environments * (load.rounds + 3);
     let figure = format!("steps a second, SQLite: {} finished operations : {few}", load.history + few);
-    table.ratio(&figure, long, short, "/s", None);
-    table.ratio("… step transitions a second", transitions(long), transitions(short), "/s", None);
+    table.ratio(&figure, long.0, short.0, "/s", None);
+    table.ratio("… step transitions a second", 2.0 * long.0, 2.0 * short.0, "/s", None);
+    table.ratio("… the manager's processor time a step", long.1, short.1, "ms", None);
     all.stop()
 }
 

@@ -48,10 +48,16 @@ pub struct Rows {
     pub down: bool,
     /// Takes reports in, but the answer gets lost.
     pub mute: bool,
-    /// Answers 401 to everything, and counts: beginnings of sessions, and all calls.
-    pub revoked: bool,
-    pub refused_sessions: usize,
-    pub refusals: usize,
+    /// Answers 401 to everything, and counts.
+    pub revoked: Option<Refusals>,
+}
+
+/// Calls that were answered with 401.
+#[derive(Clone, Copy, Default)]
+pub struct Refusals {
+    pub sessions: usize,
+    /// Those of sessions too.
+    pub calls: usize,
 }
 
 #[derive(Default, Clone)]
@@ -112,7 +118,7 @@ impl Manager {
     }
 
     pub fn set_revoked(&self, revoked: bool) {
-        self.rows().revoked = revoked;
+        self.rows().revoked = revoked.then(Refusals::default);
         self.touch();
     }
 
@@ -188,8 +194,8 @@ fn unavailable() -> Response {
 
 /// Trouble that has nothing to do with sessions.
 fn refuse(rows: &mut Rows) -> Option<Response> {
-    if rows.revoked {
-        rows.refusals += 1;
+    if let Some(refusals) = &mut rows.revoked {
+        refusals.calls += 1;
         let problem =
             serde_json::json!({ "code": "unauthenticated", "detail": "the credential was revoked" });
         return Some((StatusCode::UNAUTHORIZED, Json(problem)).into_response());
@@ -208,7 +214,9 @@ fn judge(rows: &mut Rows, session: AgentSessionId) -> Option<Response> {
 
 async fn session(State(manager): Shared, Json(request): Json<SessionRequest>) -> Response {
     let mut rows = manager.rows();
-    rows.refused_sessions += usize::from(rows.revoked);
+    if let Some(refusals) = &mut rows.revoked {
+        refusals.sessions += 1;
+    }
     if let Some(no) = refuse(&mut rows) {
         return no;
     }

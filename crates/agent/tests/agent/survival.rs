@@ -317,13 +317,14 @@ pub async fn an_agent_whose_credential_is_revoked_watches_on_and_goes_on_when_it
     // From now on it only asks for a session, slowly; no loop goes on at a pace of its own.
     let tries = |count: usize| {
         let manager = &site.manager;
-        until("further tries", move || (manager.rows().refused_sessions >= count).then_some(()))
+        until("further tries", move || manager.rows().revoked.filter(|refusals| refusals.sessions >= count))
     };
-    tries(2).await;
-    let others = |rows: &crate::manager::Rows| rows.refusals - rows.refused_sessions;
-    let before = others(&site.manager.rows());
-    tries(5).await;
-    assert_eq!(others(&site.manager.rows()), before);
+    let (before, after) = (tries(2).await, tries(5).await);
+    assert_eq!(
+        before.calls - before.sessions,
+        after.calls - after.sessions,
+        "other calls than for a session"
+    );
     assert!(!agent.has_ended(), "it never gives up");
 
     site.manager.set_revoked(false);
