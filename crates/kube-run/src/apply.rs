@@ -7,11 +7,9 @@ use crate::{
     classify::{ANNOTATION_ENDING, ANNOTATION_ENDING_MESSAGE, cut},
 };
 use k8s_openapi::{
-    NamespaceResourceScope,
-    api::core::v1::{Event, Node},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    NamespaceResourceScope, api::core::v1::Node, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::json;
 use std::{collections::BTreeMap, fmt::Debug};
 use tenantry_hook::attempt_identity;
@@ -177,31 +175,4 @@ pub(crate) async fn node(cluster: &Cluster, name: &str) -> Option<NodeSeen> {
             None
         }
     }
-}
-
-/// The newest warning about an object, where we may read events: says why volumes or Pods do not come.
-pub(crate) async fn last_warning(cluster: &Cluster, namespace: &Namespace, uid: &str) -> Option<String> {
-    let params = ListParams::default().fields(&format!("involvedObject.uid={uid},type=Warning")).limit(50);
-    let api = cluster.namespaced::<Event>(namespace);
-    let events = cluster
-        .until_answered("read the events of an attempt", || api.list(&params))
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "cannot read events"))
-        .ok()?;
-    // Other warnings (a missing cluster DNS) are about the Pod, but no reason why it does not come.
-    let telling = |event: &Event| {
-        event
-            .reason
-            .as_deref()
-            .is_some_and(|reason| reason.starts_with("Failed") || reason == "NetworkNotReady")
-    };
-    let newest = events.items.into_iter().filter(telling).max_by_key(|event| {
-        event
-            .last_timestamp
-            .as_ref()
-            .map(|t| t.0)
-            .or_else(|| event.event_time.as_ref().map(|t| t.0))
-            .or_else(|| event.metadata.creation_timestamp.as_ref().map(|t| t.0))
-    })?;
-    Some(format!("{}: {}", newest.reason.unwrap_or_default(), newest.message.unwrap_or_default()))
 }

@@ -5,13 +5,15 @@
 //! is read from the objects again.
 
 use crate::{
-    Cluster, Ending, Settings, Verdict, View, Wait, apply, classify,
+    Cluster, Ending, Settings, Verdict, View, Wait, WaitKind, apply, classify,
+    classify::later,
+    events::explain,
     log_pump::{LogPlan, LogPump},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tenantry_model::{AttemptId, Fact, Namespace};
@@ -50,7 +52,9 @@ struct Memory {
     told: Option<Fact>,
     wait: Option<Wait>,
     nodes: BTreeMap<String, crate::NodeSeen>,
-    /// After a request that failed: not before.
+    /// What is to be ended has not been explained since.
+    unexplained: Option<Timestamp>,
+    /// After a request that failed, or events that said nothing: not before.
     retry_at: Option<Timestamp>,
 }
 
@@ -76,10 +80,8 @@ impl Follower {
             self.tell(&mut memory, fact).await;
             look_again = earliest(look_again, verdict.look_again);
             if memory.retry_at.is_none_or(|at| at <= now) {
-                memory.retry_at = None;
-                if !self.act(&view, &verdict).await {
-                    memory.retry_at = Timestamp::now().checked_add(RETRY_AFTER).ok();
-                }
+                let again = self.act(&view, &verdict, &mut memory).await;
+                memory.retry_at = again.and_then(|pause| Timestamp::now().checked_add(pause).ok());
             }
             look_again = earliest(look_again, memory.retry_at);
             if let Some(node) = &verdict.silent_node
@@ -97,8 +99,7 @@ impl Follower {
     /// judge that again.
     fn believed(&mut self, seen: Option<Fact>, now: Timestamp) -> (Option<Fact>, Option<Timestamp>) {
         let Some(since) = *self.silent.borrow_and_update() else { return (seen, None) };
-        let tolerance =
-            jiff::SignedDuration::try_from(self.settings.api_server_tolerance).unwrap_or_default();
+        let tolerance = SignedDuration::try_from(self.settings.api_server_tolerance).unwrap_or_default();
         match since.checked_add(tolerance) {
             Ok(until) if now < until => (seen, Some(until)),
             _ => (
@@ -121,7 +122,7 @@ impl Follower {
         match until {
             None => self.views.changed().await.is_ok(),
             Some(until) => {
-                let pause = until.duration_since(Timestamp::now()).max(jiff::SignedDuration::ZERO);
+                let pause = until.duration_since(Timestamp::now()).max(SignedDuration::ZERO);
                 let pause = Duration::try_from(pause).unwrap_or_default() + Duration::from_millis(20);
                 match tokio::time::timeout(pause, self.views.changed()).await {
                     Ok(changed) => changed.is_ok(),
@@ -148,15 +149,22 @@ impl Follower {
         }
     }
 
-    /// Does what the verdict asks for. `false`: something was not answered, try again later.
-    async fn act(&self, view: &View, verdict: &Verdict) -> bool {
-        let mut done = true;
+    /// Does what the verdict asks for. Answers after which pause to try what is left of it.
+    async fn act(&self, view: &View, verdict: &Verdict, memory: &mut Memory) -> Option<SignedDuration> {
+        let mut again = None;
         if let Some((ending, message)) = &verdict.end {
-            let words = self.words(view, *ending, message).await;
-            if let Err(error) = end_objects(&self.cluster, &self.namespace, view, *ending, &words).await {
-                tracing::warn!(attempt = %self.attempt, %error, "cannot end the attempt; asked again");
-                done = false;
+            match self.words(view, verdict, *ending, message, memory).await {
+                None => again = Some(EXPLAIN_AFTER),
+                Some(words) => {
+                    let ended = end_objects(&self.cluster, &self.namespace, view, *ending, &words).await;
+                    if let Err(error) = ended {
+                        tracing::warn!(attempt = %self.attempt, %error, "cannot end the attempt; asked again");
+                        again = Some(RETRY_AFTER);
+                    }
+                }
             }
+        } else {
+            memory.unexplained = None;
         }
         for name in &verdict.delete_pods {
             let pod = view.pods.values().find(|seen| seen.pod.metadata.name.as_deref() == Some(name));
@@ -164,27 +172,56 @@ impl Follower {
             if let Err(error) = apply::delete::<Pod>(&self.cluster, &self.namespace, &pod.pod.metadata).await
             {
                 tracing::warn!(attempt = %self.attempt, %error, "cannot delete a Pod of a deleted Job; asked again");
-                done = false;
+                again = Some(RETRY_AFTER);
             }
         }
-        done
+        again
     }
 
-    /// Statuses do not say why volumes or Pods do not come; events do, where we may read them.
-    async fn words(&self, view: &View, ending: Ending, message: &str) -> String {
-        let vague = matches!(ending, Ending::CannotStart | Ending::Rejected);
-        let waiting = view
+    /// Why it is ended. Statuses do not say why volumes or Pods do not come; events do, where we may read them. `None`:
+    /// none does yet, and it is too early to end an attempt without a reason.
+    async fn words(
+        &self,
+        view: &View,
+        verdict: &Verdict,
+        ending: Ending,
+        message: &str,
+        memory: &mut Memory,
+    ) -> Option<String> {
+        let is_mute = verdict
+            .wait
+            .as_ref()
+            .is_some_and(|wait| matches!(wait.kind, WaitKind::Preparing | WaitKind::NoPods));
+        let decided = view.main().is_some_and(|metadata| Ending::read(metadata).is_some());
+        let of = view
             .pods
             .values()
             .next()
             .and_then(|seen| seen.pod.metadata.uid.as_deref())
             .or_else(|| view.job.as_ref().and_then(|seen| seen.job.metadata.uid.as_deref()));
-        match waiting.filter(|_| vague) {
-            Some(uid) => match apply::last_warning(&self.cluster, &self.namespace, uid).await {
-                Some(warning) => format!("{message}; {warning}"),
-                None => message.to_owned(),
-            },
-            None => message.to_owned(),
+        let Some(uid) = of.filter(|_| !decided && (is_mute || ending == Ending::CannotStart)) else {
+            return Some(message.to_owned());
+        };
+        match explain(&self.cluster, &self.namespace, uid).await {
+            Ok(said) if said.clear => Some(format!("{message}; {}", said.words)),
+            Ok(said) => {
+                let now = Timestamp::now();
+                let since = *memory.unexplained.get_or_insert(now);
+                if is_mute && now < later(since, self.settings.unexplained_tolerance) {
+                    return None;
+                }
+                Some(
+                    [message, &said.words]
+                        .into_iter()
+                        .filter(|s| !s.is_empty())
+                        .collect::<Vec<_>>()
+                        .join("; "),
+                )
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot read events");
+                Some(message.to_owned())
+            }
         }
     }
 
@@ -227,7 +264,10 @@ impl Follower {
     }
 }
 
-const RETRY_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+/// After an answer that did not come.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_secs(5);
+/// Between two looks for an event that says why.
+const EXPLAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 
 struct RunningLog {
     plan: watch::Sender<LogPlan>,

@@ -12,6 +12,7 @@ mod cleanup;
 mod client;
 mod discovery;
 mod error;
+mod events;
 mod follow;
 mod log_pump;
 mod logs;

@@ -22,6 +22,8 @@ pub struct Settings {
     pub cannot_start_tolerance: Duration,
     /// A Pod on a node whose volumes do not come, or a Job whose Pods are not made.
     pub preparing_tolerance: Duration,
+    /// Beyond these, as long as nothing says why: it may only be slow, and an event may be under way.
+    pub unexplained_tolerance: Duration,
     /// Past the grace of a deleted Pod, until its kubelet is called silent.
     pub kubelet_tolerance: Duration,
     /// An API server that does not answer for longer leaves attempts unknown.
@@ -50,6 +52,7 @@ impl Default for Settings {
             unschedulable_tolerance: Duration::from_mins(10),
             cannot_start_tolerance: Duration::from_mins(1),
             preparing_tolerance: Duration::from_mins(10),
+            unexplained_tolerance: Duration::from_mins(2),
             kubelet_tolerance: Duration::from_secs(30),
             api_server_tolerance: Duration::from_secs(15),
             node_interval: Duration::from_secs(20),

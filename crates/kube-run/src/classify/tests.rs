@@ -300,6 +300,16 @@ fn what_does_not_come_is_tolerated_first_and_then_ended() {
 }
 
 #[test]
+fn a_kubelet_that_could_not_ask_in_time_is_given_more_of_it() {
+    let mut pod = waiting("CreateContainerConfigError");
+    pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"] =
+        json!("failed to sync secret cache: timed out waiting for the condition");
+    let (named, vague) = (of(waiting("CreateContainerConfigError")), of(pod));
+    let more = SignedDuration::try_from(Settings::default().unexplained_tolerance).unwrap();
+    assert_eq!(vague.look_again.unwrap(), named.look_again.unwrap() + more);
+}
+
+#[test]
 fn a_name_that_can_never_be_pulled_is_ended_at_once() {
     assert_eq!(of(waiting("InvalidImageName")).end.map(|(ending, _)| ending), Some(Ending::ImagePull));
 }

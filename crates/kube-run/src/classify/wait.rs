@@ -1,6 +1,7 @@
 //! What an attempt waits for before its hook runs, and how long that is tolerated.
 
 use super::{Context, Ending};
+use crate::events::is_vague;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use std::time::Duration;
@@ -62,6 +63,10 @@ pub(crate) fn patience(
         WaitKind::Preparing => (limits.preparing_tolerance, Ending::CannotStart),
         WaitKind::ImagePull => (limits.image_pull_tolerance, Ending::ImagePull),
         WaitKind::ImageName => (Duration::ZERO, Ending::ImagePull),
+        // A kubelet that could not ask in time says so, and asks again.
+        WaitKind::CannotStart if is_vague(message) => {
+            (limits.cannot_start_tolerance.saturating_add(limits.unexplained_tolerance), Ending::CannotStart)
+        }
         WaitKind::CannotStart => (limits.cannot_start_tolerance, Ending::CannotStart),
         WaitKind::NoPods => (limits.preparing_tolerance, Ending::Rejected),
     };
