@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Namespace as KubeNamespace, Pod, ServiceAccount},
+    core::v1::{
+        ConfigMap, Namespace as KubeNamespace, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount,
+    },
 };
 use kube::{
     Api,
@@ -28,13 +30,14 @@ pub struct Bed {
     pub namespace: Namespace,
 }
 
-/// Patience of the tests instead of that of operations.
+/// Only a test that fails waits this long: machines may be slow.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The patience of operations, except for what tests wait for. Those whose hook can never start have none at all
+/// ([`Bed::with`]): an honest hook may take as long as it likes on a busy machine.
 pub fn settings() -> Settings {
     Settings {
-        image_pull_tolerance: Duration::from_secs(3),
-        unschedulable_tolerance: Duration::from_secs(3),
-        cannot_start_tolerance: Duration::from_secs(3),
-        preparing_tolerance: Duration::from_secs(25),
+        answer_deadline: PATIENCE,
         create_settles_after: Duration::from_secs(2),
         api_server_tolerance: Duration::from_secs(3),
         keep_failed: Duration::ZERO,
@@ -59,7 +62,18 @@ impl Bed {
             Ok(accounts.get_opt("default").await?.map(drop))
         })
         .await?;
+        // Every Pod mounts it; one that comes before it waits for the kubelet's next try.
+        let maps: Api<ConfigMap> = bed.api();
+        eventually("the namespace's certificates", || async {
+            Ok(maps.get_opt("kube-root-ca.crt").await?.map(drop))
+        })
+        .await?;
         Ok(bed)
+    }
+
+    /// The same with a runner of its own.
+    pub fn with(self, settings: Settings) -> Self {
+        Self { runner: Runner::new(self.cluster.clone(), settings), ..self }
     }
 
     pub fn api<K>(&self) -> Api<K>
@@ -95,6 +109,10 @@ impl Bed {
             if let Some(name) = job.metadata.name {
                 drop(self.api::<Job>().patch(&name, &PatchParams::default(), &Patch::Merge(&none)).await);
             }
+        }
+        let volumes: Api<PersistentVolume> = Api::all(self.cluster.client());
+        if volumes.get_opt(self.namespace.as_str()).await?.is_some() {
+            volumes.delete(self.namespace.as_str(), &DeleteParams::default()).await?;
         }
         let namespaces: Api<KubeNamespace> = Api::all(self.cluster.client());
         namespaces.delete(self.namespace.as_str(), &DeleteParams::default()).await?;
@@ -141,6 +159,35 @@ impl Bed {
         self.hook(&json!([{
             "name": "hook", "image": "local/tools:1", "imagePullPolicy": "Never", "command": ["sh", "-c", script]
         }]))
+    }
+
+    /// A hook that says `up`, waits until the test opens the gate, and goes on with `then`.
+    pub async fn gated(&self, then: &str) -> anyhow::Result<(Value, Gate)> {
+        let folder = tempfile::tempdir()?;
+        let volume: PersistentVolume = serde_json::from_value(json!({
+            "metadata": {"name": self.namespace},
+            "spec": {
+                "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "gate",
+                "persistentVolumeReclaimPolicy": "Retain",
+                "claimRef": {"namespace": self.namespace, "name": "gate"},
+                "hostPath": {"path": folder.path(), "type": "Directory"}
+            }
+        }))?;
+        Api::all(self.cluster.client()).create(&PostParams::default(), &volume).await?;
+        let claim: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": {"name": "gate"},
+            "spec": {
+                "accessModes": ["ReadWriteMany"], "storageClassName": "gate",
+                "resources": {"requests": {"storage": "1Mi"}}
+            }
+        }))?;
+        self.api::<PersistentVolumeClaim>().create(&PostParams::default(), &claim).await?;
+        let mut template =
+            self.shell(&format!("echo up; until [ -e /gate/open ]; do sleep 0.2; done; {then}"));
+        let spec = &mut template["spec"]["template"]["spec"];
+        spec["volumes"] = json!([{"name": "gate", "persistentVolumeClaim": {"claimName": "gate"}}]);
+        spec["containers"][0]["volumeMounts"] = json!([{"name": "gate", "mountPath": "/gate"}]);
+        Ok((template, Gate(folder)))
     }
 
     /// A hook of these containers.
@@ -206,6 +253,15 @@ impl Bed {
     }
 }
 
+/// What a hook waits for: nothing depends on how fast the machine is.
+pub struct Gate(tempfile::TempDir);
+
+impl Gate {
+    pub fn open(&self) -> std::io::Result<()> {
+        std::fs::write(self.0.path().join("open"), "")
+    }
+}
+
 pub struct Attempt {
     pub known: Known,
     pub objects: AttemptObjects,
@@ -243,7 +299,7 @@ impl Recorder {
 
     pub async fn wait(&self, what: &str, mut is: impl FnMut(&Told) -> bool) -> anyhow::Result<Told> {
         let mut receiver = self.0.subscribe();
-        match tokio::time::timeout(Duration::from_secs(90), receiver.wait_for(|told| is(told))).await {
+        match tokio::time::timeout(PATIENCE, receiver.wait_for(|told| is(told))).await {
             Ok(told) => Ok(told?.clone()),
             Err(_) => bail!("{what} was not seen; told: {:?}", self.told().facts),
         }
@@ -287,7 +343,7 @@ where
     L: Fn() -> F,
     F: Future<Output = anyhow::Result<Option<T>>>,
 {
-    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline {
         if let Some(found) = look().await? {
             return Ok(found);

@@ -80,8 +80,9 @@ fn is_unknown(fact: &Fact) -> bool {
 
 async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
-    let attempt = bed.start(&bed.shell("for i in $(seq 40); do echo $i; sleep 1; done; exit 6")).await?;
-    attempt.seen.wait("the first line", |told| !told.log.is_empty()).await?;
+    let (template, gate) = bed.gated("for i in $(seq 40); do echo $i; done; exit 6").await?;
+    let attempt = bed.start(&template).await?;
+    attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
     broken.part("stop", "apiserver")?;
     let second = Bed::attempt(&bed.shell("exit 0"))?;
     let starting = {
@@ -91,13 +92,14 @@ async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
     };
     let silent = |told: &Told| told.facts.last().is_some_and(is_unknown);
     attempt.seen.wait("unknown while the API server is away", silent).await?;
+    // What it says meanwhile must not be lost.
+    gate.open()?;
     broken.part("start", "apiserver")?;
-    attempt.seen.wait("running again when it is back", |told| !silent(told)).await?;
+    attempt.seen.wait("a fact again when it is back", |told| !silent(told)).await?;
     let outcome = attempt.seen.outcome().await?;
     ensure!(outcome.exit_code == Some(6), "{outcome:?}");
-    let mut whole: Vec<String> = (1..=40).map(|line| line.to_string()).collect();
-    whole.push(String::new());
-    ensure!(attempt.seen.told().log == whole.join("\n").as_bytes(), "the log is whole");
+    let whole: String = (1..=40).map(|line| format!("{line}\n")).collect();
+    ensure!(attempt.seen.told().log == format!("up\n{whole}").as_bytes(), "the log is whole");
     starting.await??;
     let repeated = second.seen.outcome().await?;
     ensure!(
@@ -110,13 +112,15 @@ async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
 
 async fn kubelet_comes_back_early(broken: &Breakable) -> anyhow::Result<()> {
     let bed = Bed::new(&broken.kubeconfig).await?;
-    let attempt = bed.start(&bed.shell("echo up; sleep 40; echo done")).await?;
+    let (template, gate) = bed.gated("echo done").await?;
+    let attempt = bed.start(&template).await?;
     attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
     let kubelet = kubelet_of(&bed, &attempt).await?;
     broken.part("freeze", kubelet)?;
     let told = attempt.seen.wait("unknown", |told| told.facts.last().is_some_and(is_unknown)).await;
     broken.part("thaw", kubelet)?;
     told?;
+    gate.open()?;
     let outcome = attempt.seen.outcome().await?;
     let facts = attempt.seen.told().facts;
     eprintln!("back early: {outcome:?}");

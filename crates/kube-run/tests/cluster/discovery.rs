@@ -19,7 +19,7 @@ pub fn trials(kubeconfig: Option<&PathBuf>) -> Vec<Trial> {
 }
 
 async fn next(events: &mut (impl Stream<Item = Discovered> + Unpin)) -> anyhow::Result<Discovered> {
-    tokio::time::timeout(Duration::from_secs(30), events.next())
+    tokio::time::timeout(Duration::from_mins(3), events.next())
         .await
         .context("discovery said nothing")?
         .context("discovery ended")

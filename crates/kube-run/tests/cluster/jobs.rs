@@ -9,7 +9,8 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{DeleteParams, ListParams};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+use tenantry_kube_run::Settings;
 use tenantry_model::{Fact, FailureReason, KillCause, Outcome};
 
 pub fn trials(kubeconfig: Option<&PathBuf>) -> Vec<Trial> {
@@ -32,8 +33,12 @@ pub fn trials(kubeconfig: Option<&PathBuf>) -> Vec<Trial> {
 
 fn job(bed: &Bed, script: &str) -> Value {
     let mut template = bed.shell(script);
-    template["metadata"]["annotations"]["tenantry.io/tenant.attempt-kind"] = json!("job");
+    as_job(&mut template);
     template
+}
+
+fn as_job(template: &mut Value) {
+    template["metadata"]["annotations"]["tenantry.io/tenant.attempt-kind"] = json!("job");
 }
 
 async fn ends(bed: &Bed, template: Value, reason: FailureReason) -> anyhow::Result<Outcome> {
@@ -132,6 +137,7 @@ async fn pod_deleted(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn image_pull(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { image_pull_tolerance: Duration::ZERO, ..settings() });
     let mut template = job(&bed, "exit 0");
     template["spec"]["template"]["spec"]["containers"][0]["image"] = json!("local/nowhere:1");
     ends(&bed, template, FailureReason::ImagePull).await?;
@@ -139,6 +145,7 @@ async fn image_pull(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn no_account(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { preparing_tolerance: Duration::ZERO, ..settings() });
     let mut template = job(&bed, "exit 0");
     template["spec"]["template"]["spec"]["serviceAccountName"] = json!("nobody");
     let outcome = ends(&bed, template, FailureReason::Rejected).await?;
@@ -147,6 +154,7 @@ async fn no_account(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn unschedulable(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { unschedulable_tolerance: Duration::ZERO, ..settings() });
     let mut template = job(&bed, "exit 0");
     template["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "999"}});
     ends(&bed, template, FailureReason::Unschedulable).await?;
@@ -154,13 +162,17 @@ async fn unschedulable(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn another_life(bed: Bed, kubeconfig: PathBuf) -> anyhow::Result<()> {
-    let attempt = bed.start(&job(&bed, "sleep 2; echo late; exit 4")).await?;
-    attempt.seen.running().await?;
+    let (mut template, gate) = bed.gated("echo late; exit 4").await?;
+    as_job(&mut template);
+    let attempt = bed.start(&template).await?;
+    attempt.seen.wait("the hook's first line", |told| told.log == b"up\n").await?;
     let runner = bed.another_life(&kubeconfig).await?;
     let seen = crate::bed::Recorder::new();
     runner.find(&attempt.known, seen.clone()).await?;
+    seen.running().await?;
+    gate.open()?;
     let outcome = seen.outcome().await?;
-    ensure!(outcome.exit_code == Some(4) && seen.told().log == b"late\n", "{outcome:?}");
+    ensure!(outcome.exit_code == Some(4) && seen.told().log == b"up\nlate\n", "{outcome:?}");
     ensure!(settings().keep_failed.is_zero());
     Ok(())
 }

@@ -68,17 +68,19 @@ async fn repeated_start(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn another_life(bed: Bed, kubeconfig: PathBuf) -> anyhow::Result<()> {
-    let attempt =
-        bed.start(&bed.shell("for i in 1 2 3 4 5 6; do echo line $i; sleep 0.5; done; exit 7")).await?;
-    let told = attempt.seen.wait("the first lines", |told| told.log.len() > 8).await?;
+    let (template, gate) = bed.gated("echo line 1; echo line 2; exit 7").await?;
+    let attempt = bed.start(&template).await?;
+    let told = attempt.seen.wait("the first line", |told| told.log == b"up\n").await?;
     let runner = bed.another_life(&kubeconfig).await?;
     let seen = Recorder::new();
-    let known = Known { log_from: 7, start_tried: true, ..attempt.known.clone() };
+    let known = Known { log_from: 2, start_tried: true, ..attempt.known.clone() };
     ensure!(runner.find(&known, seen.clone()).await? == Settled::Here);
+    seen.running().await?;
+    gate.open()?;
     let outcome = seen.outcome().await?;
     ensure!(outcome.exit_code == Some(7), "{outcome:?} after {told:?}");
     let log = String::from_utf8(seen.told().log)?;
-    ensure!(log == "line 2\nline 3\nline 4\nline 5\nline 6\n", "{log:?}");
+    ensure!(log == "\nline 1\nline 2\n", "{log:?}");
     Ok(())
 }
 
@@ -162,8 +164,8 @@ async fn parallel(bed: Bed) -> anyhow::Result<()> {
     let after = bed.cluster.requests().so_far();
     let each = f64::from(u32::try_from(after.others - before.others)?) / f64::from(MANY);
     eprintln!("requests per attempt: {each:.2}; watches opened: {}", after.watches - before.watches);
-    // create, up to two reads of the log, finalizer, delete; a listing of Pods and Jobs for all together.
-    ensure!(each <= 5.2, "{each} requests per attempt");
+    // create, two reads of the log (more on a busy machine), finalizer, delete; a listing of Pods and Jobs for all together.
+    ensure!(each <= 6.0, "{each} requests per attempt");
     ensure!(after.watches - before.watches <= 2, "one watch of Pods, one of Jobs");
     Ok(())
 }

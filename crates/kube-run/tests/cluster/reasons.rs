@@ -1,7 +1,7 @@
 //! Every reason that one node can produce, for Pods.
 
 use crate::{
-    bed::{Attempt, Bed, eventually},
+    bed::{Attempt, Bed, eventually, settings},
     trial,
 };
 use anyhow::{Context, ensure};
@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::api::{DeleteParams, PostParams};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use tenantry_kube_run::CreateError;
+use std::{path::PathBuf, time::Duration};
+use tenantry_kube_run::{CreateError, Settings};
 use tenantry_model::{Fact, FailureReason, KillCause, Outcome};
 
 pub fn trials(kubeconfig: Option<&PathBuf>) -> Vec<Trial> {
@@ -102,6 +102,7 @@ async fn deadline(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn image_pull(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { image_pull_tolerance: Duration::ZERO, ..settings() });
     let template = container(&bed, &json!({"image": "127.0.0.1:9/nothing:1", "imagePullPolicy": "Always"}));
     let (attempt, outcome) = ends(&bed, template, FailureReason::ImagePull).await?;
     ensure!(outcome.message.contains("127.0.0.1:9/nothing:1"), "{outcome:?}");
@@ -114,6 +115,7 @@ async fn image_pull(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn image_never(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { image_pull_tolerance: Duration::ZERO, ..settings() });
     ends(&bed, container(&bed, &json!({"image": "local/nowhere:1"})), FailureReason::ImagePull).await?;
     Ok(())
 }
@@ -124,6 +126,7 @@ async fn image_name(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn unschedulable(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { unschedulable_tolerance: Duration::ZERO, ..settings() });
     let template = container(&bed, &json!({"resources": {"requests": {"cpu": "999"}}}));
     let (attempt, outcome) = ends(&bed, template, FailureReason::Unschedulable).await?;
     ensure!(outcome.message.to_lowercase().contains("cpu"), "{outcome:?}");
@@ -132,6 +135,7 @@ async fn unschedulable(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn command_missing(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { cannot_start_tolerance: Duration::ZERO, ..settings() });
     let template = container(&bed, &json!({"command": ["/not/there"]}));
     let (_, outcome) = ends(&bed, template, FailureReason::CannotStart).await?;
     ensure!(outcome.message.contains("/not/there"), "{outcome:?}");
@@ -139,6 +143,7 @@ async fn command_missing(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn secret_variable(bed: Bed) -> anyhow::Result<()> {
+    let bed = bed.with(Settings { cannot_start_tolerance: Duration::ZERO, ..settings() });
     let from = json!({"secretKeyRef": {"name": "missing", "key": "k"}});
     let template = container(&bed, &json!({"env": [{"name": "X", "valueFrom": from}]}));
     let (_, outcome) = ends(&bed, template, FailureReason::CannotStart).await?;
@@ -147,6 +152,8 @@ async fn secret_variable(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn secret_volume(bed: Bed) -> anyhow::Result<()> {
+    // Nothing is tolerated, and still it is not ended before an event says why.
+    let bed = bed.with(Settings { preparing_tolerance: Duration::ZERO, ..settings() });
     let mut template = container(&bed, &json!({"volumeMounts": [{"name": "s", "mountPath": "/s"}]}));
     template["spec"]["template"]["spec"]["volumes"] =
         json!([{"name": "s", "secret": {"secretName": "missing"}}]);
@@ -168,8 +175,9 @@ async fn init_fails(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn killed(bed: Bed) -> anyhow::Result<()> {
-    let attempt =
-        bed.start(&bed.shell("trap 'echo stopping; exit 0' TERM; echo up; sleep 600 & wait")).await?;
+    let mut template = bed.shell("trap 'echo stopping; exit 0' TERM; echo up; sleep 600 & wait");
+    template["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(120);
+    let attempt = bed.start(&template).await?;
     attempt.seen.wait("the hook's first line", |told| told.log == b"up\n").await?;
     bed.runner.kill(&attempt.known, KillCause::Operator).await?;
     bed.runner.kill(&attempt.known, KillCause::Timeout).await?;
@@ -201,7 +209,7 @@ async fn deleted(bed: Bed) -> anyhow::Result<()> {
 async fn deleted_late(bed: Bed) -> anyhow::Result<()> {
     let (attempt, _) = bed.run(&bed.shell("exit 5")).await?;
     // Whole seconds: within the second of its end nobody could tell who was first.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     bed.api::<Pod>().delete(&attempt.name(), &DeleteParams::default()).await?;
     let again = crate::bed::Recorder::new();
     bed.runner.find(&attempt.known, again.clone()).await?;
@@ -211,7 +219,7 @@ async fn deleted_late(bed: Bed) -> anyhow::Result<()> {
 }
 
 async fn forced(bed: Bed) -> anyhow::Result<()> {
-    let attempt = bed.start(&bed.shell("exec sleep 30")).await?;
+    let attempt = bed.start(&bed.shell("exec sleep 600")).await?;
     attempt.seen.running().await?;
     // Finalizer torn off, deleted by force: nobody waits for the kubelet any more.
     bed.clean_up_pods().await?;
