@@ -8,8 +8,8 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// Starts logging as the settings say.
 pub fn start<G: OfGroup>(settings: &Settings<G>) -> Result<()> {
     let filter = settings.need("log")?;
-    let filter =
-        EnvFilter::try_new(filter).with_context(|| format!("setting `log` has the value {filter:?}"))?;
+    let filter = EnvFilter::try_new(with_quiet_client(filter))
+        .with_context(|| format!("setting `log` has the value {filter:?}"))?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.need("log-format")? {
         "json" => builder.json().init(),
@@ -17,4 +17,17 @@ pub fn start<G: OfGroup>(settings: &Settings<G>) -> Result<()> {
         other => anyhow::bail!("setting `log-format` is {other:?}: use text or json"),
     }
     Ok(())
+}
+
+/// The Kubernetes client reports each failed request as an error and does not say what it was for. Whoever made the
+/// request says that, as loud as it deserves; a filter that names the client gets it back.
+fn with_quiet_client(filter: &str) -> String {
+    if filter.contains("kube_client") {
+        return filter.to_owned();
+    }
+    [filter, "kube_client::client=off"]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(",")
 }
