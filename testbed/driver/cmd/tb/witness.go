@@ -29,8 +29,10 @@ type record struct {
 	Attempt   string    `json:"attempt,omitempty"`
 }
 
-// witness appends a start record, works, and appends an end record. A run that
-// was killed has a start and no end; one that got SIGTERM has a record "term".
+// witness appends a start record, works, and appends an end record. Work lasts
+// a while (--sleep) or until a file is there (--until), which a test makes when
+// it has seen enough: no test depends on how fast the machine is. A run that was
+// killed has a start and no end; one that got SIGTERM has a record "term".
 func witness(args []string) error {
 	plain, options, err := split(args)
 	if err != nil {
@@ -69,7 +71,7 @@ func witness(args []string) error {
 		return err
 	}
 	select {
-	case <-time.After(work):
+	case <-done(work, options["until"]):
 	case <-term:
 		if err := appendRecord(file, r, "term", nil); err != nil {
 			return err
@@ -83,6 +85,23 @@ func witness(args []string) error {
 		return exitCode(code)
 	}
 	return nil
+}
+
+// done is closed after the time, once the file is there too; no file is waited
+// for if none is named.
+func done(work time.Duration, file string) <-chan struct{} {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		time.Sleep(work)
+		for file != "" {
+			if _, err := os.Stat(file); err == nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	return over
 }
 
 // appendRecord writes one line with one write to a file opened with O_APPEND:
