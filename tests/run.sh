@@ -55,8 +55,7 @@ fi
 status=0
 cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$output" || status=$?
 
-# Before the summary: what a person reads last is how many tests passed.
+# Before the summary: what a person reads last is what failed, why, and how many tests passed.
 take_down
-awk '/^test result: / { passed += $4; failed += $6; skipped += $8 }
-     END { printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$output"
+awk -v MOST=60 -f tests/summary.awk "$output"
 exit "$status"
