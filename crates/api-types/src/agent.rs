@@ -24,6 +24,9 @@ use uuid::Uuid;
 pub const VERSION: u32 = 1;
 /// Header that carries [`VERSION`].
 pub const VERSION_HEADER: &str = "tenantry-agent-protocol";
+/// Header that names the region the agent serves (all calls but join). A credential of another region is refused with
+/// 403 `wrong-region`: the agent would carry out that region's commands, and its own facts would be dropped.
+pub const REGION_HEADER: &str = "tenantry-agent-region";
 /// At most this many commands in a lease, observations or log chunks in a report, hooks in an inventory page.
 pub const MAX_BATCH: usize = 500;
 /// At most this many bytes of log text in one report.

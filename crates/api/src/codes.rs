@@ -419,6 +419,14 @@ pub const CODES: &[Code] = &[
         "Send `Content-Type: application/json`.",
     ),
     code(
+        "wrong-region",
+        403,
+        Client,
+        false,
+        "The agent's credential is of another region",
+        "Put the region's own credential into the agent's folder, or empty the folder of `credential` and `region` and join again with a new `tenantry region join-token`. What the agent has seen meanwhile is kept and reported then.",
+    ),
+    code(
         "wrong-state",
         409,
         Client,

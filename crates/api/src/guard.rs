@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::net::SocketAddr;
-use tenantry_api_types::agent::{MAX_POLL_SECONDS, VERSION, VERSION_HEADER};
+use tenantry_api_types::agent::{MAX_POLL_SECONDS, REGION_HEADER, VERSION, VERSION_HEADER};
 use tenantry_manager::{Credential, EnvironmentKey, ErrorClass, ManagerError, Principal, Target};
 use tenantry_model::{HookRef, OperationId, RegionName, Role, Scope, TokenId};
 
@@ -121,6 +121,7 @@ async fn admit(
         (Access::Agent, Credential::Agent { token, region })
         | (Access::Join, Credential::Join { token, region }) => {
             protocol_version(request.headers())?;
+            own_credential(request.headers(), &region)?;
             request.extensions_mut().insert(Region { token, name: region, origin });
         }
         (access, _) => {
@@ -257,6 +258,19 @@ fn protocol_version(headers: &HeaderMap) -> Answer<()> {
         "protocol-version",
         format!("the agent speaks version {sent} of the protocol, this manager version {VERSION}"),
     ))
+}
+
+/// The agent of one region with the credential of another (a folder or Secret that was copied) would take that region's
+/// commands, and lose its own facts: they are about attempts that the credential's region does not have.
+fn own_credential(headers: &HeaderMap, credential: &RegionName) -> Answer<()> {
+    let served = headers.get(REGION_HEADER).and_then(|value| value.to_str().ok());
+    match served {
+        Some(served) if served != credential.as_str() => Err(Problem::new(
+            "wrong-region",
+            format!("the agent serves region {served}, its credential is of region {credential}"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn not_allowed(method: &Method, known: &[&str]) -> Problem {

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::Duration;
 use tenantry_api_types::agent::{
     FinishAnswer, FinishRequest, InventoryAnswer, InventoryRequest, JoinAnswer, JoinRequest, LeaseAnswer,
-    LeaseRequest, LogsAnswer, LogsRequest, ObservationsAnswer, ObservationsRequest, SessionAnswer,
-    SessionRequest, VERSION, VERSION_HEADER,
+    LeaseRequest, LogsAnswer, LogsRequest, ObservationsAnswer, ObservationsRequest, REGION_HEADER,
+    SessionAnswer, SessionRequest, VERSION, VERSION_HEADER,
 };
+use tenantry_model::RegionName;
 
 /// An answer is taken up to this size; a lease of 500 starts with files of 256 KiB each would be larger, and no
 /// manager sends it.
@@ -91,6 +92,7 @@ pub struct AgentClient {
     http: Client,
     base: String,
     credential: SecretString,
+    region: Option<RegionName>,
 }
 
 /// What a refusal says; only what the agent needs of a problem document.
@@ -129,7 +131,14 @@ impl AgentClient {
             http: builder.build().map_err(|e| configuration("the HTTP client", e))?,
             base: base.trim_end_matches('/').to_owned(),
             credential,
+            region: None,
         })
+    }
+
+    /// The same, saying with each call which region it serves: a manager refuses the credential of another one.
+    #[must_use]
+    pub fn for_region(self, region: RegionName) -> Self {
+        Self { region: Some(region), ..self }
     }
 
     /// Exchanges a join token (given as the credential) for the region's credential.
@@ -182,9 +191,11 @@ impl AgentClient {
             url: url.clone(),
             source,
         };
-        let mut answer = self
-            .http
-            .post(&url)
+        let mut request_of_region = self.http.post(&url);
+        if let Some(region) = &self.region {
+            request_of_region = request_of_region.header(REGION_HEADER, region.as_str());
+        }
+        let mut answer = request_of_region
             .timeout(timeout)
             .header(VERSION_HEADER, VERSION)
             .header(header::ACCEPT, "application/json")

@@ -53,6 +53,32 @@ async fn another_regions_agent_learns_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_agent_with_another_regions_credential_is_refused_at_every_call() {
+    let bench = Bench::new().await;
+    bench.basics().await;
+    bench.region("us1").await;
+    let (credential, session) = bench.agent("eu1", json!([hook("crm/tenant")])).await;
+    for (call, body) in [
+        ("sessions", json!({ "session": Uuid::now_v7(), "executor": "process", "version": "1" })),
+        ("inventory", json!({ "session": session, "begin": true, "end": true, "present": [], "absent": [] })),
+        ("commands:lease", json!({ "session": session, "limit": 1, "waitSeconds": 0 })),
+        ("commands:finish", json!({ "session": session, "commands": [] })),
+        ("observations", json!({ "session": session, "observations": [] })),
+        ("logs", json!({ "session": session, "chunks": [] })),
+    ] {
+        let as_region = |region: &'static str| {
+            let path = format!("/agent/v1/{call}");
+            bench.ask(&credential, Method::POST, &path).header(agent::REGION_HEADER, region).json(&body)
+        };
+        let problem = got(as_region("us1")).await.is_problem(403, "wrong-region");
+        assert!(problem.detail.contains("us1") && problem.detail.contains("eu1"), "{}", problem.detail);
+        if call != "sessions" && call != "inventory" {
+            assert_eq!(got(as_region("eu1")).await.status.as_u16(), 200, "{call}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn limits_and_version_are_stated() {
     let bench = Bench::new().await;
     bench.basics().await;

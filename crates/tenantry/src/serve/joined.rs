@@ -21,8 +21,10 @@ pub async fn client(
     let (credential_file, region_file) = (folder.join("credential"), folder.join("region"));
     if let (Some(credential), Some(region)) = (private::read(&credential_file)?, private::read(&region_file)?)
     {
-        let region = region.parse().with_context(|| format!("{} is damaged", region_file.display()))?;
-        return Ok((AgentClient::new(url, credential.into(), certificates)?, region));
+        let region: RegionName =
+            region.parse().with_context(|| format!("{} is damaged", region_file.display()))?;
+        let client = AgentClient::new(url, credential.into(), certificates)?;
+        return Ok((client.for_region(region.clone()), region));
     }
     let token = join_token.ok_or_else(|| {
         let message = format!(
@@ -40,5 +42,6 @@ pub async fn client(
     // The region first: with a credential and no region the next start would ask for a token that is used up.
     private::write(&region_file, answer.region.as_str())?;
     private::write(&credential_file, &answer.credential)?;
-    Ok((AgentClient::new(url, answer.credential.into(), certificates)?, answer.region))
+    let client = AgentClient::new(url, answer.credential.into(), certificates)?;
+    Ok((client.for_region(answer.region.clone()), answer.region))
 }
