@@ -177,7 +177,7 @@ impl Inventory {
             );
             return Err(Box::new(outcome(FailureReason::TemplateGone, message)));
         }
-        Ok(StartRequest { request: order.request.clone(), hook, template })
+        Ok(StartRequest { request: order.request.clone(), hook, template, earlier_try: false })
     }
 }
 

@@ -96,7 +96,7 @@ impl Orders {
             return Ok(());
         }
         let start = match self.inventory.start_request(order) {
-            Ok(start) => start,
+            Ok(start) => StartRequest { earlier_try: known.start_tried.is_some(), ..start },
             Err(refused) => {
                 self.never(attempt, nonce, *refused);
                 return Ok(());

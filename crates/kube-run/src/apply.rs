@@ -61,13 +61,14 @@ impl From<NotMade> for CreateError {
 }
 
 /// Creates the object under its own name. After an unanswered create the same create is repeated: it either makes the
-/// object or finds it.
+/// object or finds it. `earlier_try`: one was made before, and may have made it.
 pub(crate) async fn create<K: Kind>(
     cluster: &Cluster,
     namespace: &Namespace,
     object: &K,
     nonce: Uuid,
     hash: &TemplateHash,
+    earlier_try: bool,
 ) -> Result<Made, NotMade> {
     let api = cluster.namespaced::<K>(namespace);
     let name = object.metadata().name.clone().unwrap_or_default();
@@ -83,8 +84,12 @@ pub(crate) async fn create<K: Kind>(
     }
     let found = cluster
         .until_answered(&format!("look for {kind} {namespace}/{name}"), || api.get_metadata_opt(&name))
-        .await
-        .map_err(NotMade::Unanswered)?;
+        .await;
+    let found = match found {
+        // No rights at all in this namespace: what this agent may not make and never tried to make before is not there.
+        Err(look) if look.code() == Some(403) && error.code() == Some(403) && !earlier_try => None,
+        found => found.map_err(NotMade::Unanswered)?,
+    };
     match (found, taken) {
         (Some(found), _) => match attempt_identity(&found.metadata) {
             Some(identity) if identity.nonce == nonce && identity.template_hash == *hash => Ok(Made::Found),

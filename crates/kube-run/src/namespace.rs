@@ -186,6 +186,7 @@ async fn watch_kind<K: Watched>(
     pin_mut!(events);
     let mut seen = BTreeSet::new();
     let mut pauses = pauses();
+    let mut was_forbidden = false;
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -203,13 +204,20 @@ async fn watch_kind<K: Watched>(
             }
             Err(error) => {
                 let kind = K::kind(&());
-                tracing::warn!(%namespace, %kind, %error, "the watch of the attempts broke; it is opened again");
+                let forbidden = is_forbidden(&error);
+                // A team may not have let us in yet, and may never: said once.
+                if forbidden && was_forbidden {
+                    tracing::debug!(%namespace, %kind, %error, "the attempts may still not be watched");
+                } else {
+                    tracing::warn!(%namespace, %kind, %error, "the watch of the attempts broke; it is opened again");
+                }
+                was_forbidden = forbidden;
                 if !answers(&client).await {
                     store.silent.send_if_modified(|since| {
                         since.is_none() && since.replace(Timestamp::now()).is_none()
                     });
                 }
-                let pause = if is_forbidden(&error) { None } else { pauses.next() };
+                let pause = if forbidden { None } else { pauses.next() };
                 tokio::time::sleep(pause.unwrap_or(WITHOUT_RIGHTS)).await;
                 // A watch that was opened again may say nothing for minutes: the answer itself is the sign.
                 if store.silent.borrow().is_some() && answers(&client).await {

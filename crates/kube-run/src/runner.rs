@@ -31,7 +31,7 @@ pub struct Known {
     pub nonce: Uuid,
     /// The log is wanted from this byte on.
     pub log_from: u64,
-    /// A create was tried, perhaps unanswered, perhaps by an earlier life of this process.
+    /// A create was tried (for a start: before this one), perhaps unanswered, perhaps by an earlier life of this process.
     pub start_tried: bool,
 }
 
@@ -171,11 +171,15 @@ impl Runner {
         let cluster = &self.inner.cluster;
         let namespace = known.namespace();
         if let Some(config_map) = &objects.config_map {
-            apply::create(cluster, namespace, config_map, known.nonce, hash).await?;
+            apply::create(cluster, namespace, config_map, known.nonce, hash, known.start_tried).await?;
         }
         let made = match &objects.workload {
-            Workload::Pod(pod) => apply::create(cluster, namespace, &**pod, known.nonce, hash).await,
-            Workload::Job(job) => apply::create(cluster, namespace, &**job, known.nonce, hash).await,
+            Workload::Pod(pod) => {
+                apply::create(cluster, namespace, &**pod, known.nonce, hash, known.start_tried).await
+            }
+            Workload::Job(job) => {
+                apply::create(cluster, namespace, &**job, known.nonce, hash, known.start_tried).await
+            }
         };
         Ok(made?)
     }

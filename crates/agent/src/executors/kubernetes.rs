@@ -69,7 +69,7 @@ impl Executor for KubernetesExecutor {
     }
 
     async fn start(&self, start: StartRequest, sink: Arc<dyn Sink>) -> Result<(), StartError> {
-        let StartRequest { request, hook, template } = start;
+        let StartRequest { request, hook, template, earlier_try } = start;
         let objects = build(&template, &hook, &request, &self.config.policy).map_err(|refusal| {
             StartError::Refused(Box::new(Outcome {
                 reason: Some(refusal.reason),
@@ -78,7 +78,8 @@ impl Executor for KubernetesExecutor {
                 outputs: std::collections::BTreeMap::new(),
             }))
         })?;
-        let known = Known { attempt: request.attempt, nonce: request.nonce, log_from: 0, start_tried: true };
+        let known =
+            Known { attempt: request.attempt, nonce: request.nonce, log_from: 0, start_tried: earlier_try };
         match self.runner.start(&known, &objects, Arc::new(Told(sink))).await {
             Ok(_) => Ok(()),
             Err(CreateError::Refused(outcome)) => Err(StartError::Refused(outcome)),

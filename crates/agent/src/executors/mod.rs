@@ -81,6 +81,8 @@ pub struct StartRequest {
     pub hook: Hook,
     /// That version's template, JSON as stored.
     pub template: Value,
+    /// The same start was tried before, and its answer is not known.
+    pub earlier_try: bool,
 }
 
 /// An attempt that may exist.

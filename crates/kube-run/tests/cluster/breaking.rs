@@ -98,8 +98,9 @@ async fn api_server_restarts(broken: &Breakable) -> anyhow::Result<()> {
     attempt.seen.wait("a fact again when it is back", |told| !silent(told)).await?;
     let outcome = attempt.seen.outcome().await?;
     ensure!(outcome.exit_code == Some(6), "{outcome:?}");
-    let whole: String = (1..=40).map(|line| format!("{line}\n")).collect();
-    ensure!(attempt.seen.told().log == format!("up\n{whole}").as_bytes(), "the log is whole");
+    let mut whole = vec!["up".to_owned()];
+    whole.extend((1..=40).map(|line| line.to_string()));
+    ensure!(attempt.seen.told().log == (whole.join("\n") + "\n").as_bytes(), "the log is whole");
     starting.await??;
     let repeated = second.seen.outcome().await?;
     ensure!(

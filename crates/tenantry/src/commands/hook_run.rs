@@ -81,7 +81,7 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
 
     let (sender, facts) = mpsc::unbounded_channel();
     let outcome = match executor
-        .start(StartRequest { request, hook, template }, Arc::new(Console { sender }))
+        .start(StartRequest { request, hook, template, earlier_try: false }, Arc::new(Console { sender }))
         .await
     {
         Ok(()) => ended(facts).await?,

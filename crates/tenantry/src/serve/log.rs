@@ -19,15 +19,14 @@ pub fn start<G: OfGroup>(settings: &Settings<G>) -> Result<()> {
     Ok(())
 }
 
-/// The Kubernetes client reports each failed request as an error and does not say what it was for. Whoever made the
-/// request says that, as loud as it deserves; a filter that names the client gets it back.
+/// The Kubernetes client reports each failed request and does not say what it was for. Whoever made the request says
+/// that, as loud as it deserves; a filter that names a part of the client gets it back.
 fn with_quiet_client(filter: &str) -> String {
-    if filter.contains("kube_client") {
-        return filter.to_owned();
-    }
-    [filter, "kube_client::client=off"]
-        .into_iter()
-        .filter(|part| !part.is_empty())
+    let quiet = ["kube_client::client", "kube_runtime::watcher"].into_iter();
+    let quiet = quiet.filter(|part| !filter.contains(part)).map(|part| format!("{part}=off"));
+    std::iter::once(filter.to_owned())
+        .filter(|own| !own.is_empty())
+        .chain(quiet)
         .collect::<Vec<_>>()
         .join(",")
 }
