@@ -10,9 +10,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use crate::wait::within;
+use crate::wait::eventually;
 
 /// The test bed's program, if `tests/run.sh` (or a developer) named it.
 #[must_use]
@@ -93,6 +92,12 @@ impl Cluster {
         })
     }
 
+    /// The socket of the first node's containerd.
+    #[must_use]
+    pub fn containerd(&self) -> &Path {
+        &self.containerd
+    }
+
     /// Steers a component: `stop`, `kill`, `start`, `freeze`, `thaw`.
     pub fn steer(&self, verb: &str, component: &str) -> Result<()> {
         Answer::of(command()?.args([verb, &self.name, component]))?.expect(0).map(drop)
@@ -108,6 +113,11 @@ impl Cluster {
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         let answer = Answer::of(command()?.args(["kubectl", &self.name]).args(args))?;
         answer.expect(0).map(|answer| answer.out).with_context(|| format!("kubectl {}", args.join(" ")))
+    }
+
+    /// Runs kubectl, whatever it answers.
+    pub fn try_kubectl(&self, args: &[&str]) -> Result<Answer> {
+        Answer::of(command()?.args(["kubectl", &self.name]).args(args))
     }
 
     /// `kubectl get … -o json`.
@@ -197,7 +207,7 @@ impl Cluster {
         let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
         self.kubectl(&[&["delete", "namespace", "--ignore-not-found", "--wait=false"], &names[..]].concat())?;
         if wait {
-            within(Duration::from_mins(2), "the end of the namespaces", || {
+            eventually("the end of the namespaces", || {
                 let left = self.kubectl(&["get", "namespaces", "-o", "name"])?;
                 let gone = |name: &&str| !left.lines().any(|line| line == format!("namespace/{name}"));
                 Ok(names.iter().all(gone).then_some(()))
@@ -208,10 +218,8 @@ impl Cluster {
 
     /// Waits until the API server answers.
     pub fn wait_for_api(&self) -> Result<()> {
-        within(Duration::from_mins(1), "an answer of the API server", || {
-            Ok(self.kubectl(&["get", "--raw", "/readyz"]).ok())
-        })
-        .map(drop)
+        eventually("an answer of the API server", || Ok(self.kubectl(&["get", "--raw", "/readyz"]).ok()))
+            .map(drop)
     }
 }
 

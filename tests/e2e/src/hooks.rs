@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// The witness of hooks that run as processes; writes what `tb witness` writes.
 const SCRIPT: &str = r#"
-file=$1 name=$2 pause=$3 code=$4
+file=$1 name=$2 pause=$3 code=$4 gate=$5
 run="$$/$(date +%s%N)"
 record() {
   printf '{"event":"%s","at":"%s","name":"%s","run":"%s","operation":"%s","environment":"%s","step":"%s","attempt":"%s"%s}\n' \
@@ -15,10 +15,16 @@ record() {
 record start ""
 echo "$name is at work, attempt $LIFECYCLE_ATTEMPT"
 sleep "$pause"
+until [ -z "$gate" ] || [ -e "$gate" ]; do sleep 0.1; done
 case $code in first:*) [ "$LIFECYCLE_ATTEMPT" = 1 ] && code=${code#first:} || code=0;; esac
 record end ",\"exit\":$code"
 exit "$code"
 "#;
+
+/// The file in the witness's folder that a hook of this name waits for.
+pub(crate) fn gate(name: &str) -> String {
+    format!("go-{name}")
+}
 
 /// A template in the making.
 #[derive(Clone, Debug)]
@@ -120,13 +126,31 @@ impl Hook {
     /// attempt ends with N, others with 0).
     #[must_use]
     pub fn witness(self, seconds: u32, code: &str) -> Self {
+        self.witness_with(&format!("--sleep {seconds}s"), code)
+    }
+
+    /// The same, at work until the test opens its gate ([`crate::World::open`]): nothing depends on how fast the machine
+    /// is.
+    #[must_use]
+    pub fn gated_witness(self, code: &str) -> Self {
+        let gate = format!("--until /witness/{}", gate(&self.name));
+        self.witness_with(&gate, code)
+    }
+
+    /// At work for so many milliseconds, with a record every 100 ms: of a run that is killed it can be told until when it
+    /// was at work.
+    #[must_use]
+    pub fn beating_witness(self, milliseconds: u32) -> Self {
+        self.witness_with(&format!("--sleep {milliseconds}ms --beat 100ms"), "0")
+    }
+
+    fn witness_with(self, work: &str, code: &str) -> Self {
         let name = self.name.clone();
         let exit = match code.strip_prefix("first:") {
             Some(first) => format!("$([ \"$LIFECYCLE_ATTEMPT\" = 1 ] && echo {first} || echo 0)"),
             None => code.to_owned(),
         };
-        let line = format!("tb witness /witness/records --name {name} --sleep {seconds}s --exit {exit}");
-        self.shell(&line)
+        self.shell(&format!("exec tb witness /witness/records --name {name} {work} --exit {exit}"))
             .container("volumeMounts", json!([{"name": "witness", "mountPath": "/witness"}]))
             .pod("volumes", json!([{"name": "witness", "persistentVolumeClaim": {"claimName": "witness"}}]))
     }
@@ -134,9 +158,20 @@ impl Hook {
     /// The same as a process that writes to a folder of this machine.
     #[must_use]
     pub fn local_witness(self, folder: &Path, seconds: u32, code: &str) -> Self {
+        self.local_witness_with(folder, seconds, code, "")
+    }
+
+    /// A process at work until the test opens its gate.
+    #[must_use]
+    pub fn local_gated_witness(self, folder: &Path, code: &str) -> Self {
+        let gate = folder.join(gate(&self.name)).display().to_string();
+        self.local_witness_with(folder, 0, code, &gate)
+    }
+
+    fn local_witness_with(self, folder: &Path, seconds: u32, code: &str, gate: &str) -> Self {
         let file = folder.join("records").display().to_string();
         let (name, seconds) = (self.name.clone(), seconds.to_string());
-        self.command(&["sh", "-c", SCRIPT, "witness", &file, &name, &seconds, code])
+        self.command(&["sh", "-c", SCRIPT, "witness", &file, &name, &seconds, code, gate])
     }
 
     /// Its name without the namespace.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::wait::within;
+use crate::wait::{PATIENCE, within};
 
 /// A running program; dropping it ends it with SIGKILL.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Program {
     /// SIGTERM, and waits for its end.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
-        self.wait(Duration::from_secs(30))
+        self.wait(PATIENCE)
     }
 
     /// Waits for its end.

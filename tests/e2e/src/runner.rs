@@ -1,6 +1,6 @@
 //! How a test runs: its own folder and namespaces, the cluster that it needs, and an orderly end.
 
-use crate::{Cluster, Team, Witness, binary, cluster, reap, team, testbed};
+use crate::{Cluster, Team, Witness, binary, cluster, hooks, reap, team, testbed};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::cell::RefCell;
@@ -60,6 +60,14 @@ impl World {
     #[must_use]
     pub fn witness(&self) -> Witness {
         Witness(self.folder.join("witness/records"))
+    }
+
+    /// Lets hooks with a gate ([`crate::Hook::gated_witness`]) end their work.
+    pub fn open(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            std::fs::write(self.folder.join("witness").join(hooks::gate(name)), "")?;
+        }
+        Ok(())
     }
 
     /// A team's namespace in the cluster, with a name that no other test has.

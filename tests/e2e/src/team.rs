@@ -29,7 +29,9 @@ impl Team {
         }));
         cluster.apply(&objects)?;
         crate::eventually(format!("the service account of {namespace}"), || {
-            Ok(cluster.kubectl(&["get", "serviceaccount", "default", "-n", namespace]).ok())
+            // Every Pod mounts the second; one that comes before it waits for the kubelet's next try.
+            let both = ["get", "-n", namespace, "serviceaccount/default", "configmap/kube-root-ca.crt"];
+            Ok(cluster.kubectl(&both).ok())
         })?;
         Ok(Self { namespace: namespace.to_owned() })
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// One line of a witness file (`tb witness`, or [`crate::Hook`]'s shell script of the same format).
 #[derive(Clone, Debug, Deserialize)]
 pub struct Record {
-    /// `start`, `end` or `term`.
+    /// `start`, `beat` (still at work), `end` or `term`.
     pub event: String,
     /// When.
     pub at: Timestamp,
@@ -41,6 +41,8 @@ pub struct Run {
     pub start: Record,
     /// When it ended, if it said so.
     pub end: Option<Record>,
+    /// Its last sign of life.
+    pub last: Timestamp,
 }
 
 /// A witness file.
@@ -66,11 +68,14 @@ impl Witness {
         let mut runs: Vec<Run> = Vec::new();
         for record in self.records()?.into_iter().filter(|record| record.operation == operation) {
             match record.event.as_str() {
-                "start" => runs.push(Run { start: record, end: None }),
-                _ => {
+                "start" => runs.push(Run { last: record.at, start: record, end: None }),
+                event => {
                     let run = runs.iter_mut().find(|run| run.start.run == record.run);
-                    let run = run.with_context(|| format!("an end without a start: {record:?}"))?;
-                    run.end = Some(record);
+                    let run = run.with_context(|| format!("a record without a start: {record:?}"))?;
+                    run.last = record.at;
+                    if event != "beat" {
+                        run.end = Some(record);
+                    }
                 }
             }
         }

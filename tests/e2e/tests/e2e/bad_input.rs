@@ -41,7 +41,7 @@ fn read_only(world: &World) -> Result<()> {
     // A mount namespace of its own: nothing is left mounted.
     let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$2" manager --data "$1" --listen 127.0.0.1:0"#;
     let mut command = Command::new("timeout");
-    command.args(["30", "unshare", "--mount", "sh", "-c", script, "sh"]).arg(&data).arg(binary());
+    command.args(["300", "unshare", "--mount", "sh", "-c", script, "sh"]).arg(&data).arg(binary());
     let answer = Answer::of(&mut command)?.expect(3)?;
     ensure!(answer.err.contains(&data.display().to_string()), "the folder is not named: {}", answer.err);
     ensure!(answer.err.to_lowercase().contains("read-only"), "{}", answer.err);
@@ -55,7 +55,7 @@ fn port_in_use(world: &World) -> Result<()> {
     let mut command = tenantry_e2e::tenantry();
     command.arg("manager").arg("--data").arg(world.folder().join("data")).args(["--listen", &address]);
     let mut program = Program::start("manager", world.folder(), &mut command)?;
-    let status = program.wait(Duration::from_secs(20))?;
+    let status = program.wait(Duration::from_mins(5))?;
     ensure!(status.code() == Some(3), "{status}");
     let log = program.log_text()?;
     ensure!(log.contains(&address) && log.contains("in use"), "{log}");

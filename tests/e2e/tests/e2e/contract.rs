@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 use tenantry_e2e::{AgentSettings, Needs, Site, World, repository, trial};
 
@@ -119,15 +119,5 @@ fn shipped_rights(world: &World, namespaces: &[&str]) -> Result<PathBuf> {
             cluster.kubectl(&["apply", "-n", namespace, "-f", &path])?;
         }
     }
-    let token = cluster.kubectl(&["create", "token", "agent", "-n", "tenantry-agent", "--duration=1h"])?;
-    let admin: Value = serde_json::from_str(&cluster.kubectl(&["config", "view", "--raw", "-o", "json"])?)?;
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "agent",
-        "clusters": [{"name": "c", "cluster": admin["clusters"][0]["cluster"]}],
-        "users": [{"name": "agent", "user": {"token": token.trim()}}],
-        "contexts": [{"name": "agent", "context": {"cluster": "c", "user": "agent"}}]
-    });
-    let path = world.folder().join("agent.kubeconfig");
-    std::fs::write(&path, kubeconfig.to_string())?;
-    Ok(path)
+    crate::rights::agent_kubeconfig(world)
 }

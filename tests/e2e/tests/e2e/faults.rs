@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use rustix::process::Signal;
 use std::path::Path;
 use std::time::Duration;
-use tenantry_e2e::{AgentSettings, Hook, Needs, Proxy, Site, Witness, World, trial, within};
+use tenantry_e2e::{AgentSettings, Hook, Needs, Proxy, Site, Witness, World, eventually, trial, within};
 use tenantry_model::OperationId;
 
 /// `first` → `second` → `third`, and `beside` beside them.
@@ -50,15 +50,13 @@ fn site(world: &World, place: &Place, flags: &[&str], proxied: bool) -> Result<(
     let (hooks, agent) = match place {
         Place::Laptop => {
             let templates = world.folder().join("templates");
-            let hooks = chain("team", |hook, seconds| {
-                hook.local_witness(&world.folder().join("witness"), seconds, "0")
-            });
+            let hooks = chain("team", |hook| hook.local_gated_witness(&world.folder().join("witness"), "0"));
             write_templates(&templates, &hooks)?;
             (hooks, AgentSettings::process(&templates))
         }
         Place::Cluster => {
             let team = world.team("team")?;
-            let hooks = chain(&team.namespace, |hook, seconds| hook.witness(seconds, "0"));
+            let hooks = chain(&team.namespace, |hook| hook.gated_witness("0"));
             world.cluster()?.apply(&hooks.iter().map(Hook::manifest).collect::<Vec<_>>())?;
             (hooks, AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &[&team.namespace]))
         }
@@ -74,14 +72,13 @@ fn site(world: &World, place: &Place, flags: &[&str], proxied: bool) -> Result<(
     Ok((site, proxy))
 }
 
-fn chain(namespace: &str, witness: impl Fn(Hook, u32) -> Hook) -> Vec<Hook> {
-    let hook = |name| Hook::new(namespace, name);
-    vec![
-        witness(hook("first"), 3),
-        witness(hook("second").after("first"), 3),
-        witness(hook("third").after("second"), 1),
-        witness(hook("beside"), 8),
-    ]
+/// Each is at work until the test lets it end.
+fn chain(namespace: &str, witness: impl Fn(Hook) -> Hook) -> Vec<Hook> {
+    let hooks = ORDER.iter().map(|(name, after)| match after.first() {
+        Some(target) => Hook::new(namespace, name).after(target),
+        None => Hook::new(namespace, name),
+    });
+    hooks.map(witness).collect()
 }
 
 fn write_templates(folder: &Path, hooks: &[Hook]) -> Result<()> {
@@ -94,13 +91,11 @@ fn write_templates(folder: &Path, hooks: &[Hook]) -> Result<()> {
 }
 
 fn began(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
-    within(Duration::from_secs(90), format!("the begin of {name}"), || {
-        Ok((witness.starts(id, name)? > 0).then_some(()))
-    })
+    eventually(format!("the begin of {name}"), || Ok((witness.starts(id, name)? > 0).then_some(())))
 }
 
 fn ended(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
-    within(Duration::from_secs(90), format!("the end of {name}"), || {
+    eventually(format!("the end of {name}"), || {
         let runs = witness.runs(id)?;
         Ok(runs.iter().any(|run| run.start.name == name && run.end.is_some()).then_some(()))
     })
@@ -108,6 +103,7 @@ fn ended(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
 
 /// Every step ran exactly once: nothing was in doubt that a restart could not clear up.
 fn once_each(world: &World, site: Site, id: OperationId) -> Result<()> {
+    world.open(&["first", "second", "third", "beside"])?;
     site.wait_succeeded(id)?;
     let witness = world.witness();
     witness.check(id, &ORDER)?;
@@ -126,6 +122,9 @@ fn agent_killed(world: &World, place: &Place) -> Result<()> {
     for name in ["first", "second", "third"] {
         began(&world.witness(), id, name)?;
         site.kill_agent("eu1")?;
+        // It ends while nobody looks.
+        world.open(&[name])?;
+        ended(&world.witness(), id, name)?;
         site.start_agent("eu1")?;
     }
     once_each(world, site, id)
@@ -140,6 +139,8 @@ fn manager_killed(world: &World, place: &Place) -> Result<()> {
     for name in ["first", "second", "third"] {
         began(&world.witness(), id, name)?;
         site.kill_manager()?;
+        world.open(&[name])?;
+        ended(&world.witness(), id, name)?;
         site.start_manager()?;
     }
     once_each(world, site, id)
@@ -149,9 +150,11 @@ fn both_killed(world: &World) -> Result<()> {
     let (mut site, _) = site(world, &Place::Cluster, &[], false)?;
     tolerate_absence(&site);
     let id = site.provision("prod", "eu1")?;
+    world.open(&["first"])?;
     began(&world.witness(), id, "second")?;
     site.kill_manager()?;
     site.kill_agent("eu1")?;
+    world.open(&["second"])?;
     ended(&world.witness(), id, "second")?;
     site.start_manager()?;
     site.start_agent("eu1")?;
@@ -163,10 +166,12 @@ fn partition(world: &World) -> Result<()> {
     tolerate_absence(&site);
     site.expect_log("session-expired");
     let id = site.provision("prod", "eu1")?;
+    world.open(&["first"])?;
     began(&world.witness(), id, "second")?;
     began(&world.witness(), id, "beside")?;
     let Some(proxy) = proxy else { anyhow::bail!("no proxy") };
     proxy.cut();
+    world.open(&["second", "beside"])?;
     ended(&world.witness(), id, "second")?;
     ended(&world.witness(), id, "beside")?;
     site.wait_for(id, "the region's silence to show", |operation| {
@@ -187,11 +192,12 @@ fn standstill(world: &World) -> Result<()> {
     let id = site.provision("prod", "eu1")?;
     began(&world.witness(), id, "first")?;
     site.signal_manager(Signal::STOP)?;
+    world.open(&["first"])?;
     ended(&world.witness(), id, "first")?;
     // Longer than a lease: the agent's own clock is what matters, so time itself is what is waited for.
     let until = std::time::Instant::now()
         + Duration::from_secs(tenantry_api_types::agent::LEASE_SECONDS.unsigned_abs() + 2);
-    within(Duration::from_mins(2), "the end of all leases", || {
+    within(Duration::from_mins(5), "the end of all leases", || {
         Ok((std::time::Instant::now() > until).then_some(()))
     })?;
     site.signal_manager(Signal::CONT)?;
@@ -203,8 +209,10 @@ fn api_server(world: &World) -> Result<()> {
     site.expect_log("kube");
     let cluster = world.cluster()?;
     let id = site.provision("prod", "eu1")?;
+    world.open(&["first"])?;
     began(&world.witness(), id, "second")?;
     cluster.steer("stop", "apiserver")?;
+    world.open(&["second"])?;
     ended(&world.witness(), id, "second")?;
     cluster.steer("start", "apiserver")?;
     cluster.wait_for_api()?;
@@ -223,8 +231,7 @@ fn up_killed(world: &World) -> Result<()> {
     let folder = world.folder().join("up");
     std::fs::create_dir_all(&folder)?;
     let templates = world.folder().join("templates");
-    let hooks =
-        chain("team", |hook, seconds| hook.local_witness(&world.folder().join("witness"), seconds, "0"));
+    let hooks = chain("team", |hook| hook.local_gated_witness(&world.folder().join("witness"), "0"));
     write_templates(&templates, &hooks)?;
     let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
     let start = || {
@@ -234,9 +241,8 @@ fn up_killed(world: &World) -> Result<()> {
         tenantry_e2e::Program::start("up", &folder, &mut command)
     };
     let mut up = start()?;
-    let variables = within(Duration::from_secs(20), "the file with the token", || {
-        Ok(std::fs::read_to_string(folder.join("env")).ok())
-    })?;
+    let variables =
+        eventually("the file with the token", || Ok(std::fs::read_to_string(folder.join("env")).ok()))?;
     let client = |args: &[&str]| {
         let mut command = tenantry_e2e::tenantry();
         for (name, value) in variables.lines().filter_map(|line| line.split_once('=')) {
@@ -251,8 +257,10 @@ fn up_killed(world: &World) -> Result<()> {
     for name in ["first", "second"] {
         began(&world.witness(), id, name)?;
         up.kill()?;
+        world.open(&[name])?;
         up = start()?;
     }
+    world.open(&["third", "beside"])?;
     client(&["op", "watch", &id.to_string()])?.expect(0)?;
     world.witness().check(id, &ORDER)?;
     for (name, _) in ORDER {

@@ -8,13 +8,18 @@ mod lost_version;
 mod order;
 mod reasons;
 mod reasons_cases;
+mod rights;
 mod saas;
+mod summary;
 mod templates;
+mod two_regions;
 mod vm_ansible;
 
 fn main() -> anyhow::Result<()> {
     let mut trials = Vec::new();
     trials.extend(saas::trials());
+    trials.extend(rights::trials());
+    trials.extend(summary::trials());
     trials.extend(contract::trials());
     trials.extend(order::trials());
     trials.extend(faults::trials());
@@ -23,6 +28,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(templates::trials());
     trials.extend(bad_input::trials());
     trials.extend(kubelet::trials());
+    trials.extend(two_regions::trials());
     trials.extend(vm_ansible::trials());
     tenantry_e2e::run(trials)
 }

@@ -18,10 +18,10 @@ fn order(world: &World) -> Result<()> {
     let (billing, crm, search) = (world.team("billing")?, world.team("crm")?, world.team("search")?);
     let after = |hook: &tenantry_e2e::Hook| hook.path();
     let accounts = billing.hook("accounts").witness(2, "0");
-    let schema = crm.hook("schema").witness(6, "0");
+    let schema = crm.hook("schema").gated_witness("0");
     let seed = crm.hook("seed").witness(1, "0").after(&format!("schema,{}", after(&accounts)));
     let index = search.hook("index").witness(1, "0").after(&after(&seed));
-    let alone = search.hook("alone").witness(6, "0");
+    let alone = search.hook("alone").gated_witness("0");
     let all = [&accounts, &schema, &seed, &index, &alone];
     world.cluster()?.apply(&all.map(tenantry_e2e::Hook::manifest))?;
 
@@ -30,8 +30,15 @@ fn order(world: &World) -> Result<()> {
     site.add_region("eu1", AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces))?;
     site.wait_for_hooks("eu1", &all.map(tenantry_e2e::Hook::path).each_ref().map(String::as_str))?;
     let id = site.provision("prod", "eu1")?;
-    site.wait_succeeded(id)?;
     let witness = world.witness();
+    // Neither can end before the other is at work: that they run side by side is no matter of speed.
+    eventually("two hooks at work side by side", || {
+        let at_work = |name| Ok::<_, anyhow::Error>(witness.starts(id, name)? > 0);
+        Ok((at_work("schema")? && at_work("alone")?).then_some(()))
+    })?;
+    ensure!(witness.starts(id, "seed")? == 0, "began before its target ended: {:?}", witness.runs(id)?);
+    world.open(&["schema", "alone"])?;
+    site.wait_succeeded(id)?;
     witness.check(
         id,
         &[
