@@ -26,6 +26,7 @@ pub(crate) fn build() -> (Router<ApiState>, String) {
         .merge(routes::tokens::routes())
         .merge(routes::attention::routes())
         .merge(routes::audit::routes())
+        .merge(routes::check::routes())
         .merge(routes::agent::routes())
         .split_for_parts();
     (router, openapi::text(document))

@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod audit;
+mod check;
 mod config;
 mod environments;
 mod error;

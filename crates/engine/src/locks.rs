@@ -71,6 +71,17 @@ pub fn startable(unfinished: &[Operation]) -> Vec<OperationId> {
     starting
 }
 
+/// Pairs of operations that hold the environment's lock although they conflict: none, unless rows were damaged.
+#[must_use]
+pub fn conflicting_holders(unfinished: &[Operation]) -> Vec<(OperationId, OperationId)> {
+    let holders: Vec<&Operation> =
+        unfinished.iter().filter(|operation| operation.state.holds_lock()).collect();
+    let pairs = holders.iter().enumerate().flat_map(|(n, one)| {
+        holders[n + 1..].iter().filter(|other| conflict(one, other)).map(|other| (one.id, other.id))
+    });
+    pairs.collect()
+}
+
 fn conflict(one: &Operation, other: &Operation) -> bool {
     use LockClass::{Exclusive, None};
     if mutants::on(Mutant::LockIgnored) {

@@ -7,6 +7,7 @@
 mod attempt;
 mod error;
 mod handles;
+mod list;
 mod record;
 mod segment;
 mod store;

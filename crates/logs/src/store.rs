@@ -148,6 +148,12 @@ impl LogStore {
         .await
     }
 
+    /// The operations that have logs, in order.
+    pub async fn operations(&self) -> Result<Vec<OperationId>, LogError> {
+        let inner = Arc::clone(&self.inner);
+        blocking(move || crate::list::operations(&inner.root)).await
+    }
+
     fn notify(&self, attempt: &AttemptId) {
         if let Some(sender) = lock(&self.inner.followers).get(attempt) {
             sender.send_modify(|count| *count += 1);

@@ -46,3 +46,7 @@ pub(crate) fn failed(attempt: &AttemptId, error: LogError) -> ManagerError {
         error => ManagerError::Logs { what: attempt.to_string(), source: Box::new(error) },
     }
 }
+
+pub(crate) fn unlisted(error: LogError) -> ManagerError {
+    ManagerError::Logs { what: "the log folder".to_owned(), source: Box::new(error) }
+}

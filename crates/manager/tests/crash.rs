@@ -116,6 +116,7 @@ async fn events_of_an_environment_carry_versions_that_never_go_back() {
     for kind in ["environment", "operation", "step", "attempt"] {
         assert!(kinds.contains(format!("io.tenantry.{kind}.changed.v1").as_str()), "{kinds:?}");
     }
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -139,6 +140,7 @@ async fn the_loops_bring_a_retry_on_without_a_caller() {
     assert!(again.iter().any(|command| command.attempt.number == 2), "{again:?}");
     shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(5), loops).await.unwrap().unwrap();
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ async fn the_last_page_of_an_inventory_without_its_first_makes_nothing_absent() 
     assert_eq!(manager.hook(&hook_ref("crm/one")).await.unwrap().absent_since, None);
     agent.inventory(&manager, vec![]).await;
     assert!(manager.hook(&hook_ref("crm/one")).await.unwrap().absent_since.is_some());
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -98,6 +99,7 @@ async fn a_silent_region_makes_its_attempts_unknown_until_a_new_session_has_look
     assert_eq!(unknown().await, None);
     agent.ended(&manager, &start.attempt, world.now(), success()).await;
     assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -114,6 +116,7 @@ async fn facts_count_after_the_session_is_lost_and_commands_do_not() {
     old.ended(&manager, &start.attempt, world.now(), success()).await;
     assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
     assert!(new.starts(&manager).await.is_empty());
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -156,6 +159,7 @@ async fn facts_and_logs_of_other_regions_are_dropped_and_named() {
     let text = [part.bytes.as_ref(), rest.bytes.as_ref()].concat();
     assert_eq!(text, b"hello world");
     assert!(part.end || rest.end);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -185,6 +189,7 @@ async fn a_hook_that_vanished_is_waited_for_then_named_then_retired() {
     let again = ask(&manager, environment.id, Lifecycle::Reconcile).await;
     assert_eq!(again.state, OperationState::Succeeded, "nobody has anything to do");
     assert_eq!(waiting(&manager).await, []);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -230,6 +235,7 @@ async fn an_unreadable_hook_raises_attention_and_explain_says_why_it_does_not_ru
     let fixed = hook("crm/bad", &UPSERT, &[]);
     agent.inventory(&manager, vec![readable(fixed), readable(good)]).await;
     assert_eq!(waiting(&manager).await, []);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -251,4 +257,5 @@ async fn a_waiting_lease_and_a_waiting_reader_of_events_are_woken_by_the_commit(
     assert_eq!(commands.unwrap().len(), 1);
     assert!(!events.unwrap().is_empty());
     assert!(began.elapsed() < Duration::from_secs(10), "a commit wakes, not a deadline");
+    assert_eq!(findings(&manager).await, []);
 }

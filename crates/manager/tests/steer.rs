@@ -221,6 +221,7 @@ async fn a_timeout_and_a_backoff_come_by_the_timer() {
     assert_eq!(again.len(), 1);
     agent.ended(&manager, &again[0].attempt, world.now(), success()).await;
     assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]

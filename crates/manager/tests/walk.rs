@@ -45,6 +45,7 @@ async fn a_new_environment_is_upserted_by_its_hooks_in_their_order() {
     assert_eq!(applied.len(), 2);
     assert!(applied.iter().all(|row| row.generation == Some(1) && !row.dirty && row.expected));
     assert!(manager.verify_audit(Some(environment.id)).await.unwrap().unwrap() >= 3);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -99,6 +100,7 @@ async fn an_environment_goes_through_its_whole_life() {
     agent.ended(&manager, &start.attempt, world.now(), success()).await;
     let back = present().await;
     assert_eq!((back.state, back.retention), (EnvironmentState::Active, None));
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -122,4 +124,5 @@ async fn a_wide_operation_is_moved_by_batches_of_facts() {
         assert_eq!(manager.agent_observe(&region(), facts).await.unwrap(), []);
     }
     assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
+    assert_eq!(findings(&manager).await, []);
 }

@@ -51,6 +51,7 @@ async fn settings_are_checked_against_the_platforms_schema_and_breaches_named_by
     assert_eq!(manager.platform_schema().await.unwrap(), None);
     let nonsense = manager.set_platform_schema(&admin(), Some(json!({"type": 7}))).await.unwrap_err();
     assert_eq!(nonsense.code(), "invalid-schema");
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -63,6 +64,7 @@ async fn a_document_of_five_megabytes_is_refused_with_the_limit_and_nothing_is_k
     assert_eq!(error.code(), "too-large");
     assert!(error.to_string().contains("1048576"), "{error}");
     assert_eq!(count(&manager).await, 0);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -95,6 +97,7 @@ async fn names_aliases_and_ids_are_taken_once_and_unknown_owners_are_named() {
     }
     let in_use = manager.delete_tenant(&admin(), &"acme".parse().unwrap(), None).await.unwrap_err();
     assert_eq!(in_use.code(), "tenant-in-use");
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -116,6 +119,7 @@ async fn only_a_real_difference_raises_the_generation_and_a_stale_revision_chang
     assert_eq!((answer.environment.generation, answer.operation), (2, None));
     let error = manager.update_environment(&admin(), id, bigger(), quiet).await.unwrap_err();
     assert_eq!((error.code(), error.class()), ("revision-mismatch", ErrorClass::Precondition));
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -148,6 +152,7 @@ async fn a_changeset_goes_from_what_the_hook_last_applied_to_what_the_operation_
     let next = agent.starts(&manager).await.remove(0);
     let changeset = &next.order.request.changeset_file;
     assert!(changeset.contains("333") && changeset.contains("22"), "{changeset}");
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -176,6 +181,7 @@ async fn what_does_not_fit_the_environments_state_is_refused() {
     world.pass(SignedDuration::from_mins(2));
     let late = wish(Lifecycle::Undelete).await.unwrap_err();
     assert!(late.to_string().contains("retention ended"), "{late}");
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -213,6 +219,7 @@ async fn a_defined_operation_checks_its_parameters_and_built_in_meanings_stay() 
     let by_name = NewOperation::named(upsert);
     let error = manager.request_operation(&admin(), environment.id, by_name).await.unwrap_err();
     assert_eq!(error.code(), "invalid-request");
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -241,6 +248,7 @@ async fn a_repeated_request_is_carried_out_once_also_when_its_answer_was_lost() 
     world.pass(SignedDuration::from_hours(25));
     assert_eq!(manager.expire_answers().await.unwrap(), 2);
     assert_eq!(manager.replay(&who).await.unwrap(), None);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -280,6 +288,7 @@ async fn a_token_is_shown_once_opens_what_it_says_and_is_refused_when_revoked_or
     manager.revoke_token(&root, first.token.id, Some("leaked".to_owned())).await.unwrap();
     assert!(manager.verify(first.secret.expose_secret(), None).await.is_err());
     assert!(manager.verify_audit(None).await.unwrap().unwrap() >= 4);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -295,6 +304,7 @@ async fn a_join_token_opens_its_region_once() {
     let second = manager.agent_join(join.token.id, "host-2", None).await.unwrap_err();
     assert_eq!(second.class(), ErrorClass::Unauthenticated);
     assert!(manager.verify(join.secret.expose_secret(), None).await.is_err());
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]
@@ -325,4 +335,5 @@ async fn an_operation_keeps_to_the_generation_it_began_with_in_its_plan_and_in_l
     let next = agent.starts(&manager).await.remove(0);
     assert!(next.order.request.environment_file.contains("size: 777"));
     assert_eq!(manager.operation(next.attempt.operation).await.unwrap().operation.generation, 2);
+    assert_eq!(findings(&manager).await, []);
 }

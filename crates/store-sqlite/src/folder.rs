@@ -23,6 +23,21 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// Takes a folder that holds a database already; makes nothing.
+    pub fn take_existing(folder: &Path) -> Result<Self> {
+        let database = folder.join(DATABASE);
+        if !database.is_file() {
+            return Err(StoreError::Unavailable {
+                what: format!(
+                    "{} holds no database {DATABASE}: name the data folder of a manager",
+                    folder.display()
+                ),
+                source: Box::new(io::Error::from(ErrorKind::NotFound)),
+            });
+        }
+        Self::take(folder)
+    }
+
     /// Makes the folder if it is not there (for its owner only: the database holds customers' settings), takes its
     /// lock, and makes sure of the database's file.
     pub fn take(folder: &Path) -> Result<Self> {

@@ -67,6 +67,37 @@ impl SqliteStore {
         Ok(Self { writer, readers, commits: Arc::default(), _folder: folder })
     }
 
+    /// Opens the database of a folder at rest to look at it: takes the folder, changes nothing, brings nothing up to
+    /// this version.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; also if there is no database, or one of an older version.
+    pub async fn open_to_look(data_folder: &Path) -> Result<Self> {
+        let folder = Folder::take_existing(data_folder)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&folder.database)
+            .read_only(true)
+            .busy_timeout(Duration::from_secs(10))
+            .statement_cache_capacity(512);
+        let readers =
+            pool(READERS).connect_with(options.clone()).await.map_err(failed("open the database"))?;
+        match versions(&readers).await? {
+            (found, known) if found > known => return Err(StoreError::TooNew { found, known }),
+            (found, known) if found < known => {
+                return Err(StoreError::Unavailable {
+                    what: format!(
+                        "the data has schema version {found}, this program knows {known}: start its manager once, which \
+                         brings it up to this version"
+                    ),
+                    source: "the data is of an older version".into(),
+                });
+            }
+            _ => {}
+        }
+        let writer = pool(1).connect_with(options).await.map_err(failed("open the database"))?;
+        Ok(Self { writer, readers, commits: Arc::default(), _folder: folder })
+    }
+
     /// Waits for transactions that are under way, moves the WAL into the database file, and closes it: for an
     /// orderly end, and before the folder is copied. Later calls answer [`StoreError::Unavailable`].
     pub async fn close(&self) {
@@ -95,24 +126,30 @@ fn pool(connections: u32) -> PoolOptions<Sqlite> {
         })
 }
 
-async fn migrate(writer: &SqlitePool) -> Result<()> {
+/// The schema's version in the data (0: there is none yet) and the one that this program knows.
+async fn versions(pool: &SqlitePool) -> Result<(i64, i64)> {
     let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
     let fresh =
         sqlx::query_scalar::<_, i64>("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
-            .fetch_one(writer)
+            .fetch_one(pool)
             .await
             .map_err(failed("read the schema's version"))?
             == 0;
-    if !fresh {
-        let found = sqlx::query_scalar::<_, i64>(
-            "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success",
-        )
-        .fetch_one(writer)
-        .await
-        .map_err(failed("read the schema's version"))?;
-        if found > known {
-            return Err(StoreError::TooNew { found, known });
-        }
+    if fresh {
+        return Ok((0, known));
+    }
+    let found =
+        sqlx::query_scalar::<_, i64>("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
+            .fetch_one(pool)
+            .await
+            .map_err(failed("read the schema's version"))?;
+    Ok((found, known))
+}
+
+async fn migrate(writer: &SqlitePool) -> Result<()> {
+    let (found, known) = versions(writer).await?;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
     }
     MIGRATIONS.run(writer).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
@@ -157,6 +194,26 @@ impl Store for SqliteStore {
             // An elapsed timer is a wake-up like any other.
             let _ = tokio::time::timeout(POLL, commit).await;
         })
+    }
+
+    async fn integrity(&self) -> Result<Vec<String>> {
+        let mut faults: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(100)")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("check the database"))?;
+        faults.retain(|fault| fault != "ok");
+        let orphans: Vec<(String, Option<i64>, String, i64)> = sqlx::query_as("PRAGMA foreign_key_check")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed("check the database"))?;
+        let orphans = orphans.into_iter().map(|(table, row, parent, _)| {
+            format!(
+                "row {} of {table} refers to a row of {parent} that does not exist",
+                row.unwrap_or_default()
+            )
+        });
+        faults.extend(orphans.take(100_usize.saturating_sub(faults.len())));
+        Ok(faults)
     }
 
     async fn ping(&self) -> Result<()> {

@@ -121,6 +121,9 @@ impl Read for Tx {
     async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
         ask!(self, operations::due(now, limit))
     }
+    async fn timer(&mut self, id: OperationId) -> Result<Option<Timestamp>> {
+        ask!(self, operations::timer(id))
+    }
     async fn next_due(&mut self) -> Result<Option<Timestamp>> {
         ask!(self, operations::next_due())
     }

@@ -32,6 +32,9 @@ pub trait Store: Send + Sync + 'static {
     async fn changed(&self);
     /// Checks that the medium answers; for readiness.
     async fn ping(&self) -> Result<()>;
+    /// The medium's own judgement of what it holds: a sentence for each fault, at most 100. Reads everything, so it
+    /// may take minutes.
+    async fn integrity(&self) -> Result<Vec<String>>;
 }
 
 /// What can be read. Lists are in the order of their key and bounded by [`Page`].
@@ -78,6 +81,8 @@ pub trait Read: Send {
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>>;
     /// Operations whose timer is due, earliest first.
     async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>>;
+    /// When the operation's timer is due, if it has one.
+    async fn timer(&mut self, id: OperationId) -> Result<Option<Timestamp>>;
     /// The earliest timer of all.
     async fn next_due(&mut self) -> Result<Option<Timestamp>>;
     /// Unfinished operations with an attempt that is not over in this region.

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tenantry_api_types::v1::{
-    Accepted, Attempt, AttentionQuery, CreateEnvironment, CreateRegion, CreateTenant, HookState, HooksQuery,
-    LogQuery, Operation, OperationsQuery, SteerStep, Step,
+    Accepted, Attempt, AttentionQuery, CheckQuery, CreateEnvironment, CreateRegion, CreateTenant, HookState,
+    HooksQuery, LogQuery, Operation, OperationsQuery, SteerStep, Step,
 };
 use tenantry_client::{Call, Client, ClientConfig, StepVerb};
 use tenantry_model::{AttemptId, OperationId, OperationState};
@@ -413,6 +413,7 @@ impl Site {
         let open = self.call(self.client.attention(&AttentionQuery::default()))?.items;
         let of_operations: Vec<_> = open.iter().filter(|item| item.operation.is_some()).collect();
         ensure!(of_operations.is_empty(), "attention of operations that have ended: {of_operations:?}");
+        self.nothing_is_left()?;
 
         let check = self.logs.borrow().clone();
         for (region, life) in &mut self.agents {
@@ -428,6 +429,24 @@ impl Site {
         let status = manager.terminate()?;
         ensure!(status.success(), "the manager ended with {status}:\n{}", manager.tail());
         check.check(&manager.log)
+    }
+}
+
+impl Site {
+    /// Agents have carried out everything they were told, and all that is stored fits together.
+    fn nothing_is_left(&self) -> Result<()> {
+        for region in self.agents.iter().filter(|(_, life)| life.program.is_some()).map(|(region, _)| region)
+        {
+            let name = region.parse()?;
+            within(Duration::from_secs(30), format!("the end of all commands of {region}"), || {
+                let open = self.call(self.client.open_commands(&name))?.items;
+                Ok(open.is_empty().then_some(()))
+            })
+            .with_context(|| format!("left: {:?}", self.call(self.client.open_commands(&name))))?;
+        }
+        let findings = self.call(self.client.findings(&CheckQuery { deep: true }))?;
+        ensure!(findings.is_empty(), "what is stored does not fit together: {findings:#?}");
+        Ok(())
     }
 }
 

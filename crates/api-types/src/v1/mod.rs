@@ -5,6 +5,7 @@
 
 mod attention;
 mod audit;
+mod check;
 mod definition;
 mod environment;
 mod event;
@@ -20,6 +21,7 @@ mod token;
 
 pub use attention::*;
 pub use audit::*;
+pub use check::*;
 pub use definition::*;
 pub use environment::*;
 pub use event::*;

@@ -22,7 +22,7 @@ use tenantry_store::AuditFilter;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// One document a line.
-const JSON_LINES: &str = "application/jsonl";
+pub(crate) const JSON_LINES: &str = "application/jsonl";
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()

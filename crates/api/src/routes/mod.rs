@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod attention;
 pub(crate) mod audit;
+pub(crate) mod check;
 pub(crate) mod definitions;
 pub(crate) mod environments;
 pub(crate) mod events;

@@ -44,15 +44,9 @@ pub(super) fn document(head: &AuditHead) -> Result<SignedHead> {
 }
 
 impl Manager {
-    /// The installation's id: what its heads and exports carry. Made when it is first asked for.
+    /// The installation's id, which its heads and exports carry: made with the first head, all zero before.
     pub async fn installation(&self) -> Result<Uuid> {
-        if let Some(id) = installation(&mut *self.store.read().await?).await? {
-            return Ok(id);
-        }
-        let mut tx = self.store.write().await?;
-        let id = ensure_installation(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(id)
+        Ok(installation(&mut *self.store.read().await?).await?.unwrap_or_default())
     }
 
     /// Signs a head if it is time to, and exports what is not exported yet. Does nothing without a key file.
@@ -222,6 +216,11 @@ impl Manager {
         open.signer = Some(next);
         self.export_heads(&mut open).await?;
         Ok(AuditKey { id: public.id(), pem: public.to_pem(), current: true })
+    }
+
+    /// The public keys that signed heads so far.
+    pub(crate) async fn known_audit_keys(&self) -> Result<Vec<PublicKey>> {
+        public_keys(&mut *self.store.read().await?).await
     }
 
     /// All public keys of the installation, the current one last; makes the first one if there is none yet.

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tenantry_api_types::agent::StartOrder;
+use tenantry_api_types::{
+    agent::StartOrder,
+    v1::{CheckLine, Finding},
+};
 use tenantry_hook::{AfterTarget, AttemptKind, Hook};
 use tenantry_manager::{
-    ChangeOptions, InventoryPart, Lifecycle, LifecycleOptions, LogStore, Manager, ManagerConfig,
-    NewEnvironment, OperationAnswer, Principal, ReportedHook,
+    ChangeOptions, CheckOptions, InventoryPart, Lifecycle, LifecycleOptions, LogStore, Manager,
+    ManagerConfig, NewEnvironment, OperationAnswer, Principal, ReportedHook,
 };
 use tenantry_model::*;
 use tenantry_store::{Command, CommandKind};
@@ -241,4 +244,27 @@ pub fn success_with(name: &str, value: &str) -> Outcome {
 
 pub fn failure() -> Outcome {
     Outcome { reason: Some(FailureReason::HookFailed), exit_code: Some(3), ..success() }
+}
+
+/// Everything that does not fit together, whatever state the work is in.
+pub async fn findings(manager: &Manager) -> Vec<Finding> {
+    let (sender, mut lines) = tokio::sync::mpsc::channel(8);
+    let reading = async {
+        let (mut findings, mut ended) = (Vec::new(), false);
+        while let Some(line) = lines.recv().await {
+            match line {
+                CheckLine::Finding(finding) => findings.push(finding),
+                CheckLine::End { errors, warnings, checked } => {
+                    assert_eq!(errors + warnings, findings.len() as u64);
+                    assert!(checked.len() >= 8, "{checked:?}");
+                    ended = true;
+                }
+                CheckLine::Progress { .. } => {}
+            }
+        }
+        assert!(ended, "the check broke off: {findings:?}");
+        findings
+    };
+    let checking = async { manager.check(CheckOptions { deep: true }, sender).await };
+    tokio::join!(checking, reading).1
 }

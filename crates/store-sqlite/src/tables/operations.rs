@@ -175,6 +175,16 @@ pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<Operation
     .collect()
 }
 
+pub async fn timer(db: Db<'_>, id: OperationId) -> Result<Option<Timestamp>> {
+    let id = id.to_string();
+    sqlx::query_scalar!("SELECT due FROM timers WHERE operation = ?", id)
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read a timer"))?
+        .map(|due| time("timers", &id, due))
+        .transpose()
+}
+
 pub async fn next_due(db: Db<'_>) -> Result<Option<Timestamp>> {
     sqlx::query!("SELECT operation, due FROM timers ORDER BY due LIMIT 1")
         .fetch_optional(db)

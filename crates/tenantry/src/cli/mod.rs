@@ -1,12 +1,14 @@
 //! The command line: noun verb. Only words and their help; what they do is in `commands`.
 
 mod audit;
+mod check;
 mod env;
 mod hook;
 mod op;
 mod other;
 
 pub use audit::*;
+pub use check::*;
 pub use env::*;
 pub use hook::*;
 pub use op::*;
@@ -60,6 +62,8 @@ pub enum Command {
     /// Who changed what, when and why; and whether that record is whole
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Checks whether everything that is stored fits together (exit code 1 if not)
+    Check(CheckArgs),
     /// Hooks: what teams have registered, and tools for their authors
     #[command(subcommand)]
     Hook(HookCommand),

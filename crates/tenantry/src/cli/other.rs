@@ -51,6 +51,12 @@ pub enum RegionCommand {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Lists what the region's agent has been told and has not done yet
+    Commands {
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
     /// Makes a token with which one agent joins the region, once
     JoinToken {
         name: String,

@@ -3,6 +3,7 @@
 mod attention;
 mod audit;
 mod audit_verify;
+mod check;
 mod connect;
 mod definition;
 mod env;
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Op(command) => op::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Check(args) => check::run(context, args).await,
         Command::Hook(command) => hook::run(context, command).await,
         Command::Definition(command) => definition::run(context, command).await,
         Command::Token(command) => token::run(context, command).await,

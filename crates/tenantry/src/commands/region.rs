@@ -46,6 +46,10 @@ pub async fn run(context: Context, command: RegionCommand) -> Result<Exit> {
             .await?;
             output::list(context.format, &items)?;
         }
+        RegionCommand::Commands { name: region, connection } => {
+            let commands = connect(connection)?.open_commands(&name(&region)?).await?;
+            output::list(context.format, &commands.items)?;
+        }
         RegionCommand::JoinToken { name: region, connection } => {
             let token = connect(connection)?.create_join_token(&name(&region)?, &Call::default()).await?;
             if context.format == Format::Table {
