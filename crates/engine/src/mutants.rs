@@ -52,7 +52,7 @@ pub enum Mutant {
     SkipApplies,
     /// §7: a held step starts.
     HoldIgnored,
-    /// §7: what a release lets go on is forgotten.
+    /// §7: the successors of a step that is released are forgotten.
     ReleaseForgets,
     /// §7: a hold's time never comes.
     HoldNeverLifts,

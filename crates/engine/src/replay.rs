@@ -117,7 +117,8 @@ fn running(steps: &BTreeMap<HookRef, Step>, original: &Run, from: &BTreeSet<Hook
     let mut ahead: Vec<&HookRef> = steps.keys().filter(undone).collect();
     let mut running = BTreeSet::new();
     while let Some(hook) = ahead.pop() {
-        if running.insert(hook.clone()) {
+        // What its selector leaves out does not run, and nothing waits for others through it.
+        if steps[hook].state == StepState::Blocked && running.insert(hook.clone()) {
             ahead.extend(successors.get(hook).into_iter().flatten());
         }
     }

@@ -62,6 +62,37 @@ impl VerbKind {
         }
     }
 
+    /// In a sentence, for the docs.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hold => {
+                "It will not start; if it runs, it finishes, and its successors wait for the release."
+            }
+            Self::Stop => "Kill and hold in one: it begins again at its release, never by itself.",
+            Self::Release => {
+                "Lifts what `hold` or `stop` put on it; a hold by predicate only by its id. It goes on when no hold is left."
+            }
+            Self::Rerun => {
+                "Another attempt. What used its outputs becomes stale: nothing new starts on that until each stale step is \
+                 run again, confirmed (without outputs: what it made stands) or skipped."
+            }
+            Self::RerunWithSuccessors => {
+                "It and everything that started after it begins again, once all attempts of these are known to be over. \
+                 Holds stay; earlier skip, confirm and ignore-dependency of the successors are dropped."
+            }
+            Self::Kill => "Ends the attempt; no automatic retry follows, a person decides.",
+            Self::Skip => "Leaves it out; the applied generation does not advance.",
+            Self::Confirm => {
+                "It was done by hand, with outputs if successors need them; the applied generation advances."
+            }
+            Self::IgnoreDependency => "It does not wait for one predecessor (or for any that is left) any more.",
+            Self::DeclareLost => {
+                "Nothing will ever be heard of its attempt again; another one may overlap it."
+            }
+        }
+    }
+
     /// Whether a reason must be given. `rerun` only repeats what the plan wanted, `release` lets it go on; the others
     /// change what runs.
     #[must_use]
@@ -251,6 +282,17 @@ pub fn legality(verb: VerbKind, situation: Situation) -> Legality {
         (V::Rerun | V::Skip | V::Confirm, S::Ending) => No("wait until its attempt is over"),
         (V::Skip | V::Confirm | V::IgnoreDependency, _) => No("it already counts as done"),
     }
+}
+
+/// What each verb does, as a Markdown table for the docs.
+#[must_use]
+pub fn verb_list() -> String {
+    let mut text = "| verb | what it does | reason |\n| --- | --- | --- |\n".to_owned();
+    for verb in VerbKind::ALL {
+        let reason = if verb.requires_reason() { "required" } else { "" };
+        text += &format!("| `{}` | {} | {reason} |\n", verb.name(), verb.words());
+    }
+    text
 }
 
 /// The table as Markdown, for the docs.

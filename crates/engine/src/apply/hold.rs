@@ -53,9 +53,10 @@ pub(super) fn lift(draft: &mut Draft<'_>, hook: &HookRef, gone: impl Fn(&StepHol
         start::no_longer_reported_held(draft, &mut step);
     }
     draft.put_step(step);
-    if !mutants::on(Mutant::ReleaseForgets) {
-        start::advance(draft, hook);
+    if mutants::on(Mutant::ReleaseForgets) {
+        draft.take_flipped();
     }
+    start::advance(draft, hook);
 }
 
 fn has_expired(hold: &StepHold, now: Timestamp) -> bool {

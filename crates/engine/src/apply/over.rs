@@ -91,8 +91,10 @@ pub(super) fn platform_streak(draft: &Draft<'_>, step: &Step) -> u32 {
     streak
 }
 
-/// The step is ready again, after a pause; unless a predecessor was run again meanwhile: then it waits for that.
+/// The step is ready again, after a pause; unless a predecessor was run again meanwhile: then it waits for that. Its
+/// next attempt uses what is there then, so that it is not stale any more.
 pub(super) fn retry_later(draft: &mut Draft<'_>, mut step: Step, pause: SignedDuration) {
+    start::no_longer_stale(draft, &mut step);
     step.state = if start::is_free(draft, &step) { StepState::Ready } else { StepState::Blocked };
     step.not_before = Some(later(draft.now(), pause));
     step.ended_at = None;

@@ -31,17 +31,9 @@ pub(super) fn with_successors(draft: &mut Draft<'_>, step: Step, request: &KillR
     for hook in downstream(draft, &root, |_, _| true) {
         let Some(mut step) = draft.take_step(&hook) else { continue };
         step.ignored.clear();
-        match step.state {
-            StepState::Cancelled => {}
-            _ if step.is_deselected() => {}
-            _ => {
-                step.decision = None;
-                throw_away(draft, step, request);
-                again.push(hook);
-                continue;
-            }
-        }
-        draft.put_step(step);
+        step.decision = None;
+        throw_away(draft, step, request);
+        again.push(hook);
     }
     for hook in again {
         start::advance(draft, &hook);
@@ -111,7 +103,9 @@ fn mark_stale(draft: &mut Draft<'_>, root: &HookRef) {
     }
 }
 
-/// All steps after `root`, along the edges that `follow` (given the later step and the earlier one), in order.
+/// All steps after `root`, along the edges that `follow` (given the later step and the earlier one), in order. The way
+/// ends at a step that its selector left out: it counted as done from the start, so that nothing waited for `root`
+/// through it.
 fn downstream(
     draft: &Draft<'_>,
     root: &HookRef,
@@ -121,9 +115,8 @@ fn downstream(
     let mut ahead = vec![root.clone()];
     while let Some(hook) = ahead.pop() {
         for successor in draft.successors(&hook) {
-            if draft.step(&successor).is_some_and(|step| follow(step, &hook))
-                && found.insert(successor.clone())
-            {
+            let step = draft.step(&successor).filter(|step| !step.is_deselected());
+            if step.is_some_and(|step| follow(step, &hook)) && found.insert(successor.clone()) {
                 ahead.push(successor);
             }
         }

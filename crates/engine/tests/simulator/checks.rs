@@ -46,12 +46,28 @@ pub enum Check {
     AttentionSettles,
     /// §3: a generation counts as applied only if the hook really succeeded or a person confirmed it.
     AppliedIsTrue,
+    /// §7: nothing starts that is held, or that waits for what is held.
+    HeldWaits,
+    /// §7: a hold ends at its time.
+    HoldsEnd,
+    /// §7: nothing runs on, and no operation succeeds with, what a predecessor's rerun has made stale.
+    StaleIsSettled,
+    /// §7: `rerun --with-successors` begins when all that it stops is really over.
+    RestartWaits,
+    /// §7: nothing starts while an operation is paused.
+    PauseWaits,
+    /// §7: a replay runs nothing that it is to keep.
+    ReplayKeeps,
+    /// 8: *replace* ends what waits under the same name, and nothing else.
+    ReplaceSparesRunning,
+    /// Several managers: whoever writes has seen the rows as they are.
+    OldViewsRefused,
     /// The world itself came to rest within its bound of events.
     ComesToRest,
 }
 
 impl Check {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 30] = [
         Self::RowBeforeStart,
         Self::NamesNeverReused,
         Self::UnknownRaises,
@@ -73,6 +89,14 @@ impl Check {
         Self::EverythingReleased,
         Self::AttentionSettles,
         Self::AppliedIsTrue,
+        Self::HeldWaits,
+        Self::HoldsEnd,
+        Self::StaleIsSettled,
+        Self::RestartWaits,
+        Self::PauseWaits,
+        Self::ReplayKeeps,
+        Self::ReplaceSparesRunning,
+        Self::OldViewsRefused,
         Self::ComesToRest,
     ];
 }

@@ -8,17 +8,23 @@ use crate::world::{Ev, World};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{
-    Action, Admission, AppliedChange, Change, Event, Moment, PlanInput, PlanPolicy, RegisteredHook, Rejected,
-    Run, StepVerb, Transition, admit, apply, plan, startable,
+    Action, Admission, AppliedChange, Change, Event, Moment, Plan, PlanInput, PlanPolicy, PlanRefusal,
+    RegisteredHook, Rejected, ReplayInput, Run, Transition, VersionsOf, admit, apply, hold_matches, plan,
+    replay, startable,
 };
 use tenantry_model::{
-    Attempt, AttemptId, AttemptState, AttentionKind, HookRef, Observation, Operation, OperationId,
-    OperationState, RegionName,
+    Attempt, AttemptId, AttemptState, AttentionKind, ConflictPolicy, Environment, Hold, HookRef, Observation,
+    Operation, OperationId, OperationState, RegionName, ReplayVersions,
 };
 use uuid::Uuid;
 
 pub struct Manager {
+    /// The rows.
     pub runs: BTreeMap<OperationId, Run>,
+    /// What each of two managers remembers of them; it may be old.
+    views: [BTreeMap<OperationId, Run>; 2],
+    /// Holds by predicate that nobody lifted.
+    pub holds: Vec<Hold>,
     hooks: Vec<RegisteredHook>,
     seed: u128,
     next_tick: BTreeMap<OperationId, Timestamp>,
@@ -42,6 +48,8 @@ impl Manager {
     pub fn new(script: &Script, keep_log: bool) -> Self {
         Self {
             runs: BTreeMap::new(),
+            views: [BTreeMap::new(), BTreeMap::new()],
+            holds: Vec::new(),
             hooks: script.registered(),
             seed: 0,
             next_tick: BTreeMap::new(),
@@ -78,9 +86,10 @@ impl Manager {
 }
 
 impl World {
-    pub fn arrive(&mut self, n: usize) {
-        let mut operation = self.script.operations[n].1.clone();
+    pub fn arrive(&mut self, mut operation: Operation) {
         operation.created_at = at(self.now);
+        let replaces = operation.definition.on_conflict == ConflictPolicy::Replace;
+        let name = operation.name.clone();
         let (id, unfinished) = (operation.id, self.manager.unfinished(&operation));
         let admission = admit(&operation, &unfinished);
         self.manager.count(match admission {
@@ -98,6 +107,13 @@ impl World {
                 self.manager.runs.insert(id, Run::new(operation, [], []));
                 self.manager.arriving = true;
                 for other in others {
+                    if replaces {
+                        self.manager.count("replace");
+                        let other = self.manager.runs[&other].operation();
+                        let waits = other.state == OperationState::Pending && other.name == name;
+                        let what = format!("{} was {:?}", other.id, other.state);
+                        self.verdict.hold(Check::ReplaceSparesRunning, waits, || what);
+                    }
                     let cancel = Event::Cancel { by: person(), reason: "suspend gets in".to_owned() };
                     let _ = self.commit(other, &cancel);
                 }
@@ -141,21 +157,77 @@ impl World {
             cross_namespace_after: true,
             further_regions: [two].into(),
         };
-        let input = PlanInput {
-            operation: id,
-            environment,
-            definition: &run.operation().definition,
-            hooks: &hooks,
-            applied: &[],
-            holds: &[],
-            policy: &policy,
-            now: at(self.now),
-        };
-        let event = match plan(&input) {
-            Ok(plan) => Event::Planned(plan),
+        let environment = environment.clone();
+        let event = match self.make_plan(id, &environment, &hooks, &policy) {
+            Ok(plan) => {
+                self.note_plan(id, &environment, &plan);
+                Event::Planned(plan)
+            }
             Err(refusal) => Event::PlanRefused(refusal),
         };
         let _ = self.commit(id, &event);
+    }
+
+    fn make_plan(
+        &self,
+        id: OperationId,
+        environment: &Environment,
+        hooks: &[RegisteredHook],
+        policy: &PlanPolicy,
+    ) -> Result<Plan, PlanRefusal> {
+        let operation = self.manager.runs[&id].operation();
+        let (holds, now) = (&*self.manager.holds, at(self.now));
+        let input = PlanInput {
+            operation: id,
+            environment,
+            definition: &operation.definition,
+            hooks,
+            applied: &[],
+            holds,
+            policy,
+            now,
+        };
+        let Some(wanted) = &operation.replay else { return plan(&input) };
+        let versions = match wanted.versions {
+            ReplayVersions::Frozen => VersionsOf::Original(hooks),
+            ReplayVersions::Current => VersionsOf::Plan(plan(&input)?),
+        };
+        let original = &self.manager.runs[&wanted.of];
+        replay(ReplayInput { operation: id, original, from: &wanted.from, versions, environment, holds, now })
+    }
+
+    /// The witness notes what the plan holds, and what a replay keeps: by the rows of the original and the declared
+    /// order, whatever the plan says.
+    fn note_plan(&mut self, id: OperationId, environment: &Environment, plan: &Plan) {
+        let operation = self.manager.runs[&id].operation().clone();
+        if let Some(wanted) = operation.replay.as_ref().filter(|wanted| !wanted.from.is_empty()) {
+            let original = &self.manager.runs[&wanted.of];
+            let done = |hook: &HookRef| {
+                let step = original.steps().get(hook);
+                step.is_some_and(|step| step.is_done() && !step.is_stale()) && !wanted.from.contains(hook)
+            };
+            let runs = |hook: &&HookRef| !done(hook) && !self.script.hooks[*hook].deselected;
+            let anew: Vec<&HookRef> = plan.steps.keys().filter(runs).collect();
+            let after: BTreeSet<HookRef> =
+                anew.iter().flat_map(|hook| self.script.downstream(hook)).collect();
+            let kept = plan.steps.keys().filter(|hook| done(hook) && !after.contains(*hook));
+            let kept: Vec<HookRef> =
+                kept.filter(|hook| !self.script.hooks[*hook].deselected).cloned().collect();
+            for hook in kept {
+                self.manager.count("kept");
+                self.witness.kept.insert((id, hook));
+            }
+        }
+        for hold in self.manager.holds.clone() {
+            let open = hold.until.is_none_or(|until| until > at(self.now));
+            let fits = |hook: &&HookRef| {
+                open && !self.script.hooks[*hook].deselected
+                    && !self.witness.kept.contains(&(id, (*hook).clone()))
+                    && hold_matches(&hold, environment, &operation.name, hook)
+            };
+            let hooks: Vec<HookRef> = plan.steps.keys().filter(fits).cloned().collect();
+            self.note_holds(id, &hold, hooks);
+        }
     }
 
     pub fn tick(&mut self, id: OperationId) {
@@ -181,7 +253,9 @@ impl World {
     pub fn silence(&mut self, region: usize) {
         let Some(since) = self.regions[region].disconnected_since else { return };
         let event = Event::RegionSilent { region: self.regions[region].name.clone(), since: at(since) };
-        for id in self.manager.runs.keys().copied().collect::<Vec<_>>() {
+        let unfinished =
+            self.manager.runs.values().map(Run::operation).filter(|operation| !operation.state.is_final());
+        for id in unfinished.map(|operation| operation.id).collect::<Vec<_>>() {
             let _ = self.commit(id, &event);
         }
         self.later(MINUTE, Ev::Silence { region });
@@ -212,48 +286,6 @@ impl World {
         }
     }
 
-    pub fn verb(&mut self, step: &HookRef, id: OperationId, verb: &StepVerb) -> bool {
-        let event = Event::Verb {
-            step: step.clone(),
-            verb: verb.clone(),
-            by: person(),
-            reason: Some("the runbook says so".to_owned()),
-            expected: None,
-        };
-        let newest = self.manager.runs[&id].steps().get(step).map_or(0, |step| step.attempt);
-        let attempt = AttemptId { operation: id, step: step.clone(), number: newest };
-        let open = self.manager.attempt(&attempt).is_some_and(|row| !row.state.is_over());
-        // Persons' decisions are noted before the transition is judged, and taken back when it was refused.
-        let before = self.manager.asked_for.get(&(id, step.clone())).copied();
-        if matches!(verb, StepVerb::Rerun { .. }) {
-            self.manager.asked_for.insert((id, step.clone()), newest + 1);
-        }
-        let gives_up = matches!(verb, StepVerb::DeclareLost | StepVerb::Skip | StepVerb::Confirm { .. });
-        let newly_lost = gives_up && open && self.witness.declared_lost.insert(attempt.clone());
-        let key = (id, step.clone());
-        if self.commit(id, &event).is_err() {
-            self.manager.asked_for.remove(&key);
-            if let Some(before) = before {
-                self.manager.asked_for.insert(key, before);
-            }
-            if newly_lost {
-                self.witness.declared_lost.remove(&attempt);
-            }
-            return false;
-        }
-        match verb {
-            StepVerb::Rerun { .. } => {
-                self.witness.settled_by_hand.remove(&key);
-                let now = self.witness.next();
-                self.witness.asked_again.insert(key, now);
-            }
-            StepVerb::Kill => _ = self.witness.killed.insert(attempt),
-            StepVerb::Skip | StepVerb::Confirm { .. } => _ = self.witness.settled_by_hand.insert(key),
-            _ => {}
-        }
-        true
-    }
-
     fn moment(&self) -> Moment {
         Moment { now: at(self.now), seed: Uuid::from_u128(self.manager.seed) }
     }
@@ -261,7 +293,28 @@ impl World {
     pub fn commit(&mut self, id: OperationId, event: &Event) -> Result<Transition, Rejected> {
         self.manager.seed += 1;
         let moment = self.moment();
-        let run = &self.manager.runs[&id];
+        // One of the managers, with what it remembers. The store takes its write only if the operation's revision is
+        // the one that it has seen; else it looks again.
+        let driver = self.rng.usize(0..2);
+        let rows = &self.manager.runs[&id];
+        let remembered = self.manager.views[driver].remove(&id);
+        let view = match remembered {
+            Some(view) if view.operation().revision == rows.operation().revision => {
+                self.verdict.hold(Check::OldViewsRefused, view == *rows, || {
+                    format!("{id}: {event:?} on an old view")
+                });
+                view
+            }
+            remembered => {
+                let fresh = rows.clone();
+                if remembered.is_some() {
+                    self.manager.count("old view refused");
+                }
+                fresh
+            }
+        };
+        self.manager.views[driver].insert(id, view);
+        let run = &self.manager.views[driver][&id];
         let transition = apply(run, event, moment);
         let again = apply(run, event, moment);
         self.verdict.hold(Check::Deterministic, transition == again, || format!("{event:?}"));
@@ -277,13 +330,17 @@ impl World {
         };
         match event {
             Event::Verb { verb, .. } => self.manager.count(verb.kind().name()),
-            Event::PlanRefused(_) => self.manager.count("plan refused"),
+            Event::PlanRefused(refusal) => {
+                self.manager.count("plan refused");
+                self.manager.count(refusal.code());
+            }
             _ => {}
         }
         self.check_changes(id, &transition);
         for action in &transition.actions {
             self.check_action(id, &transition, action);
         }
+        self.manager.views[driver].get_mut(&id).unwrap().commit(&transition);
         self.manager.runs.get_mut(&id).unwrap().commit(&transition);
         for action in &transition.actions {
             self.act(id, action);
@@ -314,6 +371,7 @@ impl World {
         let (attempt, slot, order) = match action {
             Action::Start(attempt) => {
                 self.manager.started.insert(attempt.clone());
+                self.check_order(attempt);
                 let now = self.witness.next();
                 self.witness.ordered.insert(attempt.clone(), now);
                 let nonce = self.manager.attempt(attempt).map_or(Uuid::nil(), |row| row.nonce);
@@ -325,6 +383,7 @@ impl World {
                 (attempt, 2, Order::Release)
             }
             Action::Raise(raised) => {
+                self.manager.count(format!("attention {:?}", raised.kind));
                 self.manager.attention.insert(raised.key.clone(), (raised.kind, id));
                 return;
             }

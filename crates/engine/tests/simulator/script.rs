@@ -40,15 +40,31 @@ pub struct Script {
     pub operations: Vec<(i64, Operation)>,
 }
 
-const OPERATIONS: [(&str, LockClass, ConflictPolicy); 5] = [
+const OPERATIONS: [(&str, LockClass, ConflictPolicy); 6] = [
     ("sim.upsert", LockClass::Exclusive, ConflictPolicy::Queue),
     ("sim.backup", LockClass::Shared, ConflictPolicy::Queue),
     ("sim.report", LockClass::None, ConflictPolicy::Queue),
     ("sim.refuse", LockClass::Exclusive, ConflictPolicy::Refuse),
+    ("sim.nightly", LockClass::Exclusive, ConflictPolicy::Replace),
     ("sim.suspend", LockClass::Exclusive, ConflictPolicy::CancelRunning),
 ];
 
 impl Script {
+    /// Everything after a hook, by the declared order; nothing waits for it through a deselected one.
+    pub fn downstream(&self, root: &HookRef) -> BTreeSet<HookRef> {
+        let mut found = BTreeSet::new();
+        let mut ahead = vec![root.clone()];
+        while let Some(hook) = ahead.pop() {
+            let after = |script: &HookScript| !script.deselected && script.after.contains(&hook);
+            for (later, _) in self.hooks.iter().filter(|(_, script)| after(script)) {
+                if found.insert(later.clone()) {
+                    ahead.push(later.clone());
+                }
+            }
+        }
+        found
+    }
+
     pub fn write(rng: &mut Rng) -> Self {
         let regions: [RegionName; 2] = ["one".parse().unwrap(), "two".parse().unwrap()];
         let environments: Vec<_> = (0..rng.u128(1..=2)).map(|n| environment(n, &regions[0])).collect();

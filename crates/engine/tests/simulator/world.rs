@@ -104,7 +104,7 @@ impl World {
         for (n, arrival) in arrivals.into_iter().enumerate() {
             self.later(arrival, Ev::Arrive(n));
         }
-        for _ in 0..self.rng.usize(0..20) {
+        for _ in 0..self.rng.usize(0..40) {
             let when = self.rng.i64(0..5 * HOUR);
             self.later(when, Ev::Person);
         }
@@ -135,7 +135,7 @@ impl World {
         self.drain();
         self.verdict.hold(Check::ComesToRest, self.events < EVENT_LIMIT, || "too many events".to_owned());
         self.at_rest();
-        for _ in 0..100 {
+        for _ in 0..400 {
             if self.events >= EVENT_LIMIT || !self.resolve_one() {
                 break;
             }
@@ -159,7 +159,7 @@ impl World {
 
     fn happen(&mut self, event: Ev) {
         match event {
-            Ev::Arrive(n) => self.arrive(n),
+            Ev::Arrive(n) => self.arrive(self.script.operations[n].1.clone()),
             Ev::Plan(operation) => self.plan(operation),
             Ev::Tick(operation) => self.tick(operation),
             Ev::Lease { region } => self.lease(region),
@@ -288,11 +288,15 @@ impl World {
     }
 
     fn check_dependencies(&mut self, attempt: &AttemptId) {
-        if self.excused(attempt) {
+        // What is thrown away was ordered rightly, and its end is on its way.
+        if self.excused(attempt) || self.witness.thrown_away.contains(attempt) {
             return;
         }
         let script = &self.script.hooks[&attempt.step];
-        let due = |target: &&HookRef| !self.witness.ordered_before_rerun(attempt, target);
+        let key = (attempt.operation, attempt.step.clone());
+        let due = |target: &&HookRef| {
+            !self.witness.ordered_before_rerun(attempt, target) && !self.witness.ignores(&key, target)
+        };
         let undone = script
             .after
             .iter()
@@ -307,7 +311,8 @@ impl World {
     /// Judged without the engine's rows about the target's state.
     fn really_done(&self, operation: OperationId, target: &HookRef) -> bool {
         let script = &self.script.hooks[target];
-        if script.deselected || self.witness.settled_by_hand.contains(&(operation, target.clone())) {
+        let key = (operation, target.clone());
+        if script.deselected || self.witness.settled_by_hand(&key) || self.witness.kept.contains(&key) {
             return true;
         }
         let mut executions = self.witness.of(operation, target);
@@ -315,6 +320,12 @@ impl World {
             return false;
         }
         let tolerated = script.hook.policy.on_failure == OnFailure::Continue;
-        tolerated || self.witness.of(operation, target).any(|(_, execution)| execution.success)
+        // What was made before a person asked for another run does not count.
+        let since = self.manager.asked_for.get(&key).copied().unwrap_or(1);
+        tolerated
+            || self
+                .witness
+                .of(operation, target)
+                .any(|(id, execution)| execution.success && id.number >= since)
     }
 }
