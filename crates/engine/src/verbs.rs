@@ -86,7 +86,9 @@ impl VerbKind {
             Self::Confirm => {
                 "It was done by hand, with outputs if successors need them; the applied generation advances."
             }
-            Self::IgnoreDependency => "It does not wait for one predecessor (or for any that is left) any more.",
+            Self::IgnoreDependency => {
+                "It does not wait for one predecessor (or for any that is left) any more."
+            }
             Self::DeclareLost => {
                 "Nothing will ever be heard of its attempt again; another one may overlap it."
             }

@@ -10,7 +10,6 @@ mod handles;
 mod list;
 mod record;
 mod segment;
-mod silent;
 mod store;
 
 pub use attempt::{Appended, Chunk, Extent, Missing};

@@ -1,4 +1,4 @@
-//! The generated pages of the reference: settings, command line, exit codes. A test compares them with what is
+//! The generated pages of the reference: settings, command line, exit codes, verbs. A test compares them with what is
 //! committed, so that they cannot grow stale.
 
 use crate::cli::Cli;
@@ -22,8 +22,22 @@ pub fn write(folder: &Path) -> Result<()> {
 }
 
 /// File name and text of each page.
-pub fn pages() -> [(&'static str, String); 2] {
-    [("configuration.md", configuration()), ("cli.md", command_line())]
+pub fn pages() -> [(&'static str, String); 3] {
+    [("configuration.md", configuration()), ("cli.md", command_line()), ("verbs.md", verbs())]
+}
+
+fn verbs() -> String {
+    format!(
+        "# Verbs on a step\n\n{MADE}Each is a method of the step (`POST /v1/operations/ID/steps/STEP:verb`) and a command \
+         (`tenantry op verb ID STEP`). `rerun-with-successors` is `rerun` with `withSuccessors` (`--with-successors`). A \
+         verb may state what its caller saw; if the step has moved on, the answer is 409 with its present state.\n\n\
+         {}\n## When each is possible\n\n\
+         *If held*: only while such a hold is on the step. *If stale*: only if a predecessor was run again after the \
+         step had used its outputs. The operation must be running or paused; while it is being cancelled, only \
+         `declare-lost` is possible.\n\n{}",
+        tenantry_engine::verb_list(),
+        tenantry_engine::verb_table()
+    )
 }
 
 fn configuration() -> String {
