@@ -8,6 +8,7 @@ use crate::{
     handles::Handles,
     record::{Kind, MAX_DATA},
     segment::{Piece, Segment},
+    silent::Silent,
 };
 use bytes::Bytes;
 use std::{
@@ -15,6 +16,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use tenantry_model::AttemptId;
 
 const SUFFIX: &str = ".seg";
 
@@ -69,11 +71,15 @@ pub struct AttemptLog {
     folder: PathBuf,
     number: u32,
     segments: VecDeque<Segment>,
+    silent: Silent,
+    /// It ended without a line.
+    ended_silent: bool,
 }
 
 impl AttemptLog {
     /// Looks through the attempt's files; there may be none yet.
-    pub fn load(folder: PathBuf, number: u32) -> Result<Self, LogError> {
+    pub fn load(root: &Path, attempt: &AttemptId) -> Result<Self, LogError> {
+        let (folder, number) = (folder(root, attempt), attempt.number);
         let mut starts: Vec<u64> = match fs::read_dir(&folder) {
             Ok(entries) => entries
                 .filter_map(|entry| {
@@ -86,7 +92,9 @@ impl AttemptLog {
         };
         starts.sort_unstable();
         let newest = starts.last().copied();
-        let mut log = Self { folder, number, segments: VecDeque::new() };
+        let silent = Silent::of(root, attempt);
+        let ended_silent = starts.is_empty() && silent.is_noted()?;
+        let mut log = Self { folder, number, segments: VecDeque::new(), silent, ended_silent };
         for start in starts {
             let segment = Segment::load(log.path(start), start, Some(start) == newest)?;
             log.segments.push_back(segment);
@@ -100,7 +108,7 @@ impl AttemptLog {
 
     /// How far it goes.
     pub fn extent(&self) -> Extent {
-        let finished = self.segments.iter().any(|segment| segment.finished);
+        let finished = self.ended_silent || self.segments.iter().any(|segment| segment.finished);
         Extent { end: self.segments.back().map_or(0, |segment| segment.end), finished }
     }
 
@@ -140,15 +148,20 @@ impl AttemptLog {
         Ok(Appended { stored, lost, end: at })
     }
 
-    /// Notes that nothing more will come, and puts the log on the disk.
-    pub fn finish(&mut self, handles: &Handles, limits: Limits) -> Result<(), LogError> {
+    /// Notes that nothing more will come; answers the file that then has to be put on the disk, if any.
+    pub fn finish(&mut self, handles: &Handles, limits: Limits) -> Result<Option<PathBuf>, LogError> {
         let Extent { end, finished } = self.extent();
-        if !finished {
-            let segment = self.writable(handles, limits, end)?;
-            segment.append(handles, &[(Kind::Finished, end, &[])])?;
-            segment.sync(handles)?;
+        if finished {
+            return Ok(None);
         }
-        Ok(())
+        if end == 0 {
+            let file = self.silent.note(handles)?;
+            self.ended_silent = true;
+            return Ok(Some(file));
+        }
+        let segment = self.writable(handles, limits, end)?;
+        segment.append(handles, &[(Kind::Finished, end, &[])])?;
+        Ok(Some(segment.path().to_owned()))
     }
 
     /// The newest segment, or after it a new one if it is full.
@@ -229,7 +242,7 @@ fn start_of(name: &str, number: u32) -> Option<u64> {
 
 /// The folder of a step's logs: one folder for each operation, so that it can be removed as a whole. Names of
 /// regions, namespaces and hooks are DNS names: no '/', no leading '.', at most 253 bytes.
-pub fn folder(root: &Path, attempt: &tenantry_model::AttemptId) -> PathBuf {
+fn folder(root: &Path, attempt: &AttemptId) -> PathBuf {
     let step = &attempt.step;
     root.join(attempt.operation.to_string())
         .join(step.region.as_str())

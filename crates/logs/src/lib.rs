@@ -10,6 +10,7 @@ mod handles;
 mod list;
 mod record;
 mod segment;
+mod silent;
 mod store;
 
 pub use attempt::{Appended, Chunk, Extent, Missing};

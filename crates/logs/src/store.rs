@@ -1,13 +1,9 @@
 //! The door: all attempts' logs under one folder, appended to, read and followed from many tasks.
 
-use crate::{
-    Appended, Chunk, Extent, LogError,
-    attempt::{AttemptLog, folder},
-    handles::Handles,
-};
+use crate::{Appended, Chunk, Extent, LogError, attempt::AttemptLog, handles::Handles};
 use bytes::Bytes;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -105,8 +101,26 @@ impl LogStore {
 
     /// Says that nothing more will come, and puts the log on the disk. Saying it again changes nothing.
     pub async fn finish(&self, attempt: &AttemptId) -> Result<(), LogError> {
-        self.with(attempt, |inner, log| log.finish(&inner.handles, inner.limits)).await?;
-        self.notify(attempt);
+        self.finish_all(std::slice::from_ref(attempt)).await
+    }
+
+    /// The same for several: what they share is put on the disk once.
+    pub async fn finish_all(&self, attempts: &[AttemptId]) -> Result<(), LogError> {
+        let (inner, all) = (Arc::clone(&self.inner), attempts.to_vec());
+        blocking(move || {
+            let mut files = BTreeSet::new();
+            for attempt in &all {
+                files.extend(inner.work(attempt, |log| log.finish(&inner.handles, inner.limits))?);
+            }
+            for file in files {
+                inner.handles.append(&file)?.sync_data().map_err(LogError::io("write to disk", file))?;
+            }
+            Ok(())
+        })
+        .await?;
+        for attempt in attempts {
+            self.notify(attempt);
+        }
         Ok(())
     }
 
@@ -166,23 +180,28 @@ impl LogStore {
         work: impl FnOnce(&Inner, &mut AttemptLog) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let (inner, attempt) = (Arc::clone(&self.inner), attempt.clone());
-        blocking(move || {
-            let slot = inner.slot(&attempt);
-            let mut slot = lock(&slot);
-            // Taken out, so that an error leaves nothing in memory that may differ from the files.
-            let mut log = match slot.take() {
-                Some(log) => log,
-                None => AttemptLog::load(folder(&inner.root, &attempt), attempt.number)?,
-            };
-            let done = work(&inner, &mut log)?;
-            *slot = Some(log);
-            Ok(done)
-        })
-        .await
+        blocking(move || inner.work(&attempt, |log| work(&inner, log))).await
     }
 }
 
 impl Inner {
+    fn work<T>(
+        &self,
+        attempt: &AttemptId,
+        work: impl FnOnce(&mut AttemptLog) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let slot = self.slot(attempt);
+        let mut slot = lock(&slot);
+        // Taken out, so that an error leaves nothing in memory that may differ from the files.
+        let mut log = match slot.take() {
+            Some(log) => log,
+            None => AttemptLog::load(&self.root, attempt)?,
+        };
+        let done = work(&mut log)?;
+        *slot = Some(log);
+        Ok(done)
+    }
+
     fn slot(&self, attempt: &AttemptId) -> Arc<Slot> {
         let mut loaded = lock(&self.loaded);
         loaded.clock += 1;

@@ -192,6 +192,33 @@ async fn a_follower_is_woken_by_each_append_and_by_the_end() {
 }
 
 #[tokio::test]
+async fn logs_that_end_without_a_line_share_one_file_and_stay_ended() {
+    let folder = TempDir::new().unwrap();
+    let logs = LogStore::open(folder.path()).unwrap();
+    let all: Vec<AttemptId> = (1..=20).map(attempt).collect();
+    let mut follower = logs.changed(&all[7]);
+    logs.finish_all(&all[..10]).await.unwrap();
+    timeout(Duration::from_secs(30), follower.changed()).await.unwrap().unwrap();
+    let [file] = &files(folder.path())[..] else { panic!("one file") };
+    // The machine died while one was written: it spoils no other.
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text.trim_end()).unwrap();
+    let logs = LogStore::open(folder.path()).unwrap();
+    assert!(!logs.extent(&all[9]).await.unwrap().finished, "the torn one is told again");
+    logs.finish_all(&all[9..]).await.unwrap();
+    logs.finish_all(&all).await.unwrap();
+    let length = fs::metadata(file).unwrap().len();
+    for logs in [logs, LogStore::open(folder.path()).unwrap()] {
+        for id in &all {
+            let chunk = logs.read(id, 0, 100).await.unwrap();
+            assert!(chunk.bytes.is_empty() && chunk.end, "{id}");
+        }
+        assert!(!logs.extent(&attempt(21)).await.unwrap().finished);
+    }
+    assert_eq!(fs::metadata(file).unwrap().len(), length, "saying it again changes nothing");
+}
+
+#[tokio::test]
 async fn removing_an_operation_removes_its_folder_and_no_other() {
     let folder = TempDir::new().unwrap();
     let logs = LogStore::open(folder.path()).unwrap();

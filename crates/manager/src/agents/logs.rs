@@ -13,6 +13,7 @@ impl Manager {
     pub async fn agent_logs(&self, region: &RegionName, pieces: Vec<LogPiece>) -> Result<Vec<AttemptId>> {
         let mut known: BTreeMap<OperationId, BTreeSet<AttemptId>> = BTreeMap::new();
         let mut unknown = BTreeSet::new();
+        let mut ended = Vec::new();
         for piece in pieces {
             let id = &piece.attempt;
             // Text of a running operation comes often, and reading all its attempts each time costs a large one dear.
@@ -28,11 +29,14 @@ impl Manager {
                 let stored = self.logs.append(id, piece.offset, Bytes::from(piece.data)).await;
                 stored.map_err(|error| failed(id, error))?;
                 if piece.last {
-                    self.logs.finish(id).await.map_err(|error| failed(id, error))?;
+                    ended.push(id.clone());
                 }
             } else {
                 unknown.insert(piece.attempt);
             }
+        }
+        if let Some(first) = ended.first() {
+            self.logs.finish_all(&ended).await.map_err(|error| failed(first, error))?;
         }
         Ok(unknown.into_iter().collect())
     }
