@@ -37,10 +37,15 @@ impl Silent {
 
     /// Notes it; answers the file, which is not on the disk yet.
     pub fn note(&self, handles: &Handles) -> Result<PathBuf, LogError> {
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(LogError::io("make", folder))?;
-        }
-        let file = handles.append(&self.path)?;
+        let file = match handles.append(&self.path) {
+            // The first of its operation.
+            Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let folder = self.path.parent().unwrap_or(&self.path);
+                fs::create_dir_all(folder).map_err(LogError::io("make", folder))?;
+                handles.append(&self.path)?
+            }
+            opened => opened?,
+        };
         (&*file)
             .write_all(format!("\n{}\n", self.line).as_bytes())
             .map_err(LogError::io("append to", &self.path))?;

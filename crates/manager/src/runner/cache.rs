@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tenantry_engine::Run;
 use tenantry_model::{AttemptId, Operation, OperationId};
 
-/// Most rows (steps and attempts) of the runs that are kept, a kilobyte or so each: a thousand operations of twenty
-/// steps, or a few very large ones.
-const CAPACITY: usize = 40_000;
+/// Most rows (steps and attempts) of the runs that are kept, some four kilobytes each: a thousand operations of ten
+/// steps that have run, or a few very large ones.
+const CAPACITY: usize = 20_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Runs(Mutex<Kept>);
