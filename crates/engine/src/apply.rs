@@ -19,7 +19,6 @@ mod verb;
 
 use crate::{Event, Moment, Rejected, Run, Transition};
 use draft::Draft;
-pub use tick::HELD_TOO_LONG;
 
 /// Applies one event. Nothing but `run`, `event` and `moment` decides what comes out.
 ///

@@ -17,11 +17,17 @@ mod plan;
 mod preview;
 mod replay;
 mod retry;
+mod rows;
 mod run;
+mod timers;
 mod transition;
 mod verbs;
+#[cfg(any(test, feature = "mutants"))]
+pub mod work;
+#[cfg(not(any(test, feature = "mutants")))]
+mod work;
 
-pub use apply::{HELD_TOO_LONG, apply};
+pub use apply::apply;
 pub use attention::keys;
 pub use event::*;
 pub use holds::hold_matches;
@@ -31,5 +37,6 @@ pub use preview::*;
 pub use replay::*;
 pub use retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
 pub use run::Run;
+pub use timers::HELD_TOO_LONG;
 pub use transition::*;
 pub use verbs::*;

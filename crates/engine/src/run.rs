@@ -2,7 +2,9 @@
 //!
 //! The rows are the truth; the index is only ever built from them. It must never know where rows are stored.
 
-use crate::{Change, Transition};
+use crate::rows::Rows;
+use crate::{Change, Transition, timers, work};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{Attempt, HookRef, Operation, Step, StepState};
 
@@ -18,6 +20,15 @@ pub struct Run {
     live: BTreeSet<HookRef>,
     /// How many steps are not settled.
     unsettled: usize,
+    /// How many predecessors of each step are not settled.
+    waits: BTreeMap<HookRef, usize>,
+    /// Steps whose attempts are being thrown away.
+    restarting: BTreeSet<HookRef>,
+    /// Steps whose failures count as done.
+    accepted: BTreeSet<HookRef>,
+    /// When the first timer of a step is due, both ways.
+    timers: BTreeSet<(Timestamp, HookRef)>,
+    due: BTreeMap<HookRef, Timestamp>,
 }
 
 /// Equal rows; the index follows from them.
@@ -41,6 +52,11 @@ impl Run {
             successors: BTreeMap::new(),
             live: BTreeSet::new(),
             unsettled: 0,
+            waits: BTreeMap::new(),
+            restarting: BTreeSet::new(),
+            accepted: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            due: BTreeMap::new(),
         };
         for step in steps {
             run.put_step(step);
@@ -48,6 +64,7 @@ impl Run {
         for attempt in attempts {
             run.attempts.insert((attempt.id.step.clone(), attempt.id.number), attempt);
         }
+        run.set_all_timers();
         run
     }
 
@@ -77,6 +94,7 @@ impl Run {
 
     /// Takes in what [`crate::apply()`] gave, once it is committed.
     pub fn commit(&mut self, transition: &Transition) {
+        let before = self.operation.state;
         for change in &transition.changes {
             match change {
                 Change::Operation(operation) => self.operation = (**operation).clone(),
@@ -86,6 +104,60 @@ impl Run {
                 }
             }
         }
+        if self.operation.state != before {
+            return self.set_all_timers();
+        }
+        for change in &transition.changes {
+            match change {
+                Change::Operation(_) => {}
+                Change::Step(step) => self.set_timer(&step.hook),
+                Change::Attempt(attempt) => self.set_timer(&attempt.id.step),
+            }
+        }
+    }
+
+    /// Timers depend on the operation's state as well: with it, all are set anew.
+    fn set_all_timers(&mut self) {
+        self.timers.clear();
+        self.due.clear();
+        for hook in self.live.clone() {
+            self.set_timer(&hook);
+        }
+    }
+
+    fn set_timer(&mut self, hook: &HookRef) {
+        if let Some(at) = self.due.remove(hook) {
+            self.timers.remove(&(at, hook.clone()));
+        }
+        let first = self.steps.get(hook).and_then(|step| timers::first(self, step));
+        if let Some(at) = first {
+            self.due.insert(hook.clone(), at);
+            self.timers.insert((at, hook.clone()));
+        }
+    }
+
+    /// The first timer of each step that has one, by time.
+    pub(crate) fn timers(&self) -> impl Iterator<Item = &(Timestamp, HookRef)> {
+        self.timers.iter().inspect(|_| work::count())
+    }
+
+    /// The steps with a timer that is due, in the order of steps.
+    pub(crate) fn due(&self, now: Timestamp) -> BTreeSet<HookRef> {
+        self.timers().take_while(|(at, _)| *at <= now).map(|(_, hook)| hook.clone()).collect()
+    }
+
+    /// How many predecessors of a step are not settled.
+    pub(crate) fn waits_for(&self, hook: &HookRef) -> Option<usize> {
+        work::count();
+        self.waits.get(hook).copied()
+    }
+
+    pub(crate) fn accepted(&self) -> &BTreeSet<HookRef> {
+        &self.accepted
+    }
+
+    pub(crate) fn restarting(&self) -> &BTreeSet<HookRef> {
+        &self.restarting
     }
 
     pub(crate) fn successors(&self, hook: &HookRef) -> Option<&BTreeSet<HookRef>> {
@@ -101,23 +173,49 @@ impl Run {
     }
 
     fn put_step(&mut self, step: Step) {
-        if is_live(&step) {
-            self.live.insert(step.hook.clone());
-        } else {
-            self.live.remove(&step.hook);
+        let hook = step.hook.clone();
+        let index = |set: &mut BTreeSet<HookRef>, belongs: bool| {
+            if belongs {
+                set.insert(hook.clone())
+            } else {
+                set.remove(&hook)
+            };
+        };
+        index(&mut self.live, is_live(&step));
+        index(&mut self.restarting, step.restarting);
+        index(&mut self.accepted, step.failure_accepted);
+        let after = !step.is_settled();
+        let old = self.steps.get(&hook);
+        let before = old.map(|old| !old.is_settled());
+        if before.is_none() {
+            // Edges never change after planning.
+            let unsettled =
+                |target: &&HookRef| self.steps.get(*target).is_some_and(|other| !other.is_settled());
+            self.waits.insert(hook.clone(), step.after.iter().filter(unsettled).count());
+            for target in &step.after {
+                self.successors.entry(target.clone()).or_default().insert(hook.clone());
+            }
         }
-        let settled = step.is_settled();
-        for target in &step.after {
-            // Edges never change after planning, so that inserting again is all there is to do.
-            self.successors.entry(target.clone()).or_default().insert(step.hook.clone());
+        self.steps.insert(hook.clone(), step);
+        let change = isize::from(after) - isize::from(before.unwrap_or(false));
+        if change != 0 {
+            self.unsettled = self.unsettled.saturating_add_signed(change);
+            for successor in self.successors.get(&hook).into_iter().flatten() {
+                if let Some(waits) = self.waits.get_mut(successor) {
+                    *waits = waits.saturating_add_signed(change);
+                }
+            }
         }
-        let before = self.steps.insert(step.hook.clone(), step);
-        match before {
-            Some(old) if old.is_settled() == settled => {}
-            Some(_) if settled => self.unsettled -= 1,
-            None if settled => {}
-            _ => self.unsettled += 1,
-        }
+    }
+}
+
+impl Rows for Run {
+    fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    fn attempt(&self, step: &HookRef, number: u32) -> Option<&Attempt> {
+        self.attempts.get(&(step.clone(), number))
     }
 }
 

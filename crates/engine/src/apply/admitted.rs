@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use crate::Rejected;
+use crate::rows::Rows;
 use tenantry_model::OperationState;
 
 pub(super) fn apply(draft: &mut Draft<'_>, generation: u64) -> Result<(), Rejected> {

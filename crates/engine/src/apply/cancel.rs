@@ -4,6 +4,7 @@
 
 use super::draft::Draft;
 use super::{over, pause, start};
+use crate::rows::Rows;
 use crate::{Action, Rejected};
 use tenantry_model::{Actor, Attempt, Cancel, HookRef, KillCause, KillRequest, OperationState, StepState};
 

@@ -1,11 +1,13 @@
 //! What one event has changed so far: copies of touched rows over the rows of the run.
 
 use crate::mutants::{self, Mutant};
+use crate::rows::Rows;
 use crate::run::is_live;
 use crate::{Action, Change, Moment, Run, Transition};
+use crate::{timers, work};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
-use tenantry_model::{Attempt, AttemptId, HookRef, Operation, OperationState, Step};
+use tenantry_model::{Attempt, AttemptId, HookRef, Operation, Step};
 
 pub(super) struct Draft<'a> {
     run: &'a Run,
@@ -16,8 +18,24 @@ pub(super) struct Draft<'a> {
     actions: Vec<Action>,
     /// Steps that became settled, or are settled no longer: their successors are still to be told.
     flipped: BTreeSet<HookRef>,
+    /// By how much the number of unsettled predecessors differs from the run's.
+    waits: BTreeMap<HookRef, isize>,
+    /// Steps whose attempts are being thrown away.
+    restarting: BTreeSet<HookRef>,
     /// An attempt that was being thrown away is over: whoever waited for that is still to be told.
     restarted: bool,
+}
+
+impl Rows for Draft<'_> {
+    fn operation(&self) -> &Operation {
+        self.operation.as_ref().unwrap_or_else(|| self.run.operation())
+    }
+
+    fn attempt(&self, step: &HookRef, number: u32) -> Option<&Attempt> {
+        work::count();
+        let key = (step.clone(), number);
+        self.attempts.get(&key).or_else(|| self.run.attempts().get(&key))
+    }
 }
 
 impl<'a> Draft<'a> {
@@ -30,6 +48,8 @@ impl<'a> Draft<'a> {
             attempts: BTreeMap::new(),
             actions: Vec::new(),
             flipped: BTreeSet::new(),
+            waits: BTreeMap::new(),
+            restarting: run.restarting().clone(),
             restarted: false,
         }
     }
@@ -46,19 +66,12 @@ impl<'a> Draft<'a> {
         self.run
     }
 
-    pub(super) fn operation(&self) -> &Operation {
-        self.operation.as_ref().unwrap_or_else(|| self.run.operation())
-    }
-
-    pub(super) fn is(&self, state: OperationState) -> bool {
-        self.operation().state == state
-    }
-
     pub(super) fn operation_mut(&mut self) -> &mut Operation {
         self.operation.get_or_insert_with(|| self.run.operation().clone())
     }
 
     pub(super) fn step(&self, hook: &HookRef) -> Option<&Step> {
+        work::count();
         self.steps.get(hook).or_else(|| self.run.steps().get(hook))
     }
 
@@ -72,8 +85,17 @@ impl<'a> Draft<'a> {
             self.step(&step.hook).map_or((false, false), |old| (old.is_settled(), old.restarting));
         if settled != step.is_settled() {
             self.flipped.insert(step.hook.clone());
+            for successor in self.run.successors(&step.hook).into_iter().flatten() {
+                work::count();
+                *self.waits.entry(successor.clone()).or_default() += if settled { 1 } else { -1 };
+            }
         }
         self.restarted |= restarting && !step.restarting;
+        if step.restarting {
+            self.restarting.insert(step.hook.clone());
+        } else {
+            self.restarting.remove(&step.hook);
+        }
         self.steps.insert(step.hook.clone(), step);
     }
 
@@ -89,17 +111,40 @@ impl<'a> Draft<'a> {
 
     /// Steps whose attempts are being ended and thrown away.
     pub(super) fn restarting(&self) -> impl Iterator<Item = &Step> {
-        self.live().filter(|step| step.restarting)
+        self.restarting.iter().filter_map(|hook| self.step(hook))
     }
 
-    pub(super) fn attempt(&self, step: &HookRef, number: u32) -> Option<&Attempt> {
-        let key = (step.clone(), number);
-        self.attempts.get(&key).or_else(|| self.run.attempts().get(&key))
+    /// The steps whose failures count as done.
+    pub(super) fn accepted(&self) -> BTreeSet<&HookRef> {
+        let untouched = self.run.accepted().iter().filter(|hook| !self.steps.contains_key(*hook));
+        let touched = self.steps.values().filter(|step| step.failure_accepted).map(|step| &step.hook);
+        untouched.chain(touched).collect()
     }
 
-    /// The newest attempt of a step, if it is not over.
-    pub(super) fn open_attempt(&self, step: &Step) -> Option<&Attempt> {
-        self.attempt(&step.hook, step.attempt).filter(|attempt| !attempt.state.is_over())
+    /// How many predecessors of a step of the run are not settled, ignored ones included. `None` for a step that a
+    /// plan is just bringing in.
+    pub(super) fn waits_for(&self, hook: &HookRef) -> Option<usize> {
+        let before = self.run.waits_for(hook)?;
+        let change = self.waits.get(hook).copied().unwrap_or(0);
+        Some(before.saturating_add_signed(change))
+    }
+
+    /// When the first timer of a step is due, seen from the state after the event.
+    pub(super) fn first_timer(&self) -> Option<Timestamp> {
+        if self.operation().state != self.run.operation().state {
+            // Every timer may be another one: once in each state of the operation.
+            return self.live().filter_map(|step| timers::first(self, step)).min();
+        }
+        let touched = |hook: &HookRef| self.steps.contains_key(hook) || self.touches_attempt_of(hook);
+        let untouched = self.run.timers().find(|(_, hook)| !touched(hook)).map(|(at, _)| *at);
+        let changed = self.steps.keys().chain(self.attempts.keys().map(|(hook, _)| hook));
+        let changed = changed.filter_map(|hook| timers::first(self, self.step(hook)?));
+        changed.chain(untouched).min()
+    }
+
+    fn touches_attempt_of(&self, hook: &HookRef) -> bool {
+        let of_step = (hook.clone(), 0)..=(hook.clone(), u32::MAX);
+        self.attempts.range(of_step).next().is_some()
     }
 
     pub(super) fn put_attempt(&mut self, attempt: Attempt) {
@@ -119,7 +164,8 @@ impl<'a> Draft<'a> {
 
     /// Steps that are ready, running or held: untouched ones from the run's index, touched ones as they are now.
     pub(super) fn live(&self) -> impl Iterator<Item = &Step> {
-        let untouched = self.run.live().iter().filter(|hook| !self.steps.contains_key(*hook));
+        let untouched = self.run.live().iter().inspect(|_| work::count());
+        let untouched = untouched.filter(|hook| !self.steps.contains_key(*hook));
         let untouched = untouched.filter_map(|hook| self.run.steps().get(hook));
         untouched.chain(self.steps.values().filter(|step| is_live(step)))
     }

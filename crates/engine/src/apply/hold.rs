@@ -5,6 +5,7 @@
 use super::draft::Draft;
 use super::start;
 use crate::mutants::{self, Mutant};
+use crate::rows::Rows;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use tenantry_model::{HoldId, HookRef, OperationState, Step, StepHold, StepState};

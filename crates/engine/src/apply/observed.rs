@@ -6,6 +6,7 @@
 use super::{draft::Draft, over, rerun};
 use crate::attention::keys;
 use crate::mutants::{self, Mutant};
+use crate::rows::Rows;
 use crate::{Action, Rejected};
 use jiff::Timestamp;
 use tenantry_hook::OUTPUTS_LIMIT;

@@ -5,10 +5,12 @@ use super::{cancel, start};
 use crate::attention::{self, keys};
 use crate::mutants::{self, Mutant};
 use crate::retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
+use crate::rows::Rows;
+use crate::timers::later;
 use crate::{Action, AppliedChange};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tenantry_model::{
-    Attempt, AttemptState, FailureReason, HookRef, OnFailure, OperationState, Outcome, Step, StepState,
+    Attempt, AttemptState, FailureReason, OnFailure, OperationState, Outcome, Step, StepState,
 };
 
 /// Puts the row of an attempt that is over, and settles what was raised about it.
@@ -52,7 +54,7 @@ pub(super) fn ended(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
         return draft.put_step(step);
     }
     let used = step.retries_used;
-    let streak = platform_streak(draft, &step);
+    let streak = draft.platform_streak(&step, step.attempt);
     match retry_rule(outcome.reason.unwrap_or(FailureReason::HookFailed)) {
         RetryRule::Counted if used < step.policy.retries || mutants::on(Mutant::EndlessRetries) => {
             step.retries_used += 1;
@@ -70,25 +72,6 @@ pub(super) fn ended(draft: &mut Draft<'_>, mut step: Step, attempt: &Attempt) {
         }
         _ => give_up(draft, step, attempt),
     }
-}
-
-/// How many of the step's newest attempts in a row, since a person last asked for another one, ended by the platform's
-/// fault or were left behind as lost. Looks at no more than decide whether the bound is reached.
-pub(super) fn platform_streak(draft: &Draft<'_>, step: &Step) -> u32 {
-    let counts = |attempt: &Attempt| {
-        let reason = attempt.outcome.as_ref().and_then(|outcome| outcome.reason);
-        reason
-            .is_some_and(|reason| reason == FailureReason::Lost || retry_rule(reason) == RetryRule::Platform)
-    };
-    let automatic = step.attempt.saturating_sub(step.retries_from);
-    let mut streak = 0;
-    while streak <= PLATFORM_RETRIES
-        && streak < automatic
-        && draft.attempt(&step.hook, step.attempt - streak).is_some_and(counts)
-    {
-        streak += 1;
-    }
-    streak
 }
 
 /// The step is ready again, after a pause; unless a predecessor was run again meanwhile: then it waits for that. Its
@@ -155,9 +138,7 @@ pub(super) fn conclude(draft: &mut Draft<'_>) {
 
 /// What `on-failure: continue` let pass, for people.
 fn accepted_failures(draft: &Draft<'_>) -> Option<String> {
-    let accepted = |hook: &&HookRef| draft.step(hook).is_some_and(|step| step.failure_accepted);
-    // In the event that takes a plan in, no step can have failed: the run's own steps are all there are.
-    let failed: Vec<String> = draft.run().steps().keys().filter(accepted).map(ToString::to_string).collect();
+    let failed: Vec<String> = draft.accepted().iter().map(ToString::to_string).collect();
     let (count, verb) = match failed.len() {
         0 => return None,
         1 => ("1 step", "counts"),
@@ -179,9 +160,4 @@ pub(super) fn end(draft: &mut Draft<'_>, state: OperationState) {
         draft.act(Action::Settle { key });
     }
     draft.act(Action::Ended(state));
-}
-
-/// `at + pause`, as far as time goes.
-pub(super) fn later(at: Timestamp, pause: SignedDuration) -> Timestamp {
-    at.checked_add(pause).unwrap_or(Timestamp::MAX)
 }

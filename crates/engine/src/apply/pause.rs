@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::start;
 use crate::attention::keys;
+use crate::rows::Rows;
 use crate::{Action, Rejected};
 use tenantry_model::{Actor, OperationState, Pause};
 

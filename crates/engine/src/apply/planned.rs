@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::{over, start};
 use crate::attention::{self, keys};
+use crate::rows::Rows;
 use crate::{Action, Plan, PlanRefusal, Rejected};
 use jiff::Timestamp;
 use tenantry_model::OperationState;

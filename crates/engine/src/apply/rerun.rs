@@ -5,6 +5,7 @@ use super::{cancel, start};
 use crate::Action;
 use crate::attention;
 use crate::mutants::{self, Mutant};
+use crate::rows::Rows;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{HookRef, KillCause, KillRequest, Staleness, Step, StepState};
 

@@ -1,6 +1,7 @@
 //! A region's agent is silent past its limit.
 
 use super::draft::Draft;
+use crate::rows::Rows;
 use jiff::Timestamp;
 use tenantry_model::RegionName;
 

@@ -4,6 +4,7 @@ use super::draft::Draft;
 use crate::attention::keys;
 use crate::mutants::{self, Mutant};
 use crate::nonce::nonce;
+use crate::rows::Rows;
 use crate::{Action, AppliedChange};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{Attempt, AttemptState, HookRef, OperationState, Step, StepState};
@@ -51,12 +52,19 @@ pub(super) fn advance(draft: &mut Draft<'_>, hook: &HookRef) {
     }
     let mut step = step.clone();
     step.state = StepState::Ready;
-    let due = step.not_before.is_none_or(|at| at <= draft.now());
+    step.not_before = step.not_before.filter(|at| *at > draft.now());
+    let due = step.not_before.is_none();
     if due && may_start(draft, &step) { start(draft, step) } else { draft.put_step(step) }
 }
 
 /// Nothing that it waits for is outstanding.
 pub(super) fn is_free(draft: &Draft<'_>, step: &Step) -> bool {
+    if !mutants::on(Mutant::AnyPredecessor)
+        && let Some(waits) = draft.waits_for(&step.hook)
+    {
+        let outstanding = |target: &&HookRef| draft.step(target).is_some_and(|other| !other.is_settled());
+        return waits == step.ignored.keys().filter(outstanding).count();
+    }
     let waited_for = |target: &&HookRef| !step.ignored.contains_key(*target);
     let mut settled =
         step.after.iter().filter(waited_for).map(|target| draft.step(target).is_none_or(Step::is_settled));
@@ -68,7 +76,7 @@ pub(super) fn is_free(draft: &Draft<'_>, step: &Step) -> bool {
 
 /// Whether a ready step may start as soon as its backoff is over. What `rerun --with-successors` throws away must be
 /// known to be over before anything that it came from runs again.
-pub(super) fn may_start(draft: &Draft<'_>, step: &Step) -> bool {
+fn may_start(draft: &Draft<'_>, step: &Step) -> bool {
     let running = draft.is(OperationState::Running)
         || (draft.is(OperationState::Paused) && mutants::on(Mutant::PauseStarts));
     running && (!step.is_held() || mutants::on(Mutant::HoldIgnored)) && !is_upstream_of_restarts(draft, step)

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::{cancel, hold, over, rerun, start};
 use crate::mutants::{self, Mutant};
+use crate::rows::Rows;
 use crate::verbs::{Legality, Situation, VerbKind, legality};
 use crate::{Action, AppliedChange, Expected, Rejected, StepVerb};
 use jiff::Timestamp;

@@ -12,4 +12,5 @@ mod pauses;
 mod plans;
 mod replays;
 mod reruns;
+mod scale;
 mod verbs;
