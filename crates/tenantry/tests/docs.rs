@@ -125,6 +125,13 @@ fn the_commands_for_callers_of_the_api_work() {
 }
 
 #[test]
+fn the_commands_of_the_runbooks_work() {
+    for page in ["audit", "retention", "check"] {
+        run_page(&format!("docs/operations/{page}.md"));
+    }
+}
+
+#[test]
 fn the_generated_reference_is_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let made =
