@@ -128,6 +128,8 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/audit", Api(Viewer, Installation)),
     rule("GET", "/v1/audit:export", Api(Viewer, Installation)),
     rule("GET", "/v1/audit/keys", Api(Viewer, Installation)),
+    rule("GET", "/v1/retention", Api(Admin, Installation)),
+    rule("POST", "/v1/retention:run", Api(Admin, Installation)),
     rule("GET", "/v1/check", Api(Admin, Installation)),
     rule("GET", "/v1/regions/{region}/commands", Api(Viewer, Region)),
     rule("POST", "/v1/audit:seal", Api(Admin, Installation)),

@@ -27,6 +27,7 @@ pub(crate) fn build() -> (Router<ApiState>, String) {
         .merge(routes::attention::routes())
         .merge(routes::audit::routes())
         .merge(routes::check::routes())
+        .merge(routes::retention::routes())
         .merge(routes::agent::routes())
         .split_for_parts();
     (router, openapi::text(document))

@@ -14,6 +14,7 @@ mod hooks;
 mod installation;
 mod logs;
 mod operations;
+mod retention;
 mod sse;
 mod transport;
 mod wait;

@@ -1,5 +1,6 @@
 //! What the installation sets about the manager; every value has a default that suits one machine.
 
+use crate::retention::RetentionConfig;
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -45,6 +46,8 @@ pub struct ManagerConfig {
     pub planning_retry: SignedDuration,
     /// Signed heads of the audit log.
     pub audit: AuditConfig,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
 }
 
 /// When the audit log's heads are signed, with what, and where they are kept besides the database.
@@ -86,6 +89,7 @@ impl Default for ManagerConfig {
             region_check_interval: Duration::from_secs(5),
             planning_retry: SignedDuration::from_mins(5),
             audit: AuditConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }

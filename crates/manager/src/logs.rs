@@ -31,6 +31,12 @@ impl Manager {
             if !part.bytes.is_empty() || part.end {
                 return Ok(part);
             }
+            // Nobody will write to a log that was removed: a reader must not wait for it.
+            if part.offset == 0 && self.log_is_removed(attempt).await? {
+                let text = "… the log was removed: it is older than logs are kept …\n";
+                let missing = Some(tenantry_logs::Missing::LeftOut(0));
+                return Ok(Chunk { bytes: text.into(), end: true, missing, ..part });
+            }
             if !matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
                 return Ok(part);
             }

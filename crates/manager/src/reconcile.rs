@@ -36,9 +36,11 @@ impl Manager {
         let remove_old = || async { self.expire_answers().await.map(|_| ()) };
         let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
         let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
+        let every = self.config.retention.every;
+        let retention = Box::pin(repeat("retention", every, || self.retire_when_due()));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            ((), (), (), ()) = async { tokio::join!(timers, regions, expiry, heads) } => {}
+            ((), (), (), (), ()) = async { tokio::join!(timers, regions, expiry, heads, retention) } => {}
         }
         self.seal_at_the_end().await;
     }

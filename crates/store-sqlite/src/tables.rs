@@ -10,6 +10,7 @@ pub mod events;
 pub mod hooks;
 pub mod installation;
 pub mod operations;
+pub mod retention;
 pub mod steps;
 pub mod tenants;
 

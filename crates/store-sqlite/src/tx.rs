@@ -4,7 +4,7 @@ use crate::{
     errors::failed,
     tables::{
         attentions, audit, audit_list, commands, environments, events, hooks, installation, operations,
-        steps, tenants,
+        retention, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -15,11 +15,12 @@ use std::sync::Arc;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, AttentionId, CommandId, Environment,
     EnvironmentId, EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName,
-    Page, Paged, Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
+    Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
-    EventFilter, EventRecord, HookRow, IdempotentAnswer, OperationFilter, Read, Result, StoreError, Write,
+    EventFilter, EventRecord, ExpiredOperation, HookRow, IdempotentAnswer, OperationFilter, Read, Result,
+    StoreError, Write,
 };
 use tokio::sync::Notify;
 
@@ -202,6 +203,20 @@ impl Read for Tx {
     async fn last_audit_head(&mut self) -> Result<Option<AuditHead>> {
         ask!(self, audit::last_head())
     }
+    async fn expired_operations(
+        &mut self,
+        before: Timestamp,
+        keep_newest: u32,
+        page: &Page,
+    ) -> Result<Paged<ExpiredOperation>> {
+        ask!(self, retention::operations(before, keep_newest, page))
+    }
+    async fn count_expired(&mut self, attentions: Timestamp, answers: Timestamp) -> Result<(u64, u64)> {
+        ask!(self, retention::count_expired(attentions, answers))
+    }
+    async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>> {
+        ask!(self, retention::needed_templates(region))
+    }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
     }
@@ -300,6 +315,15 @@ impl Write for Tx {
     }
     async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()> {
         ask!(self, audit::put_head(head, chains))
+    }
+    async fn delete_operation(&mut self, id: OperationId) -> Result<bool> {
+        ask!(self, retention::delete_operation(id))
+    }
+    async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32> {
+        ask!(self, retention::delete_events(up_to, limit))
+    }
+    async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
+        ask!(self, retention::expire_attentions(before, limit))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))

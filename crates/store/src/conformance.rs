@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod commands;
 pub mod lists;
 pub mod outbox;
+pub mod retention;
 pub mod rows;
 pub mod samples;
 pub mod transactions;
@@ -72,6 +73,13 @@ macro_rules! conformance_tests {
                 entries_of_all_chains_come_by_time_once_through_pages
                 filters_narrow_audit_entries
                 a_head_seals_chains_up_to_the_position_it_names
+            }
+            retention {
+                what_another_row_needs_is_not_expired
+                the_newest_of_each_environment_and_name_are_not_expired
+                a_removed_operation_takes_its_rows_along
+                old_events_and_settled_attention_go_in_bounded_bites
+                templates_of_unfinished_operations_are_needed
             }
             outbox {
                 positions_grow_in_the_order_of_commits

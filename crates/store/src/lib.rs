@@ -7,6 +7,7 @@
 mod audit;
 mod error;
 mod records;
+mod retention;
 mod store;
 
 #[cfg(feature = "conformance")]
@@ -15,4 +16,5 @@ pub mod conformance;
 pub use audit::*;
 pub use error::StoreError;
 pub use records::*;
+pub use retention::*;
 pub use store::*;

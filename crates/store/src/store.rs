@@ -2,7 +2,7 @@
 
 use crate::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, EnvironmentFilter, EventFilter,
-    EventRecord, HookRow, IdempotentAnswer, OperationFilter, StoreError,
+    EventRecord, ExpiredOperation, HookRow, IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId,
     EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged,
-    Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
+    Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 
 /// Result of a store call.
@@ -139,6 +139,21 @@ pub trait Read: Send {
     async fn audit_heads(&mut self, after: u64, limit: u32) -> Result<Vec<AuditHead>>;
     /// The newest signed head.
     async fn last_audit_head(&mut self) -> Result<Option<AuditHead>>;
+    /// Finished operations that ended before a time and that nothing needs: `keep_newest` operations of the same
+    /// environment and name are newer, none that is kept replays it, restores from it or kept outputs of it, no hook
+    /// was last touched by it, no command and no open attention is about it. By id; a page looks at `limit`
+    /// operations, so that it may hold few or none and still have a next.
+    async fn expired_operations(
+        &mut self,
+        before: Timestamp,
+        keep_newest: u32,
+        page: &Page,
+    ) -> Result<Paged<ExpiredOperation>>;
+    /// How many attentions were settled before the first time, and how many answers are older than the second.
+    async fn count_expired(&mut self, attentions: Timestamp, answers: Timestamp) -> Result<(u64, u64)>;
+    /// The versions of the region's hooks that steps of unfinished operations have, whatever the steps' states: one
+    /// that is done may be run again.
+    async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>>;
     /// A setting of the installation (`platform-schema`, …).
     async fn setting(&mut self, key: &str) -> Result<Option<Value>>;
 }
@@ -217,6 +232,13 @@ pub trait Write: Read {
     /// Keeps a signed head and notes that it names these chains at these positions; a taken number is
     /// [`StoreError::Duplicate`].
     async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()>;
+    /// Removes an operation with its steps, attempts, timer and settled attentions; `false` if there was none. Its logs
+    /// and events are others'.
+    async fn delete_operation(&mut self, id: OperationId) -> Result<bool>;
+    /// Removes up to `limit` of the oldest events, up to a position; the newest event of all stays. Says how many.
+    async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32>;
+    /// Removes up to `limit` attentions that were settled before; says how many.
+    async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32>;
     /// Inserts or replaces.
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()>;
     /// Makes everything visible and durable at once, and wakes [`Store::changed`].

@@ -13,6 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod operations;
 pub(crate) mod probes;
 pub(crate) mod regions;
+pub(crate) mod retention;
 pub(crate) mod steps;
 pub(crate) mod tenants;
 pub(crate) mod tokens;

@@ -55,30 +55,15 @@ impl Manager {
         if taken.more_to_come { Ok(Vec::new()) } else { self.keep_list(region).await }
     }
 
-    /// Versions that unfinished operations may still start, and the last good one of each hook.
+    /// The versions whose templates the agent must keep: the last good one of each hook, and those of unfinished
+    /// operations. Whatever else may be started later (a replay with the versions of then) belongs here.
     async fn keep_list(&self, region: &RegionName) -> Result<Vec<TemplateHash>> {
-        let mut keep = BTreeSet::new();
         let mut read = self.store.read().await?;
+        let mut keep: BTreeSet<TemplateHash> = read.needed_templates(region).await?.into_iter().collect();
         for row in read.hooks(region).await? {
             keep.extend(row.last_good.map(|hook| hook.hash));
         }
-        let mut filter = OperationFilter { unfinished: true, ..OperationFilter::default() };
-        if self.config.further_regions.is_empty() {
-            filter.scopes = Some(vec![Scope::Region(region.clone())]);
-        }
-        let mut page = Page { after: None, limit: 500 };
-        loop {
-            let part = read.operations(&filter, &page).await?;
-            for operation in part.items {
-                let steps = read.steps(operation.id).await?;
-                let here = steps.into_iter().filter(|step| step.hook.region == *region && !step.is_done());
-                keep.extend(here.map(|step| step.template_hash));
-            }
-            match part.next {
-                Some(next) => page.after = Some(next),
-                None => return Ok(keep.into_iter().collect()),
-            }
-        }
+        Ok(keep.into_iter().collect())
     }
 }
 

@@ -14,7 +14,7 @@ use tenantry_model::{AttemptId, Environment, HookRef, Operation, OperationId, St
 pub(super) struct Wanted(Environment);
 
 /// Operations whose attempts get a prefix of the object store of their own.
-const WRITES_BACKUP: &str = "lifecycle.backup";
+pub(crate) const WRITES_BACKUP: &str = "lifecycle.backup";
 /// Operations whose attempts read another operation's prefix.
 const READS_BACKUP: &str = "lifecycle.restore";
 /// The parameter that names it.

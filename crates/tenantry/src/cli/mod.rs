@@ -6,6 +6,7 @@ mod env;
 mod hook;
 mod op;
 mod other;
+mod retention;
 
 pub use audit::*;
 pub use check::*;
@@ -13,6 +14,7 @@ pub use env::*;
 pub use hook::*;
 pub use op::*;
 pub use other::*;
+pub use retention::*;
 
 use crate::settings::{self, Settings};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -62,6 +64,9 @@ pub enum Command {
     /// Who changed what, when and why; and whether that record is whole
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// What is old and needed by nothing
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Checks whether everything that is stored fits together (exit code 1 if not)
     Check(CheckArgs),
     /// Hooks: what teams have registered, and tools for their authors

@@ -13,6 +13,7 @@ mod hook_run;
 mod op;
 mod region;
 mod resolve;
+mod retention;
 mod start;
 mod tenant;
 mod token;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Op(command) => op::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
         Command::Audit(command) => audit::run(context, command).await,
+        Command::Retention(command) => retention::run(context, command).await,
         Command::Check(args) => check::run(context, args).await,
         Command::Hook(command) => hook::run(context, command).await,
         Command::Definition(command) => definition::run(context, command).await,

@@ -93,6 +93,20 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
     duration("absent-grace", &mut config.absent_grace)?;
     duration("retention", &mut config.default_retention)?;
     duration("audit-heads-every", &mut config.audit.heads_every)?;
+    duration("keep-answers", &mut config.idempotency_retention)?;
+    let kept = |key, into: &mut Option<SignedDuration>| -> Result<()> {
+        if let Some(value) = settings.parse::<SignedDuration>(key)? {
+            *into = (!value.is_zero()).then_some(value);
+        }
+        Ok(())
+    };
+    kept("keep-operations", &mut config.retention.operations)?;
+    kept("keep-logs", &mut config.retention.logs)?;
+    kept("keep-events", &mut config.retention.events)?;
+    kept("keep-attention", &mut config.retention.attention)?;
+    if let Some(value) = settings.parse("keep-newest")? {
+        config.retention.newest = value;
+    }
     config.audit.key_file =
         Some(settings.get("audit-key").map_or_else(|| data.join("audit-key.pem"), PathBuf::from));
     config.audit.heads_to = settings.get("audit-heads").map(PathBuf::from);

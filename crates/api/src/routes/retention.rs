@@ -1,0 +1,44 @@
+//! `/v1/retention`: what is old and needed by nothing.
+
+use crate::{
+    extract::{Json, answer},
+    guard::Caller,
+    problem::Answer,
+    state::ApiState,
+};
+use axum::{extract::State, http::StatusCode, response::Response};
+use tenantry_api_types::v1::{Retention, RunRetention};
+use tenantry_manager::Retired;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(preview_retention)).routes(routes!(run_retention))
+}
+
+/// How much would be removed now by the settings. Removes nothing.
+#[utoipa::path(get, path = "/v1/retention", tag = "retention", responses((status = OK, body = Retention)))]
+async fn preview_retention(State(state): State<ApiState>) -> Answer<Response> {
+    answer(StatusCode::OK, None, &retention(state.manager.preview_retention().await?))
+}
+
+/// Removes it now, for some seconds; `more` says that it is to be asked again. The manager does it by itself as well.
+#[utoipa::path(post, path = "/v1/retention/~run", tag = "retention", request_body = RunRetention, responses((status = OK, body = Retention)))]
+async fn run_retention(
+    State(state): State<ApiState>,
+    Caller(who): Caller,
+    Json(RunRetention {}): Json<RunRetention>,
+) -> Answer<Response> {
+    answer(StatusCode::OK, None, &retention(state.manager.retire(&who).await?))
+}
+
+fn retention(from: Retired) -> Retention {
+    Retention {
+        operations: from.operations,
+        logs: from.logs,
+        orphans: from.orphans,
+        events: from.events,
+        attentions: from.attentions,
+        answers: from.answers,
+        more: from.more,
+    }
+}

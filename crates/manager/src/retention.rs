@@ -1,0 +1,286 @@
+//! Retention: what is old and needed by nothing goes, a little at a time (DESIGN §9).
+//!
+//! The rows go first and the logs after them. A crash in between leaves a log folder without an operation, which the
+//! next run sweeps; the other way round it would leave an operation that has lost its logs. The audit log never goes.
+
+use crate::error::Result;
+use crate::work::Note;
+use crate::{Manager, Principal};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tenantry_model::{AttemptId, OperationId, OperationState, Page};
+use tenantry_store::{EventFilter, ExpiredOperation, Read};
+use tokio::time::Instant;
+
+/// Longest time of one run; what is left is for the next.
+const BUDGET: Duration = Duration::from_secs(15);
+/// Operations that are looked at in one transaction.
+const OPERATIONS: u32 = 100;
+/// Events, attentions, answers that are removed in one transaction.
+const ROWS: u32 = 1000;
+/// Between two transactions: whoever waits for the one writer comes first.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Setting: how far each registered reader of the outbox has come, as `{"NAME": POSITION}`. What one of them has not
+/// read stays.
+pub(crate) const EVENT_READERS: &str = "event-readers";
+
+/// How long things are kept; `None`: for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Finished operations with their steps, attempts and logs, from their end on …
+    pub operations: Option<SignedDuration>,
+    /// … and always so many of the newest of each environment and name.
+    pub newest: u32,
+    /// Logs of finished operations, whose rows may stay longer.
+    pub logs: Option<SignedDuration>,
+    /// Events.
+    pub events: Option<SignedDuration>,
+    /// Attention, from its settlement on.
+    pub attention: Option<SignedDuration>,
+    /// How often it is looked for what is old.
+    pub every: Duration,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        let days = |days: i64| Some(SignedDuration::from_hours(24 * days));
+        Self {
+            operations: days(365),
+            newest: 20,
+            logs: days(90),
+            events: days(30),
+            attention: days(90),
+            every: Duration::from_hours(1),
+        }
+    }
+}
+
+/// What went, or would go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// Operations.
+    pub operations: u64,
+    /// Operations of which the logs alone went.
+    pub logs: u64,
+    /// Log folders whose operation does not exist: what a crash left.
+    pub orphans: u64,
+    /// Events.
+    pub events: u64,
+    /// Settled attentions.
+    pub attentions: u64,
+    /// Answers under an Idempotency-Key.
+    pub answers: u64,
+    /// There was no time for everything.
+    pub more: bool,
+}
+
+impl Manager {
+    /// Says what [`Manager::retire`] would remove now, without removing anything.
+    pub async fn preview_retention(&self) -> Result<Retired> {
+        let deadline = Instant::now() + BUDGET;
+        let mut found = Retired::default();
+        if let Some(before) = self.before(self.config.retention.operations) {
+            let mut page = Page { after: None, limit: OPERATIONS };
+            loop {
+                let mut read = self.store.read().await?;
+                let part = read.expired_operations(before, self.config.retention.newest, &page).await?;
+                found.operations += part.items.iter().filter(|operation| may_go(operation)).count() as u64;
+                let Some(next) = part.next else { break };
+                page.after = Some(next);
+                if Instant::now() >= deadline {
+                    found.more = true;
+                    break;
+                }
+            }
+        }
+        (found.logs, found.orphans, found.more) = self.retire_logs(deadline, true, found.more).await?;
+        let mut read = self.store.read().await?;
+        if let Some(last) = self.last_old_event(&mut *read).await? {
+            let oldest =
+                read.events(&EventFilter::default(), 0, 1).await?.first().map(|event| event.position);
+            found.events = oldest.map_or(0, |oldest| (last + 1).saturating_sub(oldest));
+        }
+        let never = Timestamp::MIN;
+        let attention = self.before(self.config.retention.attention).unwrap_or(never);
+        let answers = self.before(Some(self.config.idempotency_retention)).unwrap_or(never);
+        (found.attentions, found.answers) = read.count_expired(attention, answers).await?;
+        Ok(found)
+    }
+
+    /// Removes what is old and needed by nothing, for some seconds; what went is in the audit log.
+    pub async fn retire(&self, who: &Principal) -> Result<Retired> {
+        let deadline = Instant::now() + BUDGET;
+        let mut gone = Retired::default();
+        if let Some(before) = self.before(self.config.retention.operations) {
+            let mut page = Page { after: None, limit: OPERATIONS };
+            while let Some(next) = self.retire_operations(before, &page, &mut gone).await? {
+                page.after = Some(next);
+                gone.more |= Instant::now() >= deadline;
+                if gone.more {
+                    break;
+                }
+            }
+        }
+        (gone.logs, gone.orphans, gone.more) = self.retire_logs(deadline, false, gone.more).await?;
+        let last = self.last_old_event(&mut *self.store.read().await?).await?;
+        if let Some(last) = last {
+            while !gone.more {
+                let mut tx = self.store.write().await?;
+                let part = tx.delete_events(last, ROWS).await?;
+                tx.commit().await?;
+                gone.events += u64::from(part);
+                if part < ROWS {
+                    break;
+                }
+                gone.more |= self.rest(deadline).await;
+            }
+        }
+        if let Some(before) = self.before(self.config.retention.attention) {
+            while !gone.more {
+                let mut tx = self.store.write().await?;
+                let part = tx.expire_attentions(before, ROWS).await?;
+                tx.commit().await?;
+                gone.attentions += u64::from(part);
+                if part < ROWS {
+                    break;
+                }
+                gone.more |= self.rest(deadline).await;
+            }
+        }
+        gone.answers = u64::from(self.expire_answers().await?);
+        self.note_retired(who, &gone).await?;
+        Ok(gone)
+    }
+
+    /// Some operations and then their logs; where to go on.
+    async fn retire_operations(
+        &self,
+        before: Timestamp,
+        page: &Page,
+        gone: &mut Retired,
+    ) -> Result<Option<String>> {
+        let newest = self.config.retention.newest;
+        // Most pages hold nothing that may go: looked at without keeping others from writing.
+        let part = self.store.read().await?.expired_operations(before, newest, page).await?;
+        if !part.items.iter().any(may_go) {
+            return Ok(part.next);
+        }
+        let mut tx = self.store.write().await?;
+        // Judged again where nobody can begin to need one of them meanwhile.
+        let part = tx.expired_operations(before, newest, page).await?;
+        let ids: Vec<OperationId> =
+            part.items.iter().filter(|operation| may_go(operation)).map(|operation| operation.id).collect();
+        for id in &ids {
+            tx.delete_operation(*id).await?;
+        }
+        tx.commit().await?;
+        for id in &ids {
+            self.logs.remove(*id).await.map_err(crate::logs::unlisted)?;
+        }
+        gone.operations += ids.len() as u64;
+        tokio::time::sleep(PAUSE).await;
+        Ok(part.next)
+    }
+
+    /// Logs that are old, and those that belong to nothing. Gives both counts, and whether time ran out.
+    async fn retire_logs(
+        &self,
+        deadline: Instant,
+        preview: bool,
+        mut more: bool,
+    ) -> Result<(u64, u64, bool)> {
+        let (mut old, mut orphans) = (0, 0);
+        let before = self.before(self.config.retention.logs);
+        for id in self.logs.operations().await.map_err(crate::logs::unlisted)? {
+            more |= Instant::now() >= deadline;
+            if more {
+                break;
+            }
+            let operation = self.store.read().await?.operation(id).await?;
+            let ended = operation.as_ref().and_then(|operation| operation.ended_at);
+            let expired = before.zip(ended).is_some_and(|(before, ended)| ended < before);
+            match operation {
+                None => orphans += 1,
+                Some(_) if expired => old += 1,
+                Some(_) => continue,
+            }
+            if !preview {
+                self.logs.remove(id).await.map_err(crate::logs::unlisted)?;
+            }
+        }
+        Ok((old, orphans, more))
+    }
+
+    /// Position of the newest event that is old and that every registered reader has read.
+    async fn last_old_event(&self, read: &mut dyn Read) -> Result<Option<u64>> {
+        let Some(before) = self.before(self.config.retention.events) else { return Ok(None) };
+        let filter = EventFilter::default();
+        let (mut low, mut high) = (0, read.last_event().await?);
+        // Times grow with positions: the first young one is found by halving.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match read.events(&filter, middle, 1).await?.first() {
+                Some(event) if event.at < before => low = event.position,
+                _ => high = middle,
+            }
+        }
+        let readers = read.setting(EVENT_READERS).await?;
+        let slowest = readers
+            .as_ref()
+            .and_then(Value::as_object)
+            .and_then(|readers| readers.values().filter_map(Value::as_u64).min());
+        let last = slowest.map_or(low, |position| low.min(position));
+        Ok((last > 0).then_some(last))
+    }
+
+    async fn note_retired(&self, who: &Principal, gone: &Retired) -> Result<()> {
+        let counts = [gone.operations, gone.logs, gone.orphans, gone.events, gone.attentions];
+        if counts.iter().all(|count| *count == 0) {
+            return Ok(());
+        }
+        let mut work = self.begin(who).await?;
+        let after = json!({
+            "operations": gone.operations,
+            "logs": gone.logs,
+            "orphans": gone.orphans,
+            "events": gone.events,
+            "attentions": gone.attentions,
+        });
+        let target = "installation".to_owned();
+        work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
+            .await?;
+        work.commit().await
+    }
+
+    /// The loop's step.
+    pub(crate) async fn retire_when_due(&self) -> Result<()> {
+        while self.retire(&Principal::system()).await?.more {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Whether the attempt's log was removed by its age.
+    pub(crate) async fn log_is_removed(&self, attempt: &AttemptId) -> Result<bool> {
+        let Some(before) = self.before(self.config.retention.logs) else { return Ok(false) };
+        let operation = self.store.read().await?.operation(attempt.operation).await?;
+        Ok(operation.and_then(|operation| operation.ended_at).is_some_and(|ended| ended < before))
+    }
+
+    fn before(&self, age: Option<SignedDuration>) -> Option<Timestamp> {
+        self.now().checked_sub(age?).ok()
+    }
+
+    /// Lets others write; tells whether the time is over.
+    async fn rest(&self, deadline: Instant) -> bool {
+        tokio::time::sleep(PAUSE).await;
+        Instant::now() >= deadline
+    }
+}
+
+/// A backup may still be restored as long as its environment is not gone: nobody tells when what it wrote is removed.
+fn may_go(operation: &ExpiredOperation) -> bool {
+    let backup = operation.name.as_str() == crate::runner::WRITES_BACKUP;
+    operation.purged || !(backup && operation.state == OperationState::Succeeded)
+}
