@@ -19,7 +19,9 @@ impl Manager {
         wait: Duration,
     ) -> Result<Vec<Command>> {
         let limit = limit.clamp(1, 500);
-        let mut waiter = Waiter::new(&self.store, wait);
+        // Also the heartbeat: a poll that outlasts the tolerated silence would make a quiet agent a silent one.
+        let heartbeat = Duration::try_from(self.config.agent_silent_after / 3).unwrap_or(wait);
+        let mut waiter = Waiter::new(&self.store, wait.min(heartbeat));
         loop {
             let row = self.region_of_session(region, session).await?;
             self.heard(&row).await?;
