@@ -201,6 +201,12 @@ impl Client {
         ClientError::Unreachable { server: self.server().to_owned(), unsent, source: source.without_url() }
     }
 
+    /// The same with more patience for a server that does not answer; none stays none.
+    pub(crate) fn patient(&self, least: Duration) -> Self {
+        let retry_for = if self.retry_for.is_zero() { self.retry_for } else { self.retry_for.max(least) };
+        Self { retry_for, ..self.clone() }
+    }
+
     pub(crate) fn retry_for(&self) -> Duration {
         self.retry_for
     }

@@ -30,6 +30,9 @@ pub enum Waited {
     NeedsDecision(Box<Operation>),
 }
 
+/// Who waits for an operation waits for its manager too, which may be restarted or moved meanwhile.
+const WHILE_WAITING: Duration = Duration::from_mins(2);
+
 struct Watch {
     client: Client,
     id: OperationId,
@@ -42,10 +45,11 @@ impl Client {
     /// The operation with its steps, now and after each change, until it has ended. Changes that come fast are
     /// taken together.
     pub fn watch_operation(&self, id: OperationId) -> impl Stream<Item = Result<Operation>> + Send + use<> {
+        let client = self.patient(WHILE_WAITING);
         let watch = Watch {
-            client: self.clone(),
+            messages: client.messages(format!("v1/operations/{id}/events"), Vec::new(), None).boxed(),
+            client,
             id,
-            messages: self.messages(format!("v1/operations/{id}/events"), Vec::new(), None).boxed(),
             rested: tokio::time::Instant::now(),
         };
         futures::stream::unfold(Some(watch), |watch| async move {
