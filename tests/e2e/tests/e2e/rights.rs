@@ -57,6 +57,7 @@ fn whole_cluster(world: &World) -> Result<()> {
     let mut site = Site::start(world, &[])?;
     // A log on a node that is gone cannot be read to its end.
     site.expect_log("the log cannot be read to its end");
+    site.expect_log("the log's end did not come in time");
     // Of the team that has not let it in yet.
     site.expect_log("the watch of the attempts broke");
     site.add_region("eu1", AgentSettings::kubernetes(&kubeconfig, &[]))?;
