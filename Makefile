@@ -3,7 +3,7 @@ CARGO ?= cargo
 BIN := target/debug/tenantry
 export TESTBED_CACHE ?= $(CURDIR)/.cache/testbed
 
-.PHONY: help demo up test test-fast check bench build docs testbed
+.PHONY: help demo up test test-fast chaos check bench build docs testbed
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
@@ -25,6 +25,9 @@ test-fast: ## all tests that need no cluster
 testbed: ## builds the test bed's programs and images
 	testbed/install.sh
 	testbed/build.sh
+
+chaos: ## operations while everything around them breaks: SEED=7 MINUTES=30
+	tests/chaos.sh "$(SEED)" "$(MINUTES)"
 
 check: ## format, lints, docs with warnings as errors, licences, advisories
 	tests/check.sh

@@ -6,9 +6,10 @@ use crate::reap;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::wait::eventually;
@@ -101,6 +102,20 @@ impl Cluster {
     /// Steers a component: `stop`, `kill`, `start`, `freeze`, `thaw`.
     pub fn steer(&self, verb: &str, component: &str) -> Result<()> {
         Answer::of(command()?.args([verb, &self.name, component]))?.expect(0).map(drop)
+    }
+
+    /// Begins to start a component; it may have to wait for others that are ill.
+    pub fn begin_start(&self, component: &str) -> Result<Child> {
+        let mut start = command()?;
+        start.args(["start", &self.name, component]).stdin(Stdio::null()).stdout(Stdio::null());
+        start.stderr(Stdio::null()).spawn().with_context(|| format!("start {component}"))
+    }
+
+    /// The components that have ended, of themselves or because somebody ended them.
+    pub fn stopped(&self) -> Result<Vec<String>> {
+        let components: BTreeMap<String, Value> = serde_json::from_str(&self.testbed(&["pids"], &[])?)?;
+        let stopped = components.into_iter().filter(|(_, status)| status["state"] == "stopped");
+        Ok(stopped.map(|(name, _)| name).collect())
     }
 
     /// Runs another command of the test bed for this cluster; answers its standard output.

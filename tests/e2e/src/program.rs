@@ -75,7 +75,7 @@ impl Program {
         within(limit, format!("the end of {name}"), || self.ended())
     }
 
-    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         let status = self.child.try_wait()?;
         if status.is_some() {
             // Its pid may be somebody else's from now on.

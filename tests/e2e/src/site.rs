@@ -77,6 +77,7 @@ pub struct Site {
     /// Where the manager listens.
     pub address: SocketAddr,
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     manager: Option<Program>,
     agents: BTreeMap<String, AgentLife>,
     /// The administrator's token.
@@ -102,6 +103,7 @@ impl Site {
             folder,
             address,
             flags: flags.iter().map(ToString::to_string).collect(),
+            variables: Vec::new(),
             manager: None,
             agents: BTreeMap::new(),
             token: String::new(),
@@ -131,7 +133,30 @@ impl Site {
         let mut command = tenantry();
         command.arg("manager").arg("--data").arg(self.folder.join("data"));
         command.args(["--listen", &self.address.to_string(), "--log-format", "json"]).args(&self.flags);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// A variable of the manager's next lives.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// None of them any more.
+    pub fn unset_variables(&mut self) {
+        self.variables.clear();
+    }
+
+    /// Starts the manager again if it has ended by itself; tells whether it had. Does not wait for it.
+    pub fn revive(&mut self) -> Result<bool> {
+        let ended = match &mut self.manager {
+            Some(program) => program.ended()?.is_some(),
+            None => true,
+        };
+        if ended {
+            self.manager = Some(Program::start("manager", &self.folder, &mut self.manager_command())?);
+        }
+        Ok(ended)
     }
 
     /// Starts the manager (again), and waits until it answers.
@@ -276,8 +301,13 @@ impl Site {
     /// Waits until the hooks (`namespace/name`) are ready in the region.
     pub fn wait_for_hooks(&self, region: &str, hooks: &[&str]) -> Result<()> {
         let query = HooksQuery { region: Some(region.parse()?), ..HooksQuery::default() };
+        let mut seen = Vec::new();
         eventually(format!("the discovery of {hooks:?}"), || {
             let found = self.call(self.client.hooks(&query))?.items;
+            seen = found
+                .iter()
+                .map(|hook| format!("{} {:?} {:?}", hook.hook, hook.state, hook.problems))
+                .collect();
             let ready = |path: &&str| {
                 found
                     .iter()
@@ -285,6 +315,7 @@ impl Site {
             };
             Ok(hooks.iter().all(ready).then_some(()))
         })
+        .with_context(|| format!("the region's hooks: {seen:#?}"))
     }
 
     /// Makes tenant `acme` (if needed) and an environment in the region; answers the operation that provisions it.

@@ -30,7 +30,7 @@ var verbs = map[string]verb{
 	"eat":         {"SIZE [--hold D]              take memory (64Mi, 1Gi), touch it, hold it", eat},
 	"fill":        {"PATH SIZE [--hold D]         write a file of this size", fill},
 	"ignore-term": {"DURATION                     sleep; say SIGTERM and go on", ignoreTerm},
-	"witness":     {"FILE [--name N] [--sleep D] [--until FILE] [--exit CODE]   append a start and an end record", witness},
+	"witness":     {"FILE [--name N] [--sleep D] [--until FILE] [--beat D] [--exit CODE]   append a start and an end record", witness},
 	"output":      {"KEY=VALUE...                 write the hook's output file", output},
 	"env":         {"[PREFIX]                     print the environment, sorted", env},
 	"get":         {"URL [--ca FILE] [--token FILE]   print what it answers", get},

@@ -15,7 +15,7 @@ import (
 // A record is one line of a witness file. Tests read the file to see what
 // really ran, when, and whether two runs overlapped; no report is trusted.
 type record struct {
-	Event     string    `json:"event"` // start, end, term
+	Event     string    `json:"event"` // start, beat, end, term
 	At        time.Time `json:"at"`
 	Name      string    `json:"name"`
 	Pod       string    `json:"pod"`
@@ -32,7 +32,8 @@ type record struct {
 // witness appends a start record, works, and appends an end record. Work lasts
 // a while (--sleep) or until a file is there (--until), which a test makes when
 // it has seen enough: no test depends on how fast the machine is. A run that was
-// killed has a start and no end; one that got SIGTERM has a record "term".
+// killed has a start and no end (with --beat a record from time to time says until
+// when it was at work); one that got SIGTERM has a record "term".
 func witness(args []string) error {
 	plain, options, err := split(args)
 	if err != nil {
@@ -45,6 +46,14 @@ func witness(args []string) error {
 	work, err := duration(options["sleep"])
 	if err != nil {
 		return err
+	}
+	beat, err := duration(options["beat"])
+	if err != nil {
+		return err
+	}
+	var beats <-chan time.Time
+	if beat > 0 {
+		beats = time.Tick(beat)
 	}
 	code := 0
 	if text := options["exit"]; text != "" {
@@ -70,13 +79,21 @@ func witness(args []string) error {
 	if err := appendRecord(file, r, "start", nil); err != nil {
 		return err
 	}
-	select {
-	case <-done(work, options["until"]):
-	case <-term:
-		if err := appendRecord(file, r, "term", nil); err != nil {
-			return err
+	over := done(work, options["until"])
+	for working := true; working; {
+		select {
+		case <-over:
+			working = false
+		case <-beats:
+			if err := appendRecord(file, r, "beat", nil); err != nil {
+				return err
+			}
+		case <-term:
+			if err := appendRecord(file, r, "term", nil); err != nil {
+				return err
+			}
+			return codeTerm
 		}
-		return codeTerm
 	}
 	if err := appendRecord(file, r, "end", &code); err != nil {
 		return err

@@ -1,6 +1,7 @@
 //! The end-to-end tests. `make test` runs them with all others; a part of a name as argument chooses some.
 
 mod bad_input;
+mod chaos;
 mod contract;
 mod faults;
 mod kubelet;
@@ -30,5 +31,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(kubelet::trials());
     trials.extend(two_regions::trials());
     trials.extend(vm_ansible::trials());
+    trials.extend(chaos::trials());
     tenantry_e2e::run(trials)
 }

@@ -1,0 +1,246 @@
+//! Operations of 40 steps while everything around them is killed, stopped, paused and cut off, by a plan that a seed
+//! makes. The hooks' own witness judges: no lost step, no jumped dependency, no overlap that its hook does not allow.
+//!
+//! `make chaos SEED=7 MINUTES=30` runs a plan of one's own; `make test` runs a short one.
+
+mod graph;
+mod judge;
+mod plan;
+mod scene;
+
+use anyhow::{Context, Result, ensure};
+use graph::{Node, STEPS};
+use judge::{Seen, judge};
+use libtest_mimic::Trial;
+use plan::{Planned, plan};
+use scene::{REGION, Scene};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+use tenantry_api_types::v1::{Operation, StartOperation};
+use tenantry_client::{Call, Client, ClientConfig, StepVerb};
+use tenantry_e2e::{Hook, Needs, World, trial, within};
+use tenantry_model::{EnvironmentId, OperationId};
+
+/// A kubelet waits for a container runtime that died in the middle of a call; four minutes are too long for a test.
+const CLUSTER: Needs = Needs::OwnCluster(&["--arg", "kubelet=--runtime-request-timeout=30s"]);
+
+pub fn trials() -> Vec<Trial> {
+    vec![trial(CLUSTER, "chaos_loses_no_step_jumps_no_dependency_and_overlaps_nothing", chaos)]
+}
+
+/// Operations at a time, each of an environment of its own.
+const ENVIRONMENTS: [&str; 2] = ["one", "two"];
+/// Longest time in which everything must have ended once all is healed.
+const SETTLED: Duration = Duration::from_mins(15);
+/// Longer than the lease of a command and than any session.
+const PAST_LEASE: Duration = Duration::from_secs(65);
+
+/// Warnings and errors that a fault explains; any other is a finding.
+const EXPECTED: &[&str] = &[
+    // The manager is away, stands still, or cannot be reached; what it answers late.
+    "cannot reach the manager",
+    "session-expired",
+    "session-superseded",
+    "\"status\":503",
+    // The API server is away, or cannot be reached.
+    "the watch of the attempts broke",
+    "the watch of the templates broke",
+    "cannot read a template; it is read again",
+    "an order does not get through",
+    "cannot end the attempt; asked again",
+    // A shim took its container's log with it, or the kubelet does not answer.
+    "the log cannot be read to its end",
+    "the log's end did not come in time",
+];
+
+fn setting(name: &str, default: u64) -> Result<u64> {
+    match std::env::var(name) {
+        Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("{name}={text} is no number")),
+        _ => Ok(default),
+    }
+}
+
+fn chaos(world: &World) -> Result<()> {
+    let seed = setting("TENANTRY_CHAOS_SEED", 1)?;
+    let seconds = 60 * setting("TENANTRY_CHAOS_MINUTES", 1)?;
+    let past_lease = (seconds > 120).then_some(PAST_LEASE);
+    let planned = plan(seed, Duration::from_secs(seconds), past_lease);
+    eprintln!(
+        "chaos: seed {seed}, {} faults in {seconds} s; again with TENANTRY_CHAOS_SEED={seed}",
+        planned.len()
+    );
+    for fault in &planned {
+        eprintln!("chaos: {fault}");
+    }
+
+    let team = world.team("chaos")?;
+    let hooks = graph::hooks(&team);
+    let nodes = graph::nodes();
+    ensure!(nodes.len() == STEPS, "{} steps", nodes.len());
+    world.cluster()?.apply(&hooks.iter().map(Hook::manifest).collect::<Vec<_>>())?;
+    let mut scene = Scene::new(world, &team)?;
+    for text in EXPECTED {
+        scene.site.expect_log(text);
+    }
+    let paths: Vec<String> = hooks.iter().map(Hook::path).collect();
+    scene.site.wait_for_hooks(REGION, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+
+    let mut work = Work::begin(&scene)?;
+    torment(&mut scene, &mut work, planned.into())?;
+    scene.heal(true)?;
+    world.cluster()?.wait_for_api()?;
+    within(SETTLED, "the end of all operations", || {
+        scene.heal(true)?;
+        work.look(&scene, false)?;
+        Ok(work.is_settled().then_some(()))
+    })
+    .with_context(|| format!("{work:#?}"))?;
+
+    let mut verdict = Seen::default();
+    for id in &work.done {
+        judge(&world.witness(), *id, &nodes, &mut verdict)?;
+    }
+    audit(&scene)?;
+    figures(&scene, &work, &nodes, &verdict);
+    ensure!(verdict.violations.is_empty(), "{}", verdict.violations.join("\n"));
+    ensure!(!work.done.is_empty(), "no operation ended");
+    scene.site.finish()
+}
+
+/// Does each fault at its time, or as soon as its target is well again.
+fn torment(scene: &mut Scene<'_>, work: &mut Work, mut planned: VecDeque<Planned>) -> Result<()> {
+    let begin = Instant::now();
+    while let Some(next) = planned.front() {
+        scene.heal(false)?;
+        if begin.elapsed() >= next.at && scene.is_well(next.fault.target()) {
+            scene.strike(next).with_context(|| format!("{next}"))?;
+            planned.pop_front();
+            continue;
+        }
+        work.look(scene, true)?;
+        // Between two looks at a world that changes by itself.
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+/// The operations, and who answers for them.
+#[derive(Debug)]
+struct Work {
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+    /// What runs in each environment, with the key of the request that began it.
+    running: BTreeMap<EnvironmentId, Running>,
+    done: Vec<OperationId>,
+    attempts: usize,
+    /// Steps that waited for a person, who asked for another attempt.
+    reruns: usize,
+}
+
+#[derive(Debug)]
+struct Running {
+    key: String,
+    /// `None`: the request was not answered yet.
+    id: Option<OperationId>,
+    over: bool,
+}
+
+impl Work {
+    /// One environment after the other, while all is well.
+    fn begin(scene: &Scene<'_>) -> Result<Self> {
+        let config = ClientConfig {
+            // Whoever asks a manager that stands still must be able to heal it in time.
+            request_timeout: Duration::from_secs(2),
+            retry_for: Duration::ZERO,
+            ..ClientConfig::new(scene.site.url()).with_token(scene.site.token.clone())
+        };
+        let mut running = BTreeMap::new();
+        for name in ENVIRONMENTS {
+            let made = scene.site.create_environment(name, REGION, serde_json::json!({}))?;
+            let id = made.operation.context("no operation")?.id;
+            running.insert(made.environment.id, Running { key: String::new(), id: Some(id), over: false });
+        }
+        Ok(Self {
+            client: Client::new(&config)?,
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            running,
+            done: Vec::new(),
+            attempts: 0,
+            reruns: 0,
+        })
+    }
+
+    fn is_settled(&self) -> bool {
+        self.running.values().all(|running| running.over)
+    }
+
+    /// Looks at each operation. A step that waits for a person gets another attempt, as a person would ask for it; an
+    /// operation that has ended is followed by another, if there is to be `more`.
+    fn look(&mut self, scene: &Scene<'_>, more: bool) -> Result<()> {
+        let environments: Vec<EnvironmentId> = self.running.keys().copied().collect();
+        for environment in environments {
+            let Some(running) = self.running.get_mut(&environment) else { continue };
+            let Some(id) = running.id else {
+                let call = Call { key: Some(running.key.clone()), ..Call::default() };
+                let body = StartOperation::default();
+                let answer = self.runtime.block_on(self.client.reconcile(environment, &body, &call));
+                // Unanswered: the same request again, which begins nothing twice.
+                running.id =
+                    answer.ok().and_then(|accepted| accepted.operation).map(|operation| operation.id);
+                continue;
+            };
+            if running.over {
+                continue;
+            }
+            let Ok(operation) = self.runtime.block_on(self.client.operation(id)) else { continue };
+            if operation.done {
+                tenantry_e2e::succeeded(&operation)?;
+                self.attempts += attempts(&operation);
+                self.done.push(id);
+                *running = if more {
+                    Running { key: format!("chaos-{environment}-{}", self.done.len()), id: None, over: false }
+                } else {
+                    Running { over: true, key: String::new(), id: Some(id) }
+                };
+            } else {
+                self.answer(scene, &operation);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, scene: &Scene<'_>, operation: &Operation) {
+        for step in operation.steps.iter().flatten().filter(|step| step.waiting) {
+            let path = step.hook.path().to_string();
+            // The manager may be away; it is asked again with the next look.
+            if scene.site.steer(operation.id, &path, StepVerb::Rerun, "chaos took it").is_ok() {
+                self.reruns += 1;
+            }
+        }
+    }
+}
+
+fn attempts(operation: &Operation) -> usize {
+    operation.steps.iter().flatten().map(|step| step.attempts.len()).sum()
+}
+
+/// Every chain of the audit log is whole.
+fn audit(scene: &Scene<'_>) -> Result<()> {
+    scene.site.cli(&["audit", "verify"])?.expect(0).map(drop)
+}
+
+fn figures(scene: &Scene<'_>, work: &Work, nodes: &[Node], seen: &Seen) {
+    let faults: u32 = scene.done.values().sum();
+    let each: Vec<String> = scene.done.iter().map(|(fault, times)| format!("{fault:?} {times}")).collect();
+    eprintln!("chaos: {faults} faults injected ({})", each.join(", "));
+    eprintln!(
+        "chaos: {} operations, {} steps, {} attempts, {} runs of hooks, of which {} were cut short; {} asked for by hand",
+        work.done.len(),
+        work.done.len() * nodes.len(),
+        work.attempts,
+        seen.runs,
+        seen.cut_short,
+        work.reruns
+    );
+    eprintln!("chaos: {} violations", seen.violations.len());
+}

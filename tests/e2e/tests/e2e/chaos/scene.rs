@@ -1,0 +1,200 @@
+//! The installation that is tormented, and how each fault is done to it and healed.
+//!
+//! Only programs that this test started are touched: by their pid, or as parts of its own cluster.
+
+use super::plan::{Fault, Planned, Target};
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+use tenantry_e2e::{AgentSettings, Cluster, Proxy, Site, Team, World};
+
+pub const REGION: &str = "eu1";
+
+/// Manager, agent and the ways between them and the cluster.
+pub struct Scene<'a> {
+    pub site: Site,
+    cluster: &'a Cluster,
+    to_manager: Proxy,
+    to_cluster: Proxy,
+    /// Who is ill, with what, and when that ends.
+    ill: BTreeMap<Target, (Fault, Instant)>,
+    /// How often each fault was done.
+    pub done: BTreeMap<Fault, u32>,
+    /// Components of the cluster that are being started.
+    starting: BTreeMap<String, Child>,
+    /// When the components were looked at.
+    looked: Instant,
+}
+
+impl<'a> Scene<'a> {
+    pub fn new(world: &'a World, team: &Team) -> Result<Self> {
+        let cluster = world.cluster()?;
+        // A region is called silent early, so that a pause or a cut of some seconds has all its consequences.
+        let mut site = Site::start(world, &["--agent-silent", "4s"])?;
+        let to_manager = Proxy::start(site.address)?;
+        let to_cluster = Proxy::start(address_of(&cluster.server)?)?;
+        let kubeconfig = through(world, cluster, to_cluster.address)?;
+        let agent = AgentSettings::kubernetes(&kubeconfig, &[&team.namespace]).through(to_manager.address);
+        // A sandbox whose shim was killed is made again by the kubelet after minutes, if ever: another attempt is sooner.
+        let agent = agent.flag("preparing-tolerance", "30s").flag("cannot-start-tolerance", "15s");
+        site.add_region(REGION, agent.flag("keep-failed", "0s"))?;
+        Ok(Self {
+            site,
+            cluster,
+            to_manager,
+            to_cluster,
+            ill: BTreeMap::new(),
+            done: BTreeMap::new(),
+            starting: BTreeMap::new(),
+            looked: Instant::now(),
+        })
+    }
+
+    /// Does a fault. A shim that is to be killed may not be there; then nothing is counted.
+    pub fn strike(&mut self, planned: &Planned) -> Result<()> {
+        match planned.fault {
+            Fault::KillManager => self.site.kill_manager()?,
+            Fault::PauseManager => self.site.signal_manager(Signal::STOP)?,
+            Fault::KillAgent => self.site.kill_agent(REGION)?,
+            Fault::PauseAgent => self.site.signal_agent(REGION, Signal::STOP)?,
+            Fault::CutManager => self.to_manager.cut(),
+            Fault::CutCluster => self.to_cluster.cut(),
+            Fault::KillApiServer => self.steer("kill", "apiserver")?,
+            Fault::PauseApiServer => self.steer("freeze", "apiserver")?,
+            Fault::KillKubelet => self.steer("kill", "kubelet")?,
+            Fault::KillContainerd => self.steer("kill", "containerd")?,
+            Fault::KillShim => {
+                let shims = shims(self.cluster.containerd())?;
+                let Some(pid) = pick(&shims, planned.choice) else { return Ok(()) };
+                // It may have ended since.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        *self.done.entry(planned.fault).or_default() += 1;
+        if planned.fault != Fault::KillShim {
+            self.ill.insert(planned.fault.target(), (planned.fault, Instant::now() + planned.lasts));
+        }
+        Ok(())
+    }
+
+    /// Whether the target can be made ill now.
+    pub fn is_well(&self, target: Target) -> bool {
+        !self.ill.contains_key(&target)
+    }
+
+    /// Heals those whose time has come, or all.
+    pub fn heal(&mut self, all: bool) -> Result<()> {
+        let now = Instant::now();
+        let over: Vec<(Target, Fault)> = self
+            .ill
+            .iter()
+            .filter(|(_, (_, until))| all || *until <= now)
+            .map(|(target, (fault, _))| (*target, *fault))
+            .collect();
+        for (target, fault) in over {
+            match fault {
+                Fault::KillManager => self.site.start_manager()?,
+                Fault::PauseManager => self.site.signal_manager(Signal::CONT)?,
+                Fault::KillAgent => self.site.start_agent(REGION)?,
+                Fault::PauseAgent => self.site.signal_agent(REGION, Signal::CONT)?,
+                Fault::CutManager => self.to_manager.mend(),
+                Fault::CutCluster => self.to_cluster.mend(),
+                Fault::PauseApiServer => self.steer("thaw", "apiserver")?,
+                Fault::KillApiServer => self.start("kube-apiserver")?,
+                Fault::KillKubelet => self.start("kubelet")?,
+                Fault::KillContainerd => self.start("containerd")?,
+                Fault::KillShim => {}
+            }
+            self.ill.remove(&target);
+        }
+        self.keep_up()
+    }
+
+    /// A component may have ended of itself just now, for want of another one: then there is nothing to do.
+    fn steer(&self, verb: &str, component: &str) -> Result<()> {
+        match self.cluster.steer(verb, component) {
+            Err(error) if format!("{error:#}").contains("does not run") => Ok(()),
+            answer => answer,
+        }
+    }
+
+    fn start(&mut self, component: &str) -> Result<()> {
+        if !self.starting.contains_key(component) {
+            self.starting.insert(component.to_owned(), self.cluster.begin_start(component)?);
+        }
+        Ok(())
+    }
+
+    /// What systemd does on a real node: a component that ended of itself is started again.
+    fn keep_up(&mut self) -> Result<()> {
+        let mut started = Vec::new();
+        for (component, child) in &mut self.starting {
+            if child.try_wait()?.is_some() {
+                started.push(component.clone());
+            }
+        }
+        for component in started {
+            self.starting.remove(&component);
+        }
+        if self.looked.elapsed() < Duration::from_secs(2) {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        for component in self.cluster.stopped()? {
+            let ill = match component.as_str() {
+                "kube-apiserver" => !self.is_well(Target::ApiServer),
+                "kubelet" => !self.is_well(Target::Kubelet),
+                "containerd" => !self.is_well(Target::Containerd),
+                _ => false,
+            };
+            if !ill {
+                self.start(&component)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn address_of(server: &str) -> Result<SocketAddr> {
+    let address = server.trim_start_matches("https://").trim_end_matches('/');
+    address.parse().with_context(|| format!("{server} is no address"))
+}
+
+/// The administrator's kubeconfig by way of the proxy; the certificate is still that of the API server's own address.
+fn through(world: &World, cluster: &Cluster, proxy: SocketAddr) -> Result<PathBuf> {
+    let mut config: serde_json::Value =
+        serde_json::from_str(&cluster.kubectl(&["config", "view", "--raw", "-o", "json"])?)?;
+    let own = address_of(&cluster.server)?.ip().to_string();
+    config["clusters"][0]["cluster"]["server"] = format!("https://{proxy}").into();
+    config["clusters"][0]["cluster"]["tls-server-name"] = own.into();
+    let path = world.folder().join("proxied.kubeconfig");
+    std::fs::write(&path, config.to_string())?;
+    Ok(path)
+}
+
+/// The shims of this cluster's containerd: they say on their command line whose they are.
+fn shims(containerd: &Path) -> Result<Vec<Pid>> {
+    let address = containerd.display().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+        // A process may end while it is looked at.
+        let (Some(pid), Ok(line)) = (pid, std::fs::read(entry.path().join("cmdline"))) else { continue };
+        let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let is_shim = words.next().is_some_and(|program| program.contains("containerd-shim"));
+        if is_shim && words.any(|word| word == address) {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable_by_key(|pid| pid.as_raw_nonzero());
+    Ok(found)
+}
+
+fn pick(pids: &[Pid], choice: u64) -> Option<Pid> {
+    let at = choice.checked_rem(pids.len() as u64)?;
+    usize::try_from(at).ok().and_then(|at| pids.get(at)).copied()
+}
