@@ -6,6 +6,7 @@ mod contract;
 mod faults;
 mod kubelet;
 mod lost_version;
+mod matrix;
 mod order;
 mod reasons;
 mod reasons_cases;
@@ -23,6 +24,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(summary::trials());
     trials.extend(contract::trials());
     trials.extend(order::trials());
+    trials.extend(matrix::trials());
     trials.extend(faults::trials());
     trials.extend(reasons::trials());
     trials.extend(lost_version::trials());

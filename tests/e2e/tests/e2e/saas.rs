@@ -122,7 +122,7 @@ fn seen(site: &Site) -> Result<Vec<Seen>> {
 }
 
 /// A text without ids, hashes and numbers of bytes, which depend on them.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let is_id = |word: &str| {
         let hex = word.chars().filter(char::is_ascii_hexdigit).count();
         // A UUID, a checksum, or the first twelve digits of one.
