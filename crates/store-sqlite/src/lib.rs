@@ -3,7 +3,6 @@
 //! One writer at a time (`BEGIN IMMEDIATE`), readers beside it (WAL), every commit on the disk before it returns.
 //! It knows rows and SQL. It must never know what an operation means, and never keep logs.
 
-mod codec;
 mod errors;
 mod folder;
 mod keys;
@@ -15,3 +14,4 @@ mod tables;
 mod tx;
 
 pub use store::SqliteStore;
+use tenantry_store::codec;

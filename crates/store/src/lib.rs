@@ -5,7 +5,9 @@
 //! live in the engine and the manager.
 
 mod audit;
+pub mod codec;
 mod error;
+pub mod narrow;
 mod records;
 mod retention;
 mod store;
