@@ -3,6 +3,7 @@
 //! It uses what is installed (Debian's `postgresql-15` or newer), or the server that `TENANTRY_TEST_POSTGRES` names (a
 //! URL of somebody who may make databases). It knows no table.
 
+mod proxy;
 mod server;
 
 use anyhow::{Context, Result};
@@ -10,6 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, postgres::PgConn
 use std::sync::OnceLock;
 use uuid::Uuid;
 
+pub use proxy::{Proxy, When};
 pub use server::Server;
 
 /// The server of this process; `None` where there is no PostgreSQL: such tests count as ignored.
@@ -38,6 +40,15 @@ impl Server {
     pub async fn drop_database(&self, url: &str) -> Result<()> {
         let name = url.rsplit('/').next().context("a database's URL")?;
         self.execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+    }
+
+    /// Ends every session of a database, as a restart of the server does.
+    pub async fn end_sessions(&self, url: &str) -> Result<()> {
+        let name = url.rsplit('/').next().context("a database's URL")?;
+        self.execute(format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ))
+        .await
     }
 
     async fn execute(&self, sql: String) -> Result<()> {

@@ -10,7 +10,9 @@ use std::{
 };
 
 const VARIABLE: &str = "TENANTRY_TEST_POSTGRES";
+/// One that has to be written otherwise in a URL.
 const PASSWORD: &str = "a password with / and ?";
+const PASSWORD_IN_URL: &str = "a%20password%20with%20%2F%20and%20%3F";
 
 /// A server that accepts connections.
 #[derive(Debug)]
@@ -60,8 +62,7 @@ impl Server {
         if !started.success() {
             bail!("pg_ctl: {started}\n{}", fs::read_to_string(&log).unwrap_or_default());
         }
-        let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let url = format!("postgres://tester:{password}@127.0.0.1:{port}/postgres");
+        let url = format!("postgres://tester:{PASSWORD_IN_URL}@127.0.0.1:{port}/postgres");
         Ok(Some(Self { url, _keeper: Some(keeper) }))
     }
 

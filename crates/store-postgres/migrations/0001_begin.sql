@@ -26,14 +26,14 @@ CREATE INDEX environments_state ON environments (state, id, tenant, region);
 
 -- The version is raised with every step's change, so it is a small row of its own; it counts, not the payload's.
 CREATE TABLE versions (
-    environment TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES environments (id),
+    environment TEXT COLLATE "C" NOT NULL PRIMARY KEY REFERENCES environments (id) DEFERRABLE INITIALLY IMMEDIATE,
     version     BIGINT NOT NULL
 );
 
 -- Only of environments that are not purged: a purged one gives its aliases back.
 CREATE TABLE aliases (
     alias       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    environment TEXT COLLATE "C" NOT NULL REFERENCES environments (id)
+    environment TEXT COLLATE "C" NOT NULL REFERENCES environments (id) DEFERRABLE INITIALLY IMMEDIATE
 );
 CREATE INDEX aliases_environment ON aliases (environment);
 
@@ -59,7 +59,7 @@ CREATE TABLE definitions (
 -- `tenant` and `region` are the environment's, copied for the lists that a scope narrows; they follow it when it moves.
 CREATE TABLE operations (
     id          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    environment TEXT COLLATE "C" NOT NULL REFERENCES environments (id),
+    environment TEXT COLLATE "C" NOT NULL REFERENCES environments (id) DEFERRABLE INITIALLY IMMEDIATE,
     tenant      TEXT COLLATE "C" NOT NULL,
     region      TEXT COLLATE "C" NOT NULL,
     name        TEXT COLLATE "C" NOT NULL,

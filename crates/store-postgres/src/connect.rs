@@ -11,7 +11,7 @@ const LOCK: Duration = Duration::from_secs(15);
 /// stopped must not keep its locks.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 /// Longest statement.
-const STATEMENT: Duration = Duration::from_secs(60);
+const STATEMENT: Duration = Duration::from_mins(1);
 
 /// A password that is given apart from the URL.
 pub struct Password(pub String);

@@ -11,6 +11,7 @@ mod session;
 mod store;
 mod tables;
 mod tx;
+mod whole;
 
 pub use connect::{Database, Password};
 pub use store::PostgresStore;

@@ -10,6 +10,7 @@ use crate::{
     listen::{self, Wakes},
     session::Session,
     tx::Tx,
+    whole,
 };
 use async_trait::async_trait;
 use sqlx::{
@@ -18,7 +19,7 @@ use sqlx::{
     postgres::PgPoolOptions,
 };
 use std::{pin::Pin, sync::Arc, time::Duration};
-use tenantry_store::{Read, Result, Store, StoreError, Write};
+use tenantry_store::{Read, Result, Store, StoreError, Write, archive::Whole};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Numbered, only ever added to: a released one is never edited (its checksum is kept in the database).
@@ -31,6 +32,9 @@ const POLL: Duration = Duration::from_secs(5);
 /// Connections of one manager for each kind of transaction; apart, so that a write that needs to look elsewhere never
 /// waits for other writes.
 const CONNECTIONS: u32 = 8;
+
+/// The lock of writes: exclusive for one that is alone, shared by those about one environment.
+pub const LOCK_ALONE: &str = "7483, 1";
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
 const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7483, 1)";
@@ -83,6 +87,11 @@ impl PostgresStore {
         Ok((found, known))
     }
 
+    /// Begins a transaction over all rows, for archives: to `write`, with nobody else writing.
+    pub async fn whole(database: &Database, write: bool) -> Result<Box<dyn Whole>> {
+        whole::begin(database, write).await
+    }
+
     /// Waits for transactions that are under way and closes every connection. Later calls answer
     /// [`StoreError::Unavailable`].
     pub async fn close(&self) {
@@ -95,7 +104,7 @@ fn known_version() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-fn at(database: &Database, error: sqlx::Error) -> StoreError {
+pub fn at(database: &Database, error: sqlx::Error) -> StoreError {
     of(&format!("connect to {database}"), error)
 }
 
@@ -166,6 +175,11 @@ impl Store for PostgresStore {
             // An elapsed timer is a wake-up like any other.
             let _ = tokio::time::timeout(POLL, commit).await;
         })
+    }
+
+    async fn integrity(&self) -> Result<Vec<String>> {
+        let mut connection = self.readers.acquire().await.map_err(failed("check the database"))?;
+        whole::faults(&mut connection).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::{
     tables::{
         attentions, audit, audit_list, commands, environments,
         events::{self, Unnumbered},
-        hooks, installation, leases, operations, steps, tenants,
+        hooks, installation, leases, operations, retention, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -18,12 +18,12 @@ use std::{sync::Arc, time::Duration};
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, AttentionId, CommandId, Environment,
     EnvironmentId, EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName,
-    Page, Paged, Region, RegionName, Step, Tenant, TenantName, Token, TokenId,
+    Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
-    EventFilter, EventRecord, Fence, HookRow, IdempotentAnswer, OperationFilter, Read, Result, StoreError,
-    Write,
+    EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read,
+    Result, StoreError, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -136,6 +136,9 @@ impl Read for Tx {
     async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
         ask!(self, operations::due(now, limit))
     }
+    async fn timer(&mut self, id: OperationId) -> Result<Option<Timestamp>> {
+        ask!(self, operations::timer(id))
+    }
     async fn next_due(&mut self) -> Result<Option<Timestamp>> {
         ask!(self, operations::next_due())
     }
@@ -213,6 +216,20 @@ impl Read for Tx {
     }
     async fn last_audit_head(&mut self) -> Result<Option<AuditHead>> {
         ask!(self, audit::last_head())
+    }
+    async fn expired_operations(
+        &mut self,
+        before: Timestamp,
+        keep_newest: u32,
+        page: &Page,
+    ) -> Result<Paged<ExpiredOperation>> {
+        ask!(self, retention::operations(before, keep_newest, page))
+    }
+    async fn count_expired(&mut self, attentions: Timestamp, answers: Timestamp) -> Result<(u64, u64)> {
+        ask!(self, retention::count_expired(attentions, answers))
+    }
+    async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>> {
+        ask!(self, retention::needed_templates(region))
     }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
@@ -324,6 +341,15 @@ impl Write for Tx {
     }
     async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()> {
         ask!(self, audit::put_head(head, chains))
+    }
+    async fn delete_operation(&mut self, id: OperationId) -> Result<bool> {
+        ask!(self, retention::delete_operation(id))
+    }
+    async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32> {
+        ask!(self, retention::delete_events(up_to, limit))
+    }
+    async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
+        ask!(self, retention::expire_attentions(before, limit))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))

@@ -12,6 +12,7 @@ mod plans;
 mod store;
 mod tables;
 mod tx;
+mod whole;
 
 pub use store::SqliteStore;
 use tenantry_store::codec;

@@ -3,8 +3,8 @@
 use crate::{
     errors::failed,
     tables::{
-        attentions, audit, audit_list, commands, environments, events, hooks, installation, leases, operations,
-        retention, steps, tenants,
+        attentions, audit, audit_list, commands, environments, events, hooks, installation, leases,
+        operations, retention, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -19,8 +19,8 @@ use tenantry_model::{
 };
 use tenantry_store::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
-    EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read, Result,
-    StoreError, Write,
+    EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read,
+    Result, StoreError, Write,
 };
 use tokio::sync::Notify;
 

@@ -1,6 +1,7 @@
 //! Between types and columns: JSON payloads, times, words, pages. The only place that decides how a value is
 //! written, for every implementation, so that rows of one kind of store are rows of the other. It knows no table and
 //! no SQL.
+#![allow(clippy::must_use_candidate)] // conversions without a use are no mistake
 
 use crate::{Result, StoreError};
 use jiff::Timestamp;

@@ -1,5 +1,6 @@
 //! Lists that may be narrowed by several things at once: what a filter and a caller's scopes ask of a row, as columns
 //! and values. It knows no SQL; how the rows are found is each implementation's.
+#![allow(clippy::must_use_candidate)] // conversions without a use are no mistake
 
 use std::collections::BTreeSet;
 use tenantry_model::Scope;

@@ -28,8 +28,8 @@ pub trait Store: Send + Sync + 'static {
     /// Like [`Store::write`], for what is about one environment, which it locks before it looks at what it changes
     /// ([`Write::lock_environment`]), or about commands, timers, leases and kept answers, whose calls are safe by
     /// themselves. Others of its kind may go on beside it, about other environments; what only [`Store::write`] changes
-    /// (tenants, definitions, regions, hooks, tokens, settings, the common audit chain) stays as it is until its end. An
-    /// implementation may let it be alone as well.
+    /// (tenants, definitions, regions, hooks, tokens, settings, the common audit chain) stays as it is until its end; only
+    /// a hook's last good version may be put by either. An implementation may let it be alone as well.
     async fn write_one(&self) -> Result<Box<dyn Write + '_>> {
         self.write().await
     }

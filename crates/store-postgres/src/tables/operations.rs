@@ -149,6 +149,16 @@ pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<Operation
     .collect()
 }
 
+pub async fn timer(db: Db<'_>, id: OperationId) -> Result<Option<Timestamp>> {
+    sqlx::query_scalar::<_, i64>("SELECT due FROM timers WHERE operation = $1")
+        .bind(id.to_string())
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read a timer"))?
+        .map(|due| time("timers", id, due))
+        .transpose()
+}
+
 pub async fn claim_due(db: Db<'_>, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
     // What another manager claims at this moment, or what an operation's own change is moving, is passed over.
     let mut claimed: Vec<(i64, String)> = sqlx::query_as(
