@@ -1,6 +1,6 @@
 //! Two managers over one PostgreSQL, each with its own connections and memory. Ignored where there is no PostgreSQL.
 
-#![allow(clippy::unwrap_used)] // in tests a panic is the message
+#![allow(clippy::unwrap_used, clippy::wildcard_imports)] // in tests a panic is the message; `common` is their prelude
 
 mod common;
 
@@ -131,7 +131,7 @@ async fn at_once() {
             }
         }
     };
-    timeout(DEADLINE, work).await.expect("everything starts");
+    timeout(DEADLINE, Box::pin(work)).await.expect("everything starts");
     assert!(started.values().all(|times| *times == 1), "{started:?}");
     for (environment, operation) in made {
         assert_eq!(state(&one, operation).await, OperationState::Succeeded);
