@@ -280,6 +280,14 @@ pub const CODES: &[Code] = &[
         "Read the operation; a verb needs one that is running.",
     ),
     code(
+        "outcome-unknown",
+        503,
+        Server,
+        true,
+        "The connection to the database broke during the commit",
+        "Repeat the request with the same Idempotency-Key: if it was carried out, the answer says so and nothing is done twice. Without a key, look at the resource first.",
+    ),
+    code(
         "outputs-too-large",
         422,
         Client,
@@ -346,12 +354,20 @@ pub const CODES: &[Code] = &[
     ),
     code("stopping", 503, Server, true, "The server is stopping", "Repeat the request in a moment."),
     code(
+        "store-conflict",
+        503,
+        Server,
+        true,
+        "Other writers came in between",
+        "Repeat the request: nothing was done, although it was tried several times. If it goes on, look at the database's load and locks.",
+    ),
+    code(
         "store-damaged",
         500,
         Server,
         false,
         "Stored data cannot be read",
-        "Restore the data folder from a backup; the server's log names the row.",
+        "Restore the data folder or the database from a backup; the server's log names the row.",
     ),
     code(
         "store-unavailable",
@@ -359,7 +375,7 @@ pub const CODES: &[Code] = &[
         Server,
         true,
         "The store cannot be used",
-        "Look at the manager's disk, its data folder and its log; then repeat the request. Nothing was half done.",
+        "Look at the manager's disk, its data folder (or its database) and its log; then repeat the request. Nothing was half done.",
     ),
     code(
         "tenant-in-use",

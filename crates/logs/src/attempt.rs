@@ -80,17 +80,7 @@ impl AttemptLog {
     /// Looks through the attempt's files; there may be none yet.
     pub fn load(root: &Path, attempt: &AttemptId) -> Result<Self, LogError> {
         let (folder, number) = (folder(root, attempt), attempt.number);
-        let mut starts: Vec<u64> = match fs::read_dir(&folder) {
-            Ok(entries) => entries
-                .filter_map(|entry| {
-                    entry.map(|entry| start_of(&entry.file_name().to_string_lossy(), number)).transpose()
-                })
-                .collect::<io::Result<_>>()
-                .map_err(LogError::io("list", &folder))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(LogError::io("list", &folder)(error)),
-        };
-        starts.sort_unstable();
+        let starts = starts(&folder, number)?;
         let newest = starts.last().copied();
         let silent = Silent::of(root, attempt);
         let ended_silent = starts.is_empty() && silent.is_noted()?;
@@ -100,6 +90,18 @@ impl AttemptLog {
             log.segments.push_back(segment);
         }
         Ok(log)
+    }
+
+    /// Whether the files are as this knows them: another process may have appended.
+    pub fn is_current(&self) -> Result<bool, LogError> {
+        let known = self.segments.iter().map(|segment| segment.start);
+        if !starts(&self.folder, self.number)?.into_iter().eq(known) {
+            return Ok(false);
+        }
+        match self.segments.back() {
+            Some(newest) => newest.is_current(),
+            None => Ok(self.ended_silent == self.silent.is_noted()?),
+        }
     }
 
     fn path(&self, start: u64) -> PathBuf {
@@ -232,6 +234,22 @@ impl AttemptLog {
             }
         })
     }
+}
+
+/// Where the segments in a folder begin, in order.
+fn starts(folder: &Path, number: u32) -> Result<Vec<u64>, LogError> {
+    let mut starts: Vec<u64> = match fs::read_dir(folder) {
+        Ok(entries) => entries
+            .filter_map(|entry| {
+                entry.map(|entry| start_of(&entry.file_name().to_string_lossy(), number)).transpose()
+            })
+            .collect::<io::Result<_>>()
+            .map_err(LogError::io("list", folder))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(LogError::io("list", folder)(error)),
+    };
+    starts.sort_unstable();
+    Ok(starts)
 }
 
 /// The offset in the name of a segment of attempt `number`; other files are nobody's business here.

@@ -10,9 +10,11 @@ mod handles;
 mod list;
 mod record;
 mod segment;
+mod shared;
 mod silent;
 mod store;
 
 pub use attempt::{Appended, Chunk, Extent, Missing};
 pub use error::LogError;
+pub use shared::folder_name;
 pub use store::{Limits, LogStore};

@@ -79,6 +79,15 @@ impl Segment {
         Ok(segment)
     }
 
+    /// Whether the file has the length that this knows.
+    pub fn is_current(&self) -> Result<bool, LogError> {
+        match std::fs::metadata(&self.path) {
+            Ok(file) => Ok(file.len() == self.file_length),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(LogError::io("look at", &self.path)(error)),
+        }
+    }
+
     /// The record at `file_length`; `None` if there is no whole one.
     fn next_record(
         &self,

@@ -1,12 +1,13 @@
 //! The door: all attempts' logs under one folder, appended to, read and followed from many tasks.
 
-use crate::{Appended, Chunk, Extent, LogError, attempt::AttemptLog, handles::Handles};
+use crate::{Appended, Chunk, Extent, LogError, attempt::AttemptLog, handles::Handles, shared};
 use bytes::Bytes;
 use std::{
     collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tenantry_model::{AttemptId, OperationId};
 use tokio::sync::watch;
@@ -38,7 +39,11 @@ impl Limits {
     }
 }
 
-/// All attempts' logs. Cheap to clone. One process at a time may have it open: the data folder's lock sees to that.
+/// How soon a follower looks again at a log that another process may append to.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// All attempts' logs. Cheap to clone. One process at a time may have it open (the data folder's lock sees to that),
+/// unless all of them open it as shared.
 #[derive(Clone, Debug)]
 pub struct LogStore {
     inner: Arc<Inner>,
@@ -51,6 +56,7 @@ struct Inner {
     handles: Handles,
     loaded: Mutex<Loaded>,
     followers: Mutex<HashMap<AttemptId, watch::Sender<u64>>>,
+    shared: bool,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +76,16 @@ impl LogStore {
 
     /// Opens (and makes) `folder`. Limits hold for what is appended from now on.
     pub fn with_limits(folder: &Path, limits: Limits) -> Result<Self, LogError> {
+        Self::new(folder, limits, false)
+    }
+
+    /// Opens (and makes) `folder` together with other processes, on any machine whose file system keeps `flock` (local
+    /// ones, NFS 4). Each call holds an operation's lock and looks whether the files are as it knows them.
+    pub fn shared(folder: &Path, limits: Limits) -> Result<Self, LogError> {
+        Self::new(folder, limits, true)
+    }
+
+    fn new(folder: &Path, limits: Limits, shared: bool) -> Result<Self, LogError> {
         fs::create_dir_all(folder).map_err(LogError::io("make", folder))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -78,8 +94,15 @@ impl LogStore {
                 handles: Handles::new(MOST_OPEN),
                 loaded: Mutex::default(),
                 followers: Mutex::default(),
+                shared,
             }),
         })
+    }
+
+    /// How long a follower may wait for [`LogStore::changed`] before it looks by itself; `None`: as long as it likes.
+    #[must_use]
+    pub fn look_again(&self) -> Option<Duration> {
+        self.inner.shared.then_some(LOOK_AGAIN)
     }
 
     /// Appends what is new of `bytes`, which begin at `offset` of the stream. A chunk that comes twice or overlaps
@@ -150,6 +173,7 @@ impl LogStore {
         let inner = Arc::clone(&self.inner);
         blocking(move || {
             let folder = inner.root.join(operation.to_string());
+            let _ours = inner.shared.then(|| shared::lock(&inner.root, operation)).transpose()?;
             lock(&inner.loaded).logs.retain(|attempt, _| attempt.operation != operation);
             inner.handles.close(&folder);
             match fs::remove_dir_all(&folder) {
@@ -192,10 +216,11 @@ impl Inner {
     ) -> Result<T, LogError> {
         let slot = self.slot(attempt);
         let mut slot = lock(&slot);
+        let _ours = self.shared.then(|| shared::lock(&self.root, attempt.operation)).transpose()?;
         // Taken out, so that an error leaves nothing in memory that may differ from the files.
         let mut log = match slot.take() {
-            Some(log) => log,
-            None => AttemptLog::load(&self.root, attempt)?,
+            Some(log) if !self.shared || log.is_current()? => log,
+            _ => AttemptLog::load(&self.root, attempt)?,
         };
         let done = work(&mut log)?;
         *slot = Some(log);

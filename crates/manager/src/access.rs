@@ -1,6 +1,7 @@
 //! Who calls, and whether a role on some scopes reaches a target. Pure; the endpoint matrix lives in the api.
 
 use tenantry_model::{Actor, Environment, RegionName, Role, Scope, TenantName, TokenId};
+use tenantry_store::Fence;
 
 /// The caller of a service, made from a verified credential and never from a request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Principal {
     pub request: Option<RequestKey>,
     /// W3C `traceparent` of the request.
     pub traceparent: Option<String>,
+    /// The role in which tenantry itself acts; writes are refused once another manager has taken it over.
+    pub fence: Option<Fence>,
 }
 
 /// A request that can be repeated without harm.
@@ -43,6 +46,7 @@ impl Principal {
             origin: None,
             request: None,
             traceparent: None,
+            fence: None,
         }
     }
 

@@ -229,8 +229,10 @@ impl ManagerError {
             Self::InventoryRestart(_) => "inventory-restart",
             Self::AlreadyApplied(_) => "request-already-applied",
             Self::KeyReused => "idempotency-key-reused",
-            Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_)) => "store-unavailable",
-            Self::Store(_) => "store-damaged",
+            Self::Store(StoreError::Conflict { .. } | StoreError::LeaseLost(_)) => "store-conflict",
+            Self::Store(StoreError::Unknown { .. }) => "outcome-unknown",
+            Self::Store(StoreError::Damaged { .. }) => "store-damaged",
+            Self::Store(_) => "store-unavailable",
             Self::Logs { .. } => "logs-unavailable",
             Self::AuditKey { .. } => "audit-key-unavailable",
             Self::Internal(_) => "internal",
@@ -270,10 +272,8 @@ impl ManagerError {
             | Self::InventoryRestart(_)
             | Self::AlreadyApplied(_)
             | Self::KeyReused => ErrorClass::Conflict,
-            Self::Store(StoreError::Unavailable { .. } | StoreError::InUse(_))
-            | Self::Logs { .. }
-            | Self::AuditKey { .. } => ErrorClass::Unavailable,
-            Self::Store(_) | Self::Internal(_) => ErrorClass::Internal,
+            Self::Store(StoreError::Damaged { .. }) | Self::Internal(_) => ErrorClass::Internal,
+            Self::Store(_) | Self::Logs { .. } | Self::AuditKey { .. } => ErrorClass::Unavailable,
         }
     }
 

@@ -54,7 +54,7 @@ impl Manager {
     /// After the request: keeps its answer. The first answer under a key stays.
     pub async fn remember(&self, who: &Principal, answer: StoredAnswer) -> Result<()> {
         let Some(request) = &who.request else { return Ok(()) };
-        let mut work = self.begin(who).await?;
+        let mut work = self.begin_one(who).await?;
         let row = IdempotentAnswer {
             key: answer_key(who, &request.key),
             request_hash: request.hash.clone(),

@@ -2,6 +2,7 @@
 
 use crate::ManagerConfig;
 use crate::audit::Sealer;
+use crate::roles::Roles;
 use crate::runner::Runs;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub struct Manager {
     pub(crate) config: Arc<ManagerConfig>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) roles: Arc<Roles>,
     clock: Clock,
 }
 
@@ -32,7 +34,15 @@ impl Manager {
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(store: Arc<dyn Store>, logs: LogStore, config: ManagerConfig, clock: Clock) -> Self {
-        Self { store, logs, config: Arc::new(config), runs: Arc::default(), sealer: Arc::default(), clock }
+        Self {
+            store,
+            logs,
+            config: Arc::new(config),
+            runs: Arc::default(),
+            sealer: Arc::default(),
+            roles: Arc::default(),
+            clock,
+        }
     }
 
     /// Checks that the store answers; for readiness.

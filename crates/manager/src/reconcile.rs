@@ -4,9 +4,11 @@
 //! backs off; it never gives up and is never busy.
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::runner::{region_silent, region_silent_key};
 use crate::wait::Waiter;
 use crate::{Manager, Principal};
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_engine::{Event, Rejected};
@@ -18,6 +20,10 @@ use tracing::{debug, warn};
 const BATCH: u32 = 200;
 /// Longest sleep of the timer loop: a clock that was set back is noticed then.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// For how long a manager takes timers: if it dies meanwhile, they are due again afterwards.
+const CLAIM: SignedDuration = SignedDuration::from_secs(10);
+/// Old answers that are removed in one transaction.
+const EXPIRED_AT_A_TIME: u32 = 1000;
 /// How often old answers are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 /// How often it is looked whether a head of the audit log is due.
@@ -32,8 +38,10 @@ impl Manager {
     pub async fn run(&self, shutdown: CancellationToken) {
         let timers = Box::pin(self.timers());
         let every = self.config.region_check_interval;
-        let regions = Box::pin(repeat("regions", every, || self.check_regions()));
-        let remove_old = || async { self.expire_answers().await.map(|_| ()) };
+        let judge = || async { self.in_role("regions", |who| self.check_regions_as(who)).await.map(drop) };
+        let regions = Box::pin(repeat("regions", every, judge));
+        let remove = |who| async { self.expire_answers_as(who).await.map(drop) };
+        let remove_old = || async { self.in_role("expiry", remove).await.map(drop) };
         let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
         let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
         let every = self.config.retention.every;
@@ -43,6 +51,7 @@ impl Manager {
             ((), (), (), (), ()) = async { tokio::join!(timers, regions, expiry, heads, retention) } => {}
         }
         self.seal_at_the_end().await;
+        self.give_back_roles().await;
     }
 
     /// What happened since the newest head is vouched for as well when the manager has ended in good order.
@@ -87,41 +96,71 @@ impl Manager {
     }
 
     /// Applies what is due now; returns how many operations were looked at. One that fails does not keep the others
-    /// from their turn; the first error comes back when all have had theirs.
+    /// from their turn (it is due again after [`CLAIM`]); the first error comes back when all have had theirs.
+    ///
+    /// Every manager does this: what one has claimed, the others pass over. Time passing is applied under the
+    /// environment's lock to rows read under it, so that one that is late changes nothing; no role is needed.
     pub async fn run_due(&self) -> Result<usize> {
         let mut seen: BTreeSet<OperationId> = BTreeSet::new();
         let mut first_error = None;
         loop {
-            let due = self.store.read().await?.due(self.now(), BATCH).await?;
-            let fresh: Vec<OperationId> = due.into_iter().filter(|id| seen.insert(*id)).collect();
-            if fresh.is_empty() {
-                return first_error.map_or(Ok(seen.len()), Err);
-            }
-            for id in fresh {
+            let claimed = self.claim_due().await?;
+            // One that is due again at once has its next turn when all others have had theirs.
+            let last = !claimed.iter().any(|id| !seen.contains(id));
+            for id in claimed {
+                seen.insert(id);
                 if let Err(error) = self.tick(id).await {
                     warn!(operation = %id, %error, "a timer could not be applied");
                     first_error.get_or_insert(error);
                 }
             }
+            if last {
+                return first_error.map_or(Ok(seen.len()), Err);
+            }
         }
+    }
+
+    async fn claim_due(&self) -> Result<Vec<OperationId>> {
+        // A look that writes nothing: every commit wakes this loop.
+        if self.store.read().await?.due(self.now(), 1).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let who = Principal::system();
+        repeating(|| async {
+            let mut work = self.begin_one(&who).await?;
+            let until = work.now.checked_add(CLAIM).unwrap_or(jiff::Timestamp::MAX);
+            let claimed = work.tx.claim_due(work.now, until, BATCH).await?;
+            if !claimed.is_empty() {
+                work.commit().await?;
+            }
+            Ok(claimed)
+        })
+        .await
     }
 
     /// Time has passed for one operation; whatever of its environment can go on goes on.
     pub(crate) async fn tick(&self, id: OperationId) -> Result<()> {
         let who = Principal::system();
-        let mut work = self.begin(&who).await?;
-        work.advance(id, vec![Event::Tick]).await?;
-        work.drive().await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin_one(&who).await?;
+            work.advance(id, vec![Event::Tick]).await?;
+            work.drive().await?;
+            work.commit().await
+        })
+        .await
     }
 
     /// Judges every region's silence once.
     pub async fn check_regions(&self) -> Result<()> {
+        self.check_regions_as(Principal::system()).await
+    }
+
+    async fn check_regions_as(&self, who: Principal) -> Result<()> {
         let regions = self.store.read().await?.regions().await?;
         for region in regions {
             // One that was given up already, or never joined, has no session.
             if region.session.is_some() && !self.is_alive(&region) {
-                self.give_up(&region).await?;
+                self.give_up(&who, &region).await?;
             }
         }
         Ok(())
@@ -129,17 +168,16 @@ impl Manager {
 
     /// A region is silent. Its operations come first and the region's own row last: after a crash in between, the
     /// region still has its session, and all of this is done again.
-    async fn give_up(&self, region: &Region) -> Result<()> {
+    async fn give_up(&self, who: &Principal, region: &Region) -> Result<()> {
         let since = region.last_seen_at.unwrap_or(region.created_at);
         for id in self.operations_running_in(&region.name).await? {
             let event = Event::RegionSilent { region: region.name.clone(), since };
-            match self.apply_event(&Principal::system(), id, event).await {
+            match self.apply_event(who, id, event).await {
                 Ok(_) | Err(ManagerError::Rejected(Rejected::OperationState { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        let who = Principal::system();
-        let mut work = self.begin(&who).await?;
+        let mut work = self.begin(who).await?;
         // It may have come back meanwhile.
         let still = work.tx.region(&region.name).await?;
         if still.is_none_or(|row| row.session != region.session || self.is_alive(&row)) {
@@ -154,15 +192,18 @@ impl Manager {
 
     /// Removes answers of old requests; returns how many.
     pub async fn expire_answers(&self) -> Result<u32> {
+        self.expire_answers_as(Principal::system()).await
+    }
+
+    async fn expire_answers_as(&self, who: Principal) -> Result<u32> {
         let Ok(before) = self.now().checked_sub(self.config.idempotency_retention) else { return Ok(0) };
-        let who = Principal::system();
         let mut removed = 0;
         loop {
-            let mut work = self.begin(&who).await?;
-            let part = work.tx.expire_idempotent(before, 1000).await?;
+            let mut work = self.begin_one(&who).await?;
+            let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
             work.commit().await?;
             removed += part;
-            if part < 1000 {
+            if part < EXPIRED_AT_A_TIME {
                 return Ok(removed);
             }
         }

@@ -141,6 +141,7 @@ impl Manager {
                 origin,
                 request: None,
                 traceparent: None,
+                fence: None,
             }),
             TokenKind::Join { region, .. } => Credential::Join { token: id, region },
             TokenKind::Agent { region } => Credential::Agent { token: id, region },

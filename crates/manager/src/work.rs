@@ -37,8 +37,21 @@ pub(crate) struct Note<'a> {
 }
 
 impl Manager {
+    /// A unit that nobody else writes beside.
     pub(crate) async fn begin<'m>(&'m self, who: &'m Principal) -> Result<Work<'m>> {
-        let tx = self.store.write().await?;
+        self.unit(self.store.write().await?, who).await
+    }
+
+    /// A unit about one environment, which it locks before it looks at what it changes, or about commands, timers,
+    /// leases and kept answers ([`tenantry_store::Store::write_one`]): others go on beside it.
+    pub(crate) async fn begin_one<'m>(&'m self, who: &'m Principal) -> Result<Work<'m>> {
+        self.unit(self.store.write_one().await?, who).await
+    }
+
+    async fn unit<'m>(&'m self, mut tx: Box<dyn Write + 'm>, who: &'m Principal) -> Result<Work<'m>> {
+        if let Some(fence) = &who.fence {
+            tx.check_lease(fence).await?;
+        }
         Ok(Work {
             manager: self,
             tx,

@@ -4,48 +4,9 @@
 use crate::errors::failed;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::BTreeSet;
-use tenantry_model::{Page, Scope};
+use tenantry_model::Page;
 use tenantry_store::Result;
-
-/// A column and the value it must have.
-pub type Condition = (&'static str, String);
-
-/// How a table is listed.
-#[derive(Clone, Copy)]
-pub struct List {
-    /// The table; its key is `id`.
-    pub table: &'static str,
-    /// Columns with an index `(column, id)`, the most selective first.
-    pub drivers: &'static [&'static str],
-    /// A condition whose rows have a partial index by `id`; small enough that nothing else is needed.
-    pub partial: Option<&'static str>,
-    /// Newest first.
-    pub descending: bool,
-}
-
-/// What a tenant's or region's scope asks of a row: any one of these conditions.
-pub type ScopeColumns = fn(&Scope) -> Vec<Condition>;
-
-/// One set of conditions for each way in which a row may be allowed; empty: nothing is allowed.
-pub fn arms(filter: &[Condition], scopes: Option<&[Scope]>, columns: ScopeColumns) -> Vec<Vec<Condition>> {
-    let Some(scopes) = scopes.filter(|scopes| !scopes.contains(&Scope::All)) else {
-        return vec![filter.to_vec()];
-    };
-    let distinct: BTreeSet<&Scope> = scopes.iter().collect();
-    distinct
-        .into_iter()
-        .flat_map(columns)
-        // A tenant's scope under a filter for another tenant allows nothing; no need to ask.
-        .filter(|(column, value)| !filter.iter().any(|(c, v)| c == column && v != value))
-        .map(|condition| {
-            let mut arm = filter.to_vec();
-            if !arm.contains(&condition) {
-                arm.push(condition);
-            }
-            arm
-        })
-        .collect()
-}
+pub use tenantry_store::narrow::{Condition, List, arms};
 
 /// The statement that finds one arm's keys.
 pub fn statement(list: List, arm: &[Condition], after: Option<&str>, limit: i64) -> QueryBuilder<Sqlite> {

@@ -3,7 +3,6 @@
 //! One writer at a time (`BEGIN IMMEDIATE`), readers beside it (WAL), every commit on the disk before it returns.
 //! It knows rows and SQL. It must never know what an operation means, and never keep logs.
 
-mod codec;
 mod errors;
 mod folder;
 mod keys;
@@ -13,5 +12,7 @@ mod plans;
 mod store;
 mod tables;
 mod tx;
+mod whole;
 
 pub use store::SqliteStore;
+use tenantry_store::codec;

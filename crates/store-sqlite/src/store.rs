@@ -105,7 +105,6 @@ impl SqliteStore {
         self.writer.close().await;
     }
 
-    #[cfg(test)]
     pub(crate) fn writer(&self) -> &Pool<Sqlite> {
         &self.writer
     }

@@ -9,6 +9,7 @@ pub mod environments;
 pub mod events;
 pub mod hooks;
 pub mod installation;
+pub mod leases;
 pub mod operations;
 pub mod retention;
 pub mod steps;

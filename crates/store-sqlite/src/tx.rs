@@ -3,8 +3,8 @@
 use crate::{
     errors::failed,
     tables::{
-        attentions, audit, audit_list, commands, environments, events, hooks, installation, operations,
-        retention, steps, tenants,
+        attentions, audit, audit_list, commands, environments, events, hooks, installation, leases,
+        operations, retention, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -19,8 +19,8 @@ use tenantry_model::{
 };
 use tenantry_store::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
-    EventFilter, EventRecord, ExpiredOperation, HookRow, IdempotentAnswer, OperationFilter, Read, Result,
-    StoreError, Write,
+    EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read,
+    Result, StoreError, Write,
 };
 use tokio::sync::Notify;
 
@@ -255,6 +255,9 @@ impl Write for Tx {
     async fn put_operation(&mut self, operation: &Operation) -> Result<()> {
         ask!(self, operations::put(operation))
     }
+    async fn claim_due(&mut self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
+        ask!(self, operations::claim_due(now, until, limit))
+    }
     async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()> {
         ask!(self, operations::put_timer(id, due))
     }
@@ -298,7 +301,7 @@ impl Write for Tx {
     async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>> {
         ask!(self, attentions::open(key))
     }
-    async fn append_event(&mut self, event: &EventRecord) -> Result<u64> {
+    async fn append_event(&mut self, event: &EventRecord) -> Result<()> {
         ask!(self, events::append(event))
     }
     async fn put_token(&mut self, token: &Token) -> Result<()> {
@@ -327,6 +330,21 @@ impl Write for Tx {
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))
+    }
+    async fn take_lease(
+        &mut self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Fence>> {
+        ask!(self, leases::take(name, holder, now, until))
+    }
+    async fn check_lease(&mut self, fence: &Fence) -> Result<()> {
+        ask!(self, leases::check(fence))
+    }
+    async fn give_back_lease(&mut self, fence: &Fence) -> Result<()> {
+        ask!(self, leases::give_back(fence))
     }
     async fn commit(self: Box<Self>) -> Result<()> {
         self.usable()?;

@@ -8,19 +8,24 @@
 pub mod audit;
 pub mod catalogue;
 pub mod commands;
+pub mod leases;
 pub mod lists;
 pub mod outbox;
 pub mod retention;
 pub mod rows;
 pub mod samples;
+pub mod together;
 pub mod transactions;
 
-/// Makes one `#[tokio::test]` of every check. `$make` is called as `$make().await` and gives a store and something
+/// The list of checks; makes one `#[tokio::test]` of each, or what another macro (`each_as_trial`) makes of them. `$make` is called as `$make().await` and gives a store and something
 /// that must live as long as it (a temporary folder), or `()`.
 #[macro_export]
 macro_rules! conformance_tests {
     ($make:path) => {
-        $crate::conformance_tests! { @tests $make;
+        $crate::conformance_tests! { $make, each_as_test }
+    };
+    ($make:path, $then:ident) => {
+        $crate::$then! { $make;
             transactions {
                 what_is_not_committed_is_invisible_and_gone_after_a_drop
                 a_read_transaction_sees_one_state_until_its_end
@@ -29,6 +34,19 @@ macro_rules! conformance_tests {
                 a_commit_wakes_those_who_asked_before_it
                 without_a_commit_a_sleeper_wakes_after_the_poll_interval
                 the_store_answers_a_ping
+            }
+            together {
+                writes_about_one_environment_come_one_after_the_other
+                a_write_alone_waits_for_those_about_one_environment
+                an_attention_is_raised_once_by_two_at_the_same_time
+                a_request_is_claimed_once_by_two_at_the_same_time
+            }
+            leases {
+                a_lease_has_one_holder_until_its_end
+                a_holder_that_was_replaced_is_refused_and_writes_nothing
+                a_lease_cannot_pass_on_while_a_write_shows_it
+                a_lease_that_is_given_back_is_free_at_once
+                due_timers_are_claimed_by_one_and_due_again_later
             }
             rows {
                 what_was_put_reads_back_equal
@@ -88,11 +106,33 @@ macro_rules! conformance_tests {
             }
         }
     };
-    (@tests $make:path; $($module:ident { $($check:ident)+ })+) => {$($(
+}
+
+/// Each check as a test of the standard harness.
+#[macro_export]
+macro_rules! each_as_test {
+    ($make:path; $($module:ident { $($check:ident)+ })+) => {$($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $check() {
             let (store, _guard) = $make().await;
             $crate::conformance::$module::$check(std::sync::Arc::new(store)).await;
         }
     )+)+};
+}
+
+/// A list of `libtest_mimic::Trial`, for a store that needs what may be missing on a machine.
+#[macro_export]
+macro_rules! each_as_trial {
+    ($make:path; $($module:ident { $($check:ident)+ })+) => {
+        vec![$($(
+            ::libtest_mimic::Trial::test(stringify!($check), || {
+                let mut runtime = ::tokio::runtime::Builder::new_multi_thread();
+                runtime.worker_threads(2).enable_all().build()?.block_on(async {
+                    let (store, _guard) = $make().await;
+                    $crate::conformance::$module::$check(std::sync::Arc::new(store)).await;
+                });
+                Ok(())
+            }),
+        )+)+]
+    };
 }

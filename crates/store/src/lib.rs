@@ -4,8 +4,11 @@
 //! This crate knows rows, pages and conflicts. It must never know SQL, HTTP or what an operation means: rules
 //! live in the engine and the manager.
 
+pub mod archive;
 mod audit;
+pub mod codec;
 mod error;
+pub mod narrow;
 mod records;
 mod retention;
 mod store;

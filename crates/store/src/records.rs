@@ -99,6 +99,16 @@ pub struct EventRecord {
     pub data: Value,
 }
 
+/// The right to do work that exists once. Whoever writes in it shows it ([`crate::Write::check_lease`]), so that a
+/// process that slept past its lease cannot write any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// Which work.
+    pub name: String,
+    /// Grows with every new holder.
+    pub fencing: u64,
+}
+
 /// Which events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {

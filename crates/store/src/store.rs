@@ -2,7 +2,7 @@
 
 use crate::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, EnvironmentFilter, EventFilter,
-    EventRecord, ExpiredOperation, HookRow, IdempotentAnswer, OperationFilter, StoreError,
+    EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,9 +22,17 @@ pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees one consistent state and changes nothing.
     async fn read(&self) -> Result<Box<dyn Read + '_>>;
     /// Begins a transaction that may write. Nothing is visible before [`Write::commit`]; dropping it rolls back.
-    /// An implementation may let only one at a time go on, so keep it short and await nothing else in between. After
+    /// No other transaction writes meanwhile, so keep it short and await nothing else in between. After
     /// an error other than [`StoreError::Duplicate`] it can only be dropped.
     async fn write(&self) -> Result<Box<dyn Write + '_>>;
+    /// Like [`Store::write`], for what is about one environment, which it locks before it looks at what it changes
+    /// ([`Write::lock_environment`]), or about commands, timers, leases and kept answers, whose calls are safe by
+    /// themselves. Others of its kind may go on beside it, about other environments; what only [`Store::write`] changes
+    /// (tenants, definitions, regions, hooks, tokens, settings, the common audit chain) stays as it is until its end; only
+    /// a hook's last good version may be put by either. An implementation may let it be alone as well.
+    async fn write_one(&self) -> Result<Box<dyn Write + '_>> {
+        self.write().await
+    }
     /// Resolves after the next commit of this process (or an implementation's own signal, or at the latest after
     /// a poll interval of some seconds): wake-up for long polls and event streams. May wake for nothing.
     /// The wake-up counts from the call, not from the first poll: call it, look, and await it only if there was
@@ -186,6 +194,9 @@ pub trait Write: Read {
     async fn delete_definition(&mut self, name: &OperationName) -> Result<bool>;
     /// Inserts or replaces; its environment exists, its timer stays as it is.
     async fn put_operation(&mut self, operation: &Operation) -> Result<()>;
+    /// Takes up to `limit` operations whose timer is due, earliest first, and sets their timers to `until`: no other
+    /// manager takes them meanwhile, and if this one dies they are due again then.
+    async fn claim_due(&mut self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>>;
     /// Sets when the operation's timer is due; `None`: none.
     async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()>;
     /// Inserts or replaces.
@@ -219,8 +230,9 @@ pub trait Write: Read {
     async fn put_attention(&mut self, attention: &Attention) -> Result<()>;
     /// The unsettled one with this key.
     async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>>;
-    /// Appends to the outbox; returns the position.
-    async fn append_event(&mut self, event: &EventRecord) -> Result<u64>;
+    /// Appends to the outbox. Its position is given at the commit and follows the order of commits; before that it is
+    /// not read back.
+    async fn append_event(&mut self, event: &EventRecord) -> Result<()>;
     /// Inserts or replaces.
     async fn put_token(&mut self, token: &Token) -> Result<()>;
     /// Keeps an answer; a taken key is [`StoreError::Duplicate`].
@@ -241,6 +253,21 @@ pub trait Write: Read {
     async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32>;
     /// Inserts or replaces.
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()>;
-    /// Makes everything visible and durable at once, and wakes [`Store::changed`].
+    /// Takes the lease of work that exists once, or keeps it, for `holder` until `until`; `None` if somebody else has it
+    /// and `now` is before its end. The fencing number grows with every new holder.
+    async fn take_lease(
+        &mut self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Fence>>;
+    /// Refuses ([`StoreError::LeaseLost`]) if the lease has passed to another holder; otherwise it cannot pass on before
+    /// the end of this transaction. Whether its time is over does not matter: nobody has taken it.
+    async fn check_lease(&mut self, fence: &Fence) -> Result<()>;
+    /// Ends a lease before its time: others may take it at once. One that has passed on is left alone.
+    async fn give_back_lease(&mut self, fence: &Fence) -> Result<()>;
+    /// Makes everything visible and durable at once, and wakes [`Store::changed`]. After [`StoreError::Unknown`] either
+    /// all of it is, or nothing ever will be: look.
     async fn commit(self: Box<Self>) -> Result<()>;
 }

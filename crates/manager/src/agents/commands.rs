@@ -3,6 +3,7 @@
 use super::agent;
 use crate::Manager;
 use crate::error::Result;
+use crate::repeat::repeating;
 use crate::wait::Waiter;
 use std::time::Duration;
 use tenantry_model::{AgentSessionId, CommandId, RegionName};
@@ -50,16 +51,19 @@ impl Manager {
         limit: u32,
     ) -> Result<Vec<Command>> {
         let who = agent(region, None);
-        let mut work = self.begin(&who).await?;
-        let row = work.region(region).await?;
-        super::current(&row, session)?;
-        let until = work.now.checked_add(self.config.lease_time).unwrap_or(jiff::Timestamp::MAX);
-        let leased = work.tx.lease_commands(region, session, work.now, until, limit).await?;
-        // Every commit wakes every poll: one that changed nothing would wake itself for ever.
-        if !leased.is_empty() {
-            work.commit().await?;
-        }
-        Ok(leased)
+        repeating(|| async {
+            let mut work = self.begin_one(&who).await?;
+            let row = work.region(region).await?;
+            super::current(&row, session)?;
+            let until = work.now.checked_add(self.config.lease_time).unwrap_or(jiff::Timestamp::MAX);
+            let leased = work.tx.lease_commands(region, session, work.now, until, limit).await?;
+            // Every commit wakes every poll: one that changed nothing would wake itself for ever.
+            if !leased.is_empty() {
+                work.commit().await?;
+            }
+            Ok(leased)
+        })
+        .await
     }
 
     /// These commands are carried out. One that is done already, or was given to another session since, changes
@@ -71,12 +75,15 @@ impl Manager {
         commands: &[CommandId],
     ) -> Result<()> {
         let who = agent(region, None);
-        let mut work = self.begin(&who).await?;
-        let row = work.region(region).await?;
-        super::current(&row, session)?;
-        for command in commands {
-            work.tx.finish_command(region, *command).await?;
-        }
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin_one(&who).await?;
+            let row = work.region(region).await?;
+            super::current(&row, session)?;
+            for command in commands {
+                work.tx.finish_command(region, *command).await?;
+            }
+            work.commit().await
+        })
+        .await
     }
 }

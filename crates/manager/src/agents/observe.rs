@@ -1,8 +1,10 @@
 //! Facts about attempts, in any order, more than once, at any time: also from an agent that lost its session.
 
 use super::agent;
-use crate::Manager;
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
+use crate::runner::Moved;
+use crate::{Manager, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Event, Rejected};
 use tenantry_model::{AttemptId, Observation, OperationId, RegionName};
@@ -27,9 +29,8 @@ impl Manager {
         let who = agent(region, None);
         for (operation, observations) in by_operation {
             let attempts: Vec<AttemptId> = observations.iter().map(|o| o.attempt.clone()).collect();
-            let events = observations.into_iter().map(Event::Observed).collect();
-            let mut work = self.begin(&who).await?;
-            let moved = match work.advance(operation, events).await {
+            let events: Vec<Event> = observations.into_iter().map(Event::Observed).collect();
+            let moved = match repeating(|| self.take_facts(&who, operation, &events)).await {
                 Ok(moved) => moved,
                 Err(ManagerError::NotFound { .. }) => {
                     unknown.extend(attempts);
@@ -41,11 +42,17 @@ impl Manager {
             unknown.extend(refused.filter_map(|(attempt, rejected)| {
                 matches!(rejected, Some(Rejected::UnknownAttempt(_))).then_some(attempt)
             }));
-            // Repeated facts change nothing, and nothing is written for them.
-            if moved.changed {
-                work.commit().await?;
-            }
         }
         Ok(unknown.into_iter().collect())
+    }
+
+    async fn take_facts(&self, who: &Principal, operation: OperationId, events: &[Event]) -> Result<Moved> {
+        let mut work = self.begin_one(who).await?;
+        let moved = work.advance(operation, events.to_vec()).await?;
+        // Repeated facts change nothing, and nothing is written for them.
+        if moved.changed {
+            work.commit().await?;
+        }
+        Ok(moved)
     }
 }

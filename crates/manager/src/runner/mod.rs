@@ -17,6 +17,7 @@ pub(crate) use plan::{PlanBasis, region_silent, region_silent_key};
 pub(crate) use start::{BACKUP_PARAMETER, WRITES_BACKUP};
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use actions::Context;
@@ -39,10 +40,13 @@ pub(crate) struct Moved {
 impl Manager {
     /// Applies one event to an operation, and whatever follows for its environment.
     pub(crate) async fn apply_event(&self, who: &Principal, id: OperationId, event: Event) -> Result<Moved> {
-        let mut work = self.begin(who).await?;
-        let moved = work.advance(id, vec![event]).await?;
-        work.commit().await?;
-        Ok(moved)
+        repeating(|| async {
+            let mut work = self.begin_one(who).await?;
+            let moved = work.advance(id, vec![event.clone()]).await?;
+            work.commit().await?;
+            Ok(moved)
+        })
+        .await
     }
 }
 

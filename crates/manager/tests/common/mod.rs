@@ -1,5 +1,5 @@
 //! A manager over a real SQLite store and real log files, and the agent's side of the protocol driven by hand.
-#![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc)] // each test file uses a part; a panic is a failed test
+#![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, clippy::wildcard_imports)] // each test file uses a part; a panic is a failed test
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};
@@ -17,7 +17,7 @@ use tenantry_manager::{
     ManagerConfig, NewEnvironment, OperationAnswer, Principal, ReportedHook,
 };
 use tenantry_model::*;
-use tenantry_store::{Command, CommandKind};
+use tenantry_store::{Command, CommandKind, Store};
 use tenantry_store_sqlite::SqliteStore;
 use uuid::Uuid;
 
@@ -47,11 +47,12 @@ impl World {
     /// Several managers over one store, each with its own memory.
     pub async fn managers(&self, count: usize) -> Vec<Manager> {
         let store = Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap());
-        (0..count).map(|_| self.over(Arc::clone(&store))).collect()
+        let logs = || LogStore::open(&self.folder.path().join("logs")).unwrap();
+        (0..count).map(|_| self.over(Arc::clone(&store) as Arc<dyn Store>, logs())).collect()
     }
 
-    fn over(&self, store: Arc<SqliteStore>) -> Manager {
-        let logs = LogStore::open(&self.folder.path().join("logs")).unwrap();
+    /// A manager over this store, with the world's clock.
+    pub fn over(&self, store: Arc<dyn Store>, logs: LogStore) -> Manager {
         let clock = Arc::clone(&self.clock);
         let now = move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap();
         Manager::with_clock(store, logs, self.config.clone(), Arc::new(now))

@@ -4,21 +4,13 @@ use super::Db;
 use crate::{
     codec::{decode, encode, page_size, paged},
     errors::{failed, taken},
-    keys::{Condition, List, arms, keys, rows_of_keys},
+    keys::{arms, keys, rows_of_keys},
 };
-use tenantry_model::{Attention, AttentionId, Page, Paged, RegionName, Scope};
+use tenantry_model::{Attention, AttentionId, Page, Paged, RegionName};
+pub use tenantry_store::narrow::attentions::{LIST, OPEN, conditions, scope_columns};
 use tenantry_store::{AttentionFilter, Result};
 
 const TABLE: &str = "attentions";
-/// Settled ones too: the history.
-pub const LIST: List = List {
-    table: TABLE,
-    drivers: &["operation", "tenant", "region", "home"],
-    partial: None,
-    descending: false,
-};
-/// What waits now: little.
-pub const OPEN: List = List { partial: Some("settled = 0"), ..LIST };
 
 pub async fn get(db: Db<'_>, id: AttentionId) -> Result<Option<Attention>> {
     let id = id.to_string();
@@ -28,20 +20,6 @@ pub async fn get(db: Db<'_>, id: AttentionId) -> Result<Option<Attention>> {
         .map_err(failed("read an attention"))?
         .map(|payload| decode(TABLE, &id, &payload))
         .transpose()
-}
-
-/// What a scope asks of an attention: a region sees its own and those of the environments at home in it.
-pub fn scope_columns(scope: &Scope) -> Vec<Condition> {
-    match scope {
-        Scope::All => vec![],
-        Scope::Tenant(tenant) => vec![("tenant", tenant.to_string())],
-        Scope::Region(region) => vec![("region", region.to_string()), ("home", region.to_string())],
-    }
-}
-
-/// What a filter asks of an attention, scopes and being settled aside.
-pub fn conditions(filter: &AttentionFilter) -> Vec<Condition> {
-    filter.operation.iter().map(|operation| ("operation", operation.to_string())).collect()
 }
 
 pub async fn list(db: Db<'_>, filter: &AttentionFilter, page: &Page) -> Result<Paged<Attention>> {

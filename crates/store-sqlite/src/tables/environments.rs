@@ -4,19 +4,18 @@ use super::Db;
 use crate::{
     codec::{decode, encode, from_position, page_size, paged, position, word},
     errors::{failed, taken},
-    keys::{Condition, List, arms, keys},
+    keys::{arms, keys},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tenantry_model::{
     Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, Page, Paged,
-    Scope, TenantName,
+    TenantName,
 };
+pub use tenantry_store::narrow::environments::{LIST, conditions, scope_columns};
 use tenantry_store::{EnvironmentFilter, Result, StoreError};
 
 const TABLE: &str = "environments";
-pub const LIST: List =
-    List { table: TABLE, drivers: &["tenant", "region", "state"], partial: None, descending: false };
 
 struct Row {
     id: String,
@@ -75,23 +74,6 @@ pub async fn by_alias(db: Db<'_>, alias: &Alias) -> Result<Option<Environment>> 
     .map_err(failed("read an environment by its alias"))?
     .map(Row::environment)
     .transpose()
-}
-
-/// What a scope asks of an environment.
-pub fn scope_columns(scope: &Scope) -> Vec<Condition> {
-    match scope {
-        Scope::All => vec![],
-        Scope::Tenant(tenant) => vec![("tenant", tenant.to_string())],
-        Scope::Region(region) => vec![("region", region.to_string())],
-    }
-}
-
-/// What a filter asks of an environment, scopes aside.
-pub fn conditions(filter: &EnvironmentFilter) -> Vec<Condition> {
-    let tenant = filter.tenant.iter().map(|tenant| ("tenant", tenant.to_string()));
-    let region = filter.region.iter().map(|region| ("region", region.to_string()));
-    let state = filter.state.iter().map(|state| ("state", word(state)));
-    tenant.chain(region).chain(state).collect()
 }
 
 pub async fn list(db: Db<'_>, filter: &EnvironmentFilter, page: &Page) -> Result<Paged<Environment>> {

@@ -7,7 +7,7 @@ use crate::{
 };
 use tenantry_store::{EventFilter, EventRecord, Result};
 
-pub async fn append(db: Db<'_>, event: &EventRecord) -> Result<u64> {
+pub async fn append(db: Db<'_>, event: &EventRecord) -> Result<()> {
     let environment = event.environment.map(|id| id.to_string());
     let operation = event.operation.map(|id| id.to_string());
     let payload = encode("events", &event.kind, event)?;
@@ -19,7 +19,7 @@ pub async fn append(db: Db<'_>, event: &EventRecord) -> Result<u64> {
     )
     .execute(db)
     .await
-    .map(|done| from_position(done.last_insert_rowid()))
+    .map(drop)
     .map_err(failed("append an event"))
 }
 

@@ -4,21 +4,16 @@ use super::Db;
 use crate::{
     codec::{bounded, damaged, decode, encode, nanos, page_size, paged, time, word},
     errors::failed,
-    keys::{Condition, List, arms, keys, rows_of_keys},
-    tables::environments::scope_columns,
+    keys::{arms, keys, rows_of_keys},
 };
 use jiff::Timestamp;
 use tenantry_model::{
     EnvironmentId, Operation, OperationDefinition, OperationId, OperationName, Page, Paged, RegionName,
 };
+pub use tenantry_store::narrow::operations::{conditions, list_for, scope_columns};
 use tenantry_store::{OperationFilter, Result, StoreError};
 
 const TABLE: &str = "operations";
-const DRIVERS: &[&str] = &["environment", "tenant", "region", "name", "state"];
-/// All operations: the history of the installation.
-pub const LIST: List = List { table: TABLE, drivers: DRIVERS, partial: None, descending: true };
-/// Those that go on: few at any time.
-pub const UNFINISHED: List = List { partial: Some("finished = 0"), ..LIST };
 
 pub async fn definition(db: Db<'_>, name: &OperationName) -> Result<Option<OperationDefinition>> {
     let name = name.as_str();
@@ -72,20 +67,6 @@ pub async fn get(db: Db<'_>, id: OperationId) -> Result<Option<Operation>> {
         .map_err(failed("read an operation"))?
         .map(|payload| decode(TABLE, &id, &payload))
         .transpose()
-}
-
-/// What a filter asks of an operation, scopes and being unfinished aside.
-pub fn conditions(filter: &OperationFilter) -> Vec<Condition> {
-    let environment = filter.environment.iter().map(|id| ("environment", id.to_string()));
-    let name = filter.name.iter().map(|name| ("name", name.to_string()));
-    let state = filter.state.iter().map(|state| ("state", word(state)));
-    environment.chain(name).chain(state).collect()
-}
-
-/// The list that answers a filter with the least work; its rows still have to meet every condition.
-pub fn list_for(filter: &OperationFilter) -> List {
-    let unfinished = filter.unfinished || filter.state.is_some_and(|state| !state.is_final());
-    if unfinished { UNFINISHED } else { LIST }
 }
 
 pub async fn list(db: Db<'_>, filter: &OperationFilter, page: &Page) -> Result<Paged<Operation>> {
@@ -183,6 +164,17 @@ pub async fn timer(db: Db<'_>, id: OperationId) -> Result<Option<Timestamp>> {
         .map_err(failed("read a timer"))?
         .map(|due| time("timers", &id, due))
         .transpose()
+}
+
+pub async fn claim_due(db: Db<'_>, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
+    let claimed = due(&mut *db, now, limit).await?;
+    let ids = serde_json::json!(claimed).to_string();
+    let until = nanos(until);
+    sqlx::query!("UPDATE timers SET due = ? WHERE operation IN (SELECT value FROM json_each(?))", until, ids)
+        .execute(db)
+        .await
+        .map_err(failed("claim timers"))?;
+    Ok(claimed)
 }
 
 pub async fn next_due(db: Db<'_>) -> Result<Option<Timestamp>> {

@@ -156,7 +156,7 @@ pub async fn two_sessions_never_share_a_command<S: Store>(store: Arc<S>) {
         sessions.spawn(async move {
             let (me, mut mine) = (session(), Vec::new());
             loop {
-                let mut write = store.write().await.unwrap();
+                let mut write = store.write_one().await.unwrap();
                 let leased = lease(&mut *write, me, 0, 7).await;
                 write.commit().await.unwrap();
                 if leased.is_empty() {

@@ -1,6 +1,6 @@
 //! The outbox: a reader that keeps a position sees every event once, in one order.
 
-use super::samples::event;
+use super::samples::{answer, event};
 use crate::{EventFilter, Store};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -13,16 +13,23 @@ pub async fn positions_grow_in_the_order_of_commits<S: Store>(store: Arc<S>) {
     let mut last = 0;
     for n in 0..20 {
         let mut write = store.write().await.unwrap();
-        let first = write.append_event(&event(None, None, json!(n))).await.unwrap();
-        let second = write.append_event(&event(None, None, json!(n))).await.unwrap();
-        assert!(last < first && first < second, "{last} < {first} < {second}");
+        write.append_event(&event(None, None, json!([n, 0]))).await.unwrap();
+        write.append_event(&event(None, None, json!([n, 1]))).await.unwrap();
         if n % 3 == 0 {
             drop(write);
         } else {
             write.commit().await.unwrap();
-            last = second;
-            assert_eq!(store.read().await.unwrap().last_event().await.unwrap(), last);
         }
+        let mut read = store.read().await.unwrap();
+        let new = read.events(&EventFilter::default(), last, 10).await.unwrap();
+        if n % 3 == 0 {
+            assert_eq!(new, [], "a rolled-back one is nowhere");
+            continue;
+        }
+        assert_eq!(new.iter().map(|event| &event.data).collect::<Vec<_>>(), [&json!([n, 0]), &json!([n, 1])]);
+        assert!(last < new[0].position && new[0].position < new[1].position, "{last}, {new:?}");
+        last = new[1].position;
+        assert_eq!(read.last_event().await.unwrap(), last);
     }
 }
 
@@ -35,8 +42,12 @@ pub async fn a_reader_with_a_checkpoint_never_skips_an_event<S: Store>(store: Ar
         let store = Arc::clone(&store);
         writers.spawn(async move {
             for n in 0..EACH {
-                let mut write = store.write().await.unwrap();
+                // Both kinds, beside each other; some write more than others between their event and their end.
+                let mut write = if writer == 0 { store.write() } else { store.write_one() }.await.unwrap();
                 write.append_event(&event(None, None, json!([writer, n]))).await.unwrap();
+                for row in 0..writer {
+                    write.put_idempotent(&answer(&format!("{writer}/{n}/{row}"), 1)).await.unwrap();
+                }
                 write.commit().await.unwrap();
             }
         });

@@ -7,6 +7,7 @@ mod hook;
 mod op;
 mod other;
 mod retention;
+mod store;
 
 pub use audit::*;
 pub use check::*;
@@ -15,6 +16,7 @@ pub use hook::*;
 pub use op::*;
 pub use other::*;
 pub use retention::*;
+pub use store::*;
 
 use crate::settings::{self, Settings};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -81,6 +83,9 @@ pub enum Command {
     /// Regions and their agents
     #[command(subcommand)]
     Region(RegionCommand),
+    /// The rows as a whole: schema, check, archives; without a manager
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Writes the generated reference pages (settings, command line, exit codes)
     Reference {
         /// Folder to write to

@@ -15,6 +15,7 @@ mod region;
 mod resolve;
 mod retention;
 mod start;
+mod store;
 mod tenant;
 mod token;
 
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Definition(command) => definition::run(context, command).await,
         Command::Token(command) => token::run(context, command).await,
         Command::Region(command) => region::run(context, command).await,
+        Command::Store(command) => store::run(command).await,
         Command::Reference { folder } => crate::reference::write(&folder).map(|()| Exit::Done),
         // Handled before the runtime is started.
         Command::Shim { .. } => Ok(Exit::Usage),

@@ -1,5 +1,6 @@
 //! `tenantry manager`, and the part of `up` that is the same.
 
+use super::storage::{self, refused};
 use super::{log, shutdown_on_signal};
 use crate::cli::ManagerArgs;
 use crate::exit::{Exit, Failure};
@@ -10,12 +11,9 @@ use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
-use tenantry_logs::{Limits, LogStore};
 use tenantry_manager::{Manager, ManagerConfig};
-use tenantry_store_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -39,14 +37,8 @@ impl Running {
         listen: SocketAddr,
         shutdown: &CancellationToken,
     ) -> Result<Self> {
-        let store = SqliteStore::open(data).await.map_err(|error| refused(&error))?;
-        let default = Limits::default();
-        let limits = Limits {
-            head: settings.parse("log-head")?.unwrap_or(default.head),
-            tail: settings.parse("log-tail")?.unwrap_or(default.tail),
-        };
-        let logs = LogStore::with_limits(&data.join("logs"), limits).map_err(|error| refused(&error))?;
-        let manager = Manager::new(Arc::new(store), logs, configuration(settings, data)?);
+        let (store, logs) = storage::open(settings, data).await?;
+        let manager = Manager::new(store, logs, configuration(settings, data)?);
         if let Some(file) = settings.get("platform-schema") {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
             let schema = serde_json::from_str(&text).with_context(|| format!("{file} is no JSON"))?;
@@ -74,11 +66,6 @@ impl Running {
         self.server.stop(GRACE).await?;
         self.loops.await.context("a loop of the manager broke off")
     }
-}
-
-/// A start that cannot succeed as things are: the message stands alone, with its causes.
-fn refused(error: &dyn std::error::Error) -> anyhow::Error {
-    Failure::new(Exit::Refused, crate::commands::chain(error)).into()
 }
 
 fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<ManagerConfig> {

@@ -8,6 +8,7 @@ mod log;
 mod manager;
 mod private;
 mod status;
+pub mod storage;
 mod up;
 
 pub use agent::agent;

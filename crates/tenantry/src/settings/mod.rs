@@ -28,6 +28,9 @@ pub struct Client;
 /// Settings of `tenantry manager`.
 #[derive(Clone, Debug)]
 pub struct Manager;
+/// Settings of `tenantry store`.
+#[derive(Clone, Debug)]
+pub struct Store;
 /// Settings of `tenantry agent`.
 #[derive(Clone, Debug)]
 pub struct Agent;
@@ -38,14 +41,18 @@ pub struct Up;
 impl OfGroup for Client {
     const GROUPS: &'static [Group] = &[Group::Common, Group::Client];
 }
+impl OfGroup for Store {
+    const GROUPS: &'static [Group] = &[Group::Common, Group::Store];
+}
 impl OfGroup for Manager {
-    const GROUPS: &'static [Group] = &[Group::Common, Group::Log, Group::Manager];
+    const GROUPS: &'static [Group] = &[Group::Common, Group::Log, Group::Store, Group::Manager];
 }
 impl OfGroup for Agent {
     const GROUPS: &'static [Group] = &[Group::Common, Group::Log, Group::Agent, Group::Executor];
 }
 impl OfGroup for Up {
-    const GROUPS: &'static [Group] = &[Group::Common, Group::Log, Group::Manager, Group::Executor];
+    const GROUPS: &'static [Group] =
+        &[Group::Common, Group::Log, Group::Store, Group::Manager, Group::Executor];
 }
 
 fn of_groups(groups: &'static [Group]) -> impl Iterator<Item = &'static Setting> {

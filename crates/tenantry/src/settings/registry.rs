@@ -9,6 +9,8 @@ pub enum Group {
     Client,
     /// Programs that keep running.
     Log,
+    /// Where the manager's data is.
+    Store,
     /// The manager.
     Manager,
     /// The agent's way to the manager.
@@ -24,6 +26,7 @@ impl Group {
             Self::Common => "Common settings",
             Self::Client => "Manager to speak to",
             Self::Log => "tenantry's own log",
+            Self::Store => "Where the data is",
             Self::Manager => "Manager settings",
             Self::Agent => "Agent settings",
             Self::Executor => "Executor settings",
@@ -63,7 +66,7 @@ const fn setting(
     Setting { key, value, default, help, group }
 }
 
-use Group::{Agent, Client, Common, Executor, Log, Manager};
+use Group::{Agent, Client, Common, Executor, Log, Manager, Store};
 
 /// All settings.
 pub const ALL: &[Setting] = &[
@@ -99,11 +102,33 @@ pub const ALL: &[Setting] = &[
     ),
     setting(Log, "log-format", "text|json", Some("text"), "How it is logged on stderr"),
     setting(
-        Manager,
+        Store,
         "data",
         "FOLDER",
         Some("tenantry-data"),
         "Folder of the database and the hooks' logs; one manager at a time",
+    ),
+    setting(
+        Store,
+        "store",
+        "sqlite|URL",
+        Some("sqlite"),
+        "What keeps the rows: sqlite (in the data folder), or postgres://USER@HOST:PORT/NAME for several managers; a password belongs into store-password-file, PGPASSFILE or the environment, not on the command line",
+    ),
+    setting(Store, "store-password-file", "FILE", None, "File with the password of the database's user"),
+    setting(
+        Store,
+        "store-migrate",
+        "true|false",
+        Some("true"),
+        "Whether a manager brings an older schema up to its version when it starts; false: it refuses until `tenantry store migrate` did",
+    ),
+    setting(
+        Store,
+        "logs-folder",
+        "FOLDER",
+        None,
+        "Folder of the hooks' logs (default: logs in the data folder); several managers on one database need the same one, on a file system that all of them reach",
     ),
     setting(
         Manager,

@@ -1,12 +1,14 @@
 //! Between types and columns: JSON payloads, times, words, pages. The only place that decides how a value is
-//! written; it knows no table and no SQL.
+//! written, for every implementation, so that rows of one kind of store are rows of the other. It knows no table and
+//! no SQL.
+#![allow(clippy::must_use_candidate)] // conversions without a use are no mistake
 
+use crate::{Result, StoreError};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::fmt::Display;
 use tenantry_model::{Page, Paged};
-use tenantry_store::{Result, StoreError};
 
 /// Largest page that is given out, whatever was asked for.
 const MAX_PAGE: u32 = 1000;

@@ -1,0 +1,120 @@
+//! Work that exists once, although several managers share a store: each role (`regions`, `expiry`, …) has a lease, and
+//! every write in it shows the lease's fencing number.
+//!
+//! Safety does not rest on clocks: a manager that slept past its lease is refused in its transaction as soon as another
+//! one has taken over. Clocks only decide how soon that is.
+
+use crate::error::Result;
+use crate::{Manager, Principal};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tenantry_store::{Fence, StoreError};
+use tracing::{debug, info};
+use uuid::Uuid;
+
+/// For how long a role is taken. A manager that dies is replaced after this time.
+const LEASE: SignedDuration = SignedDuration::from_secs(15);
+/// How long giving the roles back may take when the manager ends.
+const GIVING_BACK: Duration = Duration::from_secs(3);
+
+/// The roles that this manager has.
+#[derive(Debug)]
+pub(crate) struct Roles {
+    /// This manager among others.
+    holder: Uuid,
+    held: Mutex<HashMap<&'static str, Held>>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    fence: Fence,
+    /// From then on the lease is prolonged before the next work.
+    renew_at: Timestamp,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { holder: Uuid::new_v4(), held: Mutex::default() }
+    }
+}
+
+impl Roles {
+    fn get(&self, role: &str) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).get(role).cloned()
+    }
+
+    fn set(&self, role: &'static str, held: Option<Held>) {
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match held {
+            Some(held) => all.insert(role, held),
+            None => all.remove(role),
+        };
+    }
+}
+
+impl Manager {
+    /// Does `work` if this manager has the role or can take it; tells whether it did. What `work` writes as the given
+    /// principal is refused once another manager has taken the role over.
+    pub(crate) async fn in_role<F>(
+        &self,
+        role: &'static str,
+        work: impl FnOnce(Principal) -> F,
+    ) -> Result<bool>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let Some(fence) = self.take_role(role).await? else { return Ok(false) };
+        let who = Principal { fence: Some(fence), ..Principal::system() };
+        let done = work(who).await;
+        if let Err(crate::ManagerError::Store(StoreError::LeaseLost(name))) = &done {
+            info!(role = name, "another manager has taken over");
+            self.roles.set(role, None);
+            return Ok(false);
+        }
+        done.map(|()| true)
+    }
+
+    /// Takes or keeps a role; `None` while another manager has it.
+    pub async fn take_role(&self, role: &'static str) -> Result<Option<Fence>> {
+        let now = self.now();
+        let held = self.roles.get(role);
+        // A clock that was set back makes the lease look fresh: it is prolonged all the same.
+        if let Some(held) = held.as_ref().filter(|held| now < held.renew_at && now > held.renew_at - LEASE) {
+            return Ok(Some(held.fence.clone()));
+        }
+        let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
+        let mut tx = self.store.write_one().await?;
+        let fence = tx.take_lease(role, &self.roles.holder.to_string(), now, until).await?;
+        if fence.is_some() {
+            tx.commit().await?;
+        }
+        if held.is_none() && fence.is_some() {
+            debug!(role, "this manager has the role");
+        }
+        let renew_at = now.checked_add(LEASE / 2).unwrap_or(Timestamp::MAX);
+        self.roles.set(role, fence.clone().map(|fence| Held { fence, renew_at }));
+        Ok(fence)
+    }
+
+    /// Gives all roles back, so that others need not wait for the end of their leases.
+    pub(crate) async fn give_back_roles(&self) {
+        let held: Vec<Held> = {
+            let mut all = self.roles.held.lock().unwrap_or_else(PoisonError::into_inner);
+            all.drain().map(|(_, held)| held).collect()
+        };
+        let give = async {
+            let mut tx = self.store.write_one().await?;
+            for held in &held {
+                tx.give_back_lease(&held.fence).await?;
+            }
+            tx.commit().await
+        };
+        match tokio::time::timeout(GIVING_BACK, give).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "roles were not given back; their leases run out"),
+            Err(_) => debug!("roles were not given back in time; their leases run out"),
+        }
+    }
+}

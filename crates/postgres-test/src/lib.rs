@@ -1,0 +1,60 @@
+//! A real PostgreSQL for tests: one server for each test process, with a database for each test.
+//!
+//! It uses what is installed (Debian's `postgresql-15` or newer), or the server that `TENANTRY_TEST_POSTGRES` names (a
+//! URL of somebody who may make databases). It knows no table.
+
+mod proxy;
+mod server;
+
+use anyhow::{Context, Result};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, postgres::PgConnectOptions};
+use std::sync::OnceLock;
+use uuid::Uuid;
+
+pub use proxy::{Proxy, When};
+pub use server::Server;
+
+/// The server of this process; `None` where there is no PostgreSQL: such tests count as ignored.
+///
+/// # Panics
+/// If there is one and it does not start.
+pub fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER
+        .get_or_init(|| {
+            Server::start().unwrap_or_else(|error| panic!("PostgreSQL does not start: {error:#}"))
+        })
+        .as_ref()
+}
+
+impl Server {
+    /// Makes an empty database and gives its URL. It goes with the server; on a server that others own it stays until
+    /// [`Server::drop_database`].
+    pub async fn database(&self) -> Result<String> {
+        let name = format!("t{}", Uuid::new_v4().simple());
+        self.execute(format!("CREATE DATABASE {name}")).await?;
+        Ok(self.url_of(&name))
+    }
+
+    /// Removes a database that [`Server::database`] made, with the sessions in it.
+    pub async fn drop_database(&self, url: &str) -> Result<()> {
+        let name = url.rsplit('/').next().context("a database's URL")?;
+        self.execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
+    }
+
+    /// Ends every session of a database, as a restart of the server does.
+    pub async fn end_sessions(&self, url: &str) -> Result<()> {
+        let name = url.rsplit('/').next().context("a database's URL")?;
+        self.execute(format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ))
+        .await
+    }
+
+    async fn execute(&self, sql: String) -> Result<()> {
+        let options: PgConnectOptions = self.url().parse()?;
+        let mut connection = options.connect().await.context("connect to the test server")?;
+        connection.execute(sqlx::AssertSqlSafe(sql)).await?;
+        Ok(connection.close().await?)
+    }
+}

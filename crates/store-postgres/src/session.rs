@@ -1,0 +1,87 @@
+//! One transaction on one connection of a pool. Not the driver's own: that one leaves a transaction open when it is
+//! cancelled while it begins, and an aborted one when its first statement fails, both in a connection that goes back
+//! to the pool.
+
+use crate::{errors, errors::failed, tables::Db};
+use sqlx::{Executor as _, PgPool, Postgres, pool::PoolConnection};
+use tenantry_store::{Result, StoreError};
+use tokio::runtime::Handle;
+
+/// How many broken connections are passed over: after a restart of the server, each one of a pool is broken once.
+const TRIES: u32 = 10;
+
+/// An open transaction. Dropped before its commit it is rolled back before anybody else gets the connection.
+pub struct Session {
+    connection: Option<PoolConnection<Postgres>>,
+}
+
+impl Session {
+    /// Begins with `statement`. Nothing is done yet, so that after a broken connection the next one is tried.
+    pub async fn begin(pool: &PgPool, statement: &'static str) -> Result<Self> {
+        for _ in 0..TRIES {
+            match Self::begin_once(pool.clone(), statement).await {
+                Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {}
+                Err(sqlx::Error::Database(error)) if errors::ends_session(error.as_ref()) => {}
+                other => return other.map_err(failed("begin a transaction")),
+            }
+        }
+        Self::begin_once(pool.clone(), statement).await.map_err(failed("begin a transaction"))
+    }
+
+    /// A task of its own sees it to its end: whoever gives up in between leaves a session that is dropped.
+    async fn begin_once(pool: PgPool, statement: &'static str) -> std::result::Result<Self, sqlx::Error> {
+        let begun = tokio::spawn(async move {
+            let mut session = Self { connection: Some(pool.acquire().await?) };
+            match session.connection.as_mut() {
+                Some(connection) => connection.execute(statement).await.map(drop)?,
+                None => return Err(sqlx::Error::PoolClosed),
+            }
+            Ok(session)
+        });
+        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    /// The connection.
+    pub fn db(&mut self) -> Result<Db<'_>> {
+        match &mut self.connection {
+            Some(connection) => Ok(&mut *connection),
+            None => Err(StoreError::Unavailable {
+                what: "the connection was given up; begin a new transaction".to_owned(),
+                source: "the transaction is over".into(),
+            }),
+        }
+    }
+
+    /// Commits. An error of the connection leaves open whether it did.
+    pub async fn commit(mut self) -> std::result::Result<(), sqlx::Error> {
+        let Some(connection) = self.connection.as_mut() else { return Err(sqlx::Error::WorkerCrashed) };
+        connection.execute("COMMIT").await?;
+        // Nothing is open any more: the pool may have it.
+        self.connection = None;
+        Ok(())
+    }
+
+    /// The connection does not answer: nobody shall get it again, and nobody waits for its answer.
+    pub fn give_up(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        match Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(async move {
+                    if connection.execute("ROLLBACK").await.is_err() {
+                        // The server rolls back what has no connection any more.
+                        connection.close_on_drop();
+                    }
+                });
+            }
+            Err(_no_runtime) => connection.close_on_drop(),
+        }
+    }
+}

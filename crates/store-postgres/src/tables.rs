@@ -1,0 +1,24 @@
+//! The statements, one module for each group of tables, as in the store for SQLite. They take a connection that is in a
+//! transaction; whose, and whether it commits, they never know.
+
+pub mod attentions;
+pub mod audit;
+pub mod audit_list;
+pub mod commands;
+pub mod environments;
+pub mod events;
+pub mod hooks;
+pub mod installation;
+pub mod leases;
+pub mod operations;
+pub mod retention;
+pub mod steps;
+pub mod tenants;
+
+use sqlx::PgConnection;
+
+/// The connection of a transaction.
+pub type Db<'a> = &'a mut PgConnection;
+
+/// A key and a payload.
+pub type Pair = (String, String);

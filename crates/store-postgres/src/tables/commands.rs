@@ -1,0 +1,185 @@
+//! Commands to agents and their leases.
+
+use super::Db;
+use crate::{
+    codec::{bounded, damaged, decode, encode, nanos, time, word},
+    errors::failed,
+};
+use jiff::Timestamp;
+use tenantry_model::{AgentSessionId, AttemptId, CommandId, RegionName};
+use tenantry_store::{Command, CommandKind, Lease, Result};
+
+const TABLE: &str = "commands";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    region: String,
+    operation: String,
+    step: String,
+    number: i64,
+    kind: String,
+    body: String,
+    lease_session: Option<String>,
+    lease_until: Option<i64>,
+}
+
+impl Row {
+    fn command(self) -> Result<Command> {
+        let key = self.id.as_str();
+        let lease = match (&self.lease_session, self.lease_until) {
+            (Some(session), Some(until)) => Some(Lease {
+                session: session.parse().map_err(|source| damaged(TABLE, key, source))?,
+                until: time(TABLE, key, until)?,
+            }),
+            _ => None,
+        };
+        Ok(Command {
+            id: key.parse().map_err(|source| damaged(TABLE, key, source))?,
+            region: self.region.parse().map_err(|source| damaged(TABLE, key, source))?,
+            attempt: AttemptId {
+                operation: self.operation.parse().map_err(|source| damaged(TABLE, key, source))?,
+                step: self.step.parse().map_err(|source| damaged(TABLE, key, source))?,
+                number: u32::try_from(self.number).map_err(|source| damaged(TABLE, key, source))?,
+            },
+            kind: serde_json::from_value(serde_json::Value::String(self.kind))
+                .map_err(|source| damaged(TABLE, key, source))?,
+            body: decode(TABLE, key, &self.body)?,
+            lease,
+        })
+    }
+}
+
+pub async fn of_region(db: Db<'_>, region: &RegionName, limit: u32) -> Result<Vec<Command>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, region, operation, step, number, kind, body, lease_session, lease_until FROM commands
+         WHERE region = $1 ORDER BY id LIMIT $2",
+    )
+    .bind(region.as_str())
+    .bind(bounded(limit))
+    .fetch_all(db)
+    .await
+    .map_err(failed("read a region's commands"))?;
+    rows.into_iter().map(Row::command).collect()
+}
+
+/// As [`lease`] would find one.
+pub async fn has_free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (
+             SELECT 1 FROM commands c
+             WHERE c.region = $1 AND (c.lease_until IS NULL OR c.lease_until <= $2)
+               AND NOT EXISTS (
+                   SELECT 1 FROM commands e
+                   WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
+                     AND e.id < c.id AND e.lease_until > $2))",
+    )
+    .bind(region.as_str())
+    .bind(nanos(now))
+    .fetch_one(db)
+    .await
+    .map_err(failed("look for a free command"))
+}
+
+pub async fn put(db: Db<'_>, command: &Command) -> Result<()> {
+    let body = encode(TABLE, command.id, &command.body)?;
+    // The equal one only: another command under this id is a mistake that must show.
+    sqlx::query(
+        "INSERT INTO commands (id, region, operation, step, number, kind, body, lease_session, lease_until, given_out)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT (operation, step, number, kind) DO NOTHING",
+    )
+    .bind(command.id.to_string())
+    .bind(command.region.as_str())
+    .bind(command.attempt.operation.to_string())
+    .bind(command.attempt.step.to_string())
+    .bind(i64::from(command.attempt.number))
+    .bind(word(&command.kind))
+    .bind(body)
+    .bind(command.lease.as_ref().map(|lease| lease.session.to_string()))
+    .bind(command.lease.as_ref().map(|lease| nanos(lease.until)))
+    .bind(i64::from(command.lease.is_some()))
+    .execute(db)
+    .await
+    .map_err(failed("write a command"))?;
+    Ok(())
+}
+
+pub async fn lease(
+    db: Db<'_>,
+    region: &RegionName,
+    session: AgentSessionId,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<Command>> {
+    // Rows that another transaction has in its hands are passed over. An earlier command of the same attempt may be
+    // among them and look free in what this statement sees; so of an attempt only those are given out whose earlier
+    // ones are given out with them.
+    let mut rows: Vec<Row> = sqlx::query_as(
+        "WITH free AS (
+             SELECT c.id, c.operation, c.step, c.number FROM commands c
+             WHERE c.region = $1 AND (c.lease_until IS NULL OR c.lease_until <= $2)
+               AND NOT EXISTS (
+                   SELECT 1 FROM commands e
+                   WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
+                     AND e.id < c.id AND e.lease_until > $2)
+             ORDER BY c.id LIMIT $3 FOR UPDATE SKIP LOCKED),
+         given AS (
+             SELECT f.id FROM free f WHERE NOT EXISTS (
+                 SELECT 1 FROM commands e
+                 WHERE e.operation = f.operation AND e.step = f.step AND e.number = f.number
+                   AND e.id < f.id AND e.id NOT IN (SELECT id FROM free)))
+         UPDATE commands c SET lease_session = $4, lease_until = $5, given_out = 1
+         FROM given WHERE c.id = given.id
+         RETURNING c.id, region, operation, step, number, kind, body, lease_session, lease_until",
+    )
+    .bind(region.as_str())
+    .bind(nanos(now))
+    .bind(bounded(limit))
+    .bind(session.to_string())
+    .bind(nanos(until))
+    .fetch_all(db)
+    .await
+    .map_err(failed("lease commands"))?;
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    rows.into_iter().map(Row::command).collect()
+}
+
+pub async fn finish(db: Db<'_>, region: &RegionName, id: CommandId) -> Result<bool> {
+    sqlx::query("DELETE FROM commands WHERE id = $1 AND region = $2")
+        .bind(id.to_string())
+        .bind(region.as_str())
+        .execute(db)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(failed("finish a command"))
+}
+
+pub async fn withdraw(db: Db<'_>, attempt: &AttemptId, kind: CommandKind) -> Result<bool> {
+    sqlx::query(
+        "DELETE FROM commands
+         WHERE operation = $1 AND step = $2 AND number = $3 AND kind = $4 AND given_out = 0",
+    )
+    .bind(attempt.operation.to_string())
+    .bind(attempt.step.to_string())
+    .bind(i64::from(attempt.number))
+    .bind(word(&kind))
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected() > 0)
+    .map_err(failed("withdraw a command"))
+}
+
+pub async fn break_leases(db: Db<'_>, region: &RegionName, session: AgentSessionId) -> Result<()> {
+    sqlx::query(
+        "UPDATE commands SET lease_session = NULL, lease_until = NULL
+         WHERE region = $1 AND lease_session <> $2",
+    )
+    .bind(region.as_str())
+    .bind(session.to_string())
+    .execute(db)
+    .await
+    .map_err(failed("give back leases"))?;
+    Ok(())
+}

@@ -1,0 +1,385 @@
+//! One transaction: hands each call on to the statements of its table, commits, wakes. No SQL of its own but the lock of
+//! the outbox.
+
+use crate::{
+    errors,
+    listen::Wakes,
+    session::Session,
+    tables::{
+        attentions, audit, audit_list, commands, environments,
+        events::{self, Unnumbered},
+        hooks, installation, leases, operations, retention, steps, tenants,
+    },
+};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+use tenantry_model::{
+    AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, AttentionId, CommandId, Environment,
+    EnvironmentId, EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName,
+    Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
+};
+use tenantry_store::{
+    AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
+    EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read,
+    Result, StoreError, Write,
+};
+
+/// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
+const ANSWER: Duration = Duration::from_secs(75);
+
+/// A transaction; dropped without [`Write::commit`] it rolls back before its connection is used again.
+pub struct Tx {
+    inner: Session,
+    wakes: Arc<Wakes>,
+    /// Nobody else writes (or this one does not).
+    alone: bool,
+    events: Unnumbered,
+    broken: bool,
+}
+
+impl Tx {
+    pub fn new(inner: Session, wakes: Arc<Wakes>, alone: bool) -> Self {
+        Self { inner, wakes, alone, events: Unnumbered::default(), broken: false }
+    }
+
+    /// After an error PostgreSQL refuses every statement, but answers COMMIT by rolling back and reports success: so
+    /// nothing goes on here after one.
+    fn usable(&self) -> Result<()> {
+        if self.broken {
+            return Err(StoreError::Unavailable {
+                what:
+                    "an earlier call of this transaction failed and nothing of it was kept; begin a new one"
+                        .to_owned(),
+                source: "the transaction is over".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Only what was found by asking leaves the transaction whole.
+    fn judge<T>(&mut self, done: std::result::Result<Result<T>, tokio::time::error::Elapsed>) -> Result<T> {
+        let done = done.unwrap_or_else(|elapsed| {
+            self.inner.give_up();
+            let what = "the database does not answer; check it and the network to it".to_owned();
+            Err(StoreError::Unavailable { what, source: Box::new(elapsed) })
+        });
+        self.broken |= matches!(&done, Err(error) if !matches!(error, StoreError::Duplicate(_)));
+        done
+    }
+}
+
+/// Hands a call on, unless the transaction is broken.
+macro_rules! ask {
+    ($tx:ident, $module:ident::$function:ident($($argument:expr),*)) => {{
+        $tx.usable()?;
+        let done = tokio::time::timeout(ANSWER, $module::$function($tx.inner.db()? $(, $argument)*)).await;
+        $tx.judge(done)
+    }};
+}
+
+#[async_trait]
+impl Read for Tx {
+    async fn tenant(&mut self, name: &TenantName) -> Result<Option<Tenant>> {
+        ask!(self, tenants::get(name))
+    }
+    async fn tenants(&mut self, page: &Page) -> Result<Paged<Tenant>> {
+        ask!(self, tenants::list(page))
+    }
+    async fn environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
+        ask!(self, environments::get(id))
+    }
+    async fn environment_by_name(
+        &mut self,
+        tenant: &TenantName,
+        name: &EnvironmentName,
+    ) -> Result<Option<Environment>> {
+        ask!(self, environments::by_name(tenant, name))
+    }
+    async fn environment_by_alias(&mut self, alias: &Alias) -> Result<Option<Environment>> {
+        ask!(self, environments::by_alias(alias))
+    }
+    async fn environments(&mut self, filter: &EnvironmentFilter, page: &Page) -> Result<Paged<Environment>> {
+        ask!(self, environments::list(filter, page))
+    }
+    async fn generation(&mut self, id: EnvironmentId, generation: u64) -> Result<Option<Value>> {
+        ask!(self, environments::generation(id, generation))
+    }
+    async fn applied(&mut self, id: EnvironmentId) -> Result<Vec<AppliedHook>> {
+        ask!(self, environments::applied(id))
+    }
+    async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
+        ask!(self, environments::applied_hook(id, hook))
+    }
+    async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
+        ask!(self, operations::definition(name))
+    }
+    async fn definitions(&mut self) -> Result<Vec<OperationDefinition>> {
+        ask!(self, operations::definitions())
+    }
+    async fn operation(&mut self, id: OperationId) -> Result<Option<Operation>> {
+        ask!(self, operations::get(id))
+    }
+    async fn operations(&mut self, filter: &OperationFilter, page: &Page) -> Result<Paged<Operation>> {
+        ask!(self, operations::list(filter, page))
+    }
+    async fn unfinished(&mut self, id: EnvironmentId) -> Result<Vec<Operation>> {
+        ask!(self, operations::unfinished(id))
+    }
+    async fn steps(&mut self, id: OperationId) -> Result<Vec<Step>> {
+        ask!(self, steps::steps(id))
+    }
+    async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>> {
+        ask!(self, steps::attempts(id))
+    }
+    async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
+        ask!(self, operations::due(now, limit))
+    }
+    async fn timer(&mut self, id: OperationId) -> Result<Option<Timestamp>> {
+        ask!(self, operations::timer(id))
+    }
+    async fn next_due(&mut self) -> Result<Option<Timestamp>> {
+        ask!(self, operations::next_due())
+    }
+    async fn operations_running_in(
+        &mut self,
+        region: &RegionName,
+        page: &Page,
+    ) -> Result<Paged<OperationId>> {
+        ask!(self, operations::running_in(region, page))
+    }
+    async fn region(&mut self, name: &RegionName) -> Result<Option<Region>> {
+        ask!(self, hooks::region(name))
+    }
+    async fn regions(&mut self) -> Result<Vec<Region>> {
+        ask!(self, hooks::regions())
+    }
+    async fn hook(&mut self, hook: &HookRef) -> Result<Option<HookRow>> {
+        ask!(self, hooks::get(hook))
+    }
+    async fn hooks(&mut self, region: &RegionName) -> Result<Vec<HookRow>> {
+        ask!(self, hooks::of_region(region))
+    }
+    async fn hooks_page(&mut self, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>> {
+        ask!(self, hooks::list(region, page))
+    }
+    async fn commands(&mut self, region: &RegionName, limit: u32) -> Result<Vec<Command>> {
+        ask!(self, commands::of_region(region, limit))
+    }
+    async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
+        ask!(self, commands::has_free(region, now))
+    }
+    async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
+        ask!(self, attentions::get(id))
+    }
+    async fn attentions(&mut self, filter: &AttentionFilter, page: &Page) -> Result<Paged<Attention>> {
+        ask!(self, attentions::list(filter, page))
+    }
+    async fn events(&mut self, filter: &EventFilter, after: u64, limit: u32) -> Result<Vec<EventRecord>> {
+        ask!(self, events::list(filter, after, limit))
+    }
+    async fn last_event(&mut self) -> Result<u64> {
+        ask!(self, events::last())
+    }
+    async fn token(&mut self, id: TokenId) -> Result<Option<Token>> {
+        ask!(self, installation::token(id))
+    }
+    async fn tokens(&mut self, page: &Page) -> Result<Paged<Token>> {
+        ask!(self, installation::tokens(page))
+    }
+    async fn idempotent(&mut self, key: &str) -> Result<Option<IdempotentAnswer>> {
+        ask!(self, installation::idempotent(key))
+    }
+    async fn audit_head(&mut self, environment: Option<EnvironmentId>) -> Result<Option<AuditEntry>> {
+        ask!(self, audit::audit_head(environment))
+    }
+    async fn audit(
+        &mut self,
+        environment: Option<EnvironmentId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>> {
+        ask!(self, audit::audit(environment, after, limit))
+    }
+    async fn audit_entries(&mut self, filter: &AuditFilter, page: &Page) -> Result<Paged<AuditEntry>> {
+        ask!(self, audit_list::entries(filter, page))
+    }
+    async fn audit_chains(&mut self, page: &Page) -> Result<Paged<AuditChain>> {
+        ask!(self, audit::chains(page))
+    }
+    async fn unsealed_chains(&mut self, limit: u32) -> Result<Vec<AuditChain>> {
+        ask!(self, audit::unsealed(limit))
+    }
+    async fn audit_heads(&mut self, after: u64, limit: u32) -> Result<Vec<AuditHead>> {
+        ask!(self, audit::heads(after, limit))
+    }
+    async fn last_audit_head(&mut self) -> Result<Option<AuditHead>> {
+        ask!(self, audit::last_head())
+    }
+    async fn expired_operations(
+        &mut self,
+        before: Timestamp,
+        keep_newest: u32,
+        page: &Page,
+    ) -> Result<Paged<ExpiredOperation>> {
+        ask!(self, retention::operations(before, keep_newest, page))
+    }
+    async fn count_expired(&mut self, attentions: Timestamp, answers: Timestamp) -> Result<(u64, u64)> {
+        ask!(self, retention::count_expired(attentions, answers))
+    }
+    async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>> {
+        ask!(self, retention::needed_templates(region))
+    }
+    async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
+        ask!(self, installation::setting(key))
+    }
+}
+
+#[async_trait]
+impl Write for Tx {
+    async fn put_tenant(&mut self, tenant: &Tenant) -> Result<()> {
+        ask!(self, tenants::put(tenant))
+    }
+    async fn delete_tenant(&mut self, name: &TenantName) -> Result<()> {
+        ask!(self, tenants::delete(name))
+    }
+    async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
+        if !self.alone {
+            ask!(self, environments::lock(id))?;
+        }
+        ask!(self, environments::get(id))
+    }
+    async fn put_environment(&mut self, environment: &Environment) -> Result<()> {
+        ask!(self, environments::put(environment))
+    }
+    async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
+        ask!(self, environments::raise_version(environment))
+    }
+    async fn put_generation(&mut self, id: EnvironmentId, generation: u64, view: &Value) -> Result<()> {
+        ask!(self, environments::put_generation(id, generation, view))
+    }
+    async fn put_applied(&mut self, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
+        ask!(self, environments::put_applied(id, applied))
+    }
+    async fn put_definition(&mut self, definition: &OperationDefinition) -> Result<()> {
+        ask!(self, operations::put_definition(definition))
+    }
+    async fn delete_definition(&mut self, name: &OperationName) -> Result<bool> {
+        ask!(self, operations::delete_definition(name))
+    }
+    async fn put_operation(&mut self, operation: &Operation) -> Result<()> {
+        ask!(self, operations::put(operation))
+    }
+    async fn claim_due(&mut self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
+        ask!(self, operations::claim_due(now, until, limit))
+    }
+    async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()> {
+        ask!(self, operations::put_timer(id, due))
+    }
+    async fn put_step(&mut self, step: &Step) -> Result<()> {
+        ask!(self, steps::put_step(step))
+    }
+    async fn put_attempt(&mut self, attempt: &Attempt) -> Result<()> {
+        ask!(self, steps::put_attempt(attempt))
+    }
+    async fn put_region(&mut self, region: &Region) -> Result<()> {
+        ask!(self, hooks::put_region(region))
+    }
+    async fn put_hook(&mut self, hook: &HookRow) -> Result<()> {
+        ask!(self, hooks::put(hook))
+    }
+    async fn put_command(&mut self, command: &Command) -> Result<()> {
+        ask!(self, commands::put(command))
+    }
+    async fn lease_commands(
+        &mut self,
+        region: &RegionName,
+        session: AgentSessionId,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Command>> {
+        ask!(self, commands::lease(region, session, now, until, limit))
+    }
+    async fn finish_command(&mut self, region: &RegionName, id: CommandId) -> Result<bool> {
+        ask!(self, commands::finish(region, id))
+    }
+    async fn withdraw_command(&mut self, attempt: &AttemptId, kind: CommandKind) -> Result<bool> {
+        ask!(self, commands::withdraw(attempt, kind))
+    }
+    async fn break_leases(&mut self, region: &RegionName, session: AgentSessionId) -> Result<()> {
+        ask!(self, commands::break_leases(region, session))
+    }
+    async fn put_attention(&mut self, attention: &Attention) -> Result<()> {
+        if !self.alone && attention.settled_at.is_none() {
+            ask!(self, attentions::lock_key(&attention.key))?;
+        }
+        ask!(self, attentions::put(attention))
+    }
+    async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>> {
+        if !self.alone {
+            ask!(self, attentions::lock_key(key))?;
+        }
+        ask!(self, attentions::open(key))
+    }
+    async fn append_event(&mut self, event: &EventRecord) -> Result<()> {
+        self.usable()?;
+        self.events.push(event)
+    }
+    async fn put_token(&mut self, token: &Token) -> Result<()> {
+        ask!(self, installation::put_token(token))
+    }
+    async fn put_idempotent(&mut self, answer: &IdempotentAnswer) -> Result<()> {
+        ask!(self, installation::put_idempotent(answer))
+    }
+    async fn expire_idempotent(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
+        ask!(self, installation::expire_idempotent(before, limit))
+    }
+    async fn append_audit(&mut self, entry: &AuditEntry) -> Result<()> {
+        ask!(self, audit::append_audit(entry))
+    }
+    async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()> {
+        ask!(self, audit::put_head(head, chains))
+    }
+    async fn delete_operation(&mut self, id: OperationId) -> Result<bool> {
+        ask!(self, retention::delete_operation(id))
+    }
+    async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32> {
+        ask!(self, retention::delete_events(up_to, limit))
+    }
+    async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
+        ask!(self, retention::expire_attentions(before, limit))
+    }
+    async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
+        ask!(self, installation::put_setting(key, value))
+    }
+    async fn take_lease(
+        &mut self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<Fence>> {
+        ask!(self, leases::take(name, holder, now, until))
+    }
+    async fn check_lease(&mut self, fence: &Fence) -> Result<()> {
+        ask!(self, leases::check(fence))
+    }
+    async fn give_back_lease(&mut self, fence: &Fence) -> Result<()> {
+        ask!(self, leases::give_back(fence))
+    }
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.usable()?;
+        if !self.events.is_empty() {
+            let events = std::mem::take(&mut self.events);
+            ask!(self, events::lock())?;
+            ask!(self, events::append(&events))?;
+        }
+        let done = tokio::time::timeout(ANSWER, self.inner.commit()).await;
+        let done = done.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
+        // Also when the answer was lost: it may be committed, and a wake-up for nothing costs a look.
+        self.wakes.committed();
+        done.map_err(errors::commit)
+    }
+}
