@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod installation;
 pub mod operations;
 pub mod retention;
+pub mod schedules;
 pub mod steps;
 pub mod tenants;
 
