@@ -3,10 +3,12 @@
 use crate::ManagerConfig;
 use crate::audit::Sealer;
 use crate::runner::Runs;
+use crate::schedules::PastRuns;
 use jiff::Timestamp;
 use std::sync::Arc;
 use tenantry_logs::LogStore;
 use tenantry_store::Store;
+use tokio::sync::Notify;
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -19,6 +21,9 @@ pub struct Manager {
     pub(crate) config: Arc<ManagerConfig>,
     pub(crate) runs: Arc<Runs>,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) past_runs: Arc<PastRuns>,
+    /// Wakes the loop that fires schedules; keeps one wake-up while it is busy.
+    pub(crate) schedules_changed: Arc<Notify>,
     clock: Clock,
 }
 
@@ -32,7 +37,16 @@ impl Manager {
     /// The same with another clock.
     #[must_use]
     pub fn with_clock(store: Arc<dyn Store>, logs: LogStore, config: ManagerConfig, clock: Clock) -> Self {
-        Self { store, logs, config: Arc::new(config), runs: Arc::default(), sealer: Arc::default(), clock }
+        Self {
+            store,
+            logs,
+            config: Arc::new(config),
+            runs: Arc::default(),
+            sealer: Arc::default(),
+            past_runs: Arc::default(),
+            schedules_changed: Arc::default(),
+            clock,
+        }
     }
 
     /// Checks that the store answers; for readiness.

@@ -46,11 +46,17 @@ impl World {
 
     /// Several managers over one store, each with its own memory.
     pub async fn managers(&self, count: usize) -> Vec<Manager> {
-        let store = Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap());
+        let store = self.store().await;
         (0..count).map(|_| self.over(Arc::clone(&store))).collect()
     }
 
-    fn over(&self, store: Arc<SqliteStore>) -> Manager {
+    /// The rows, held by this process alone.
+    pub async fn store(&self) -> Arc<SqliteStore> {
+        Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap())
+    }
+
+    /// A manager over rows that another one may use too; it remembers nothing.
+    pub fn over(&self, store: Arc<SqliteStore>) -> Manager {
         let logs = LogStore::open(&self.folder.path().join("logs")).unwrap();
         let clock = Arc::clone(&self.clock);
         let now = move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap();
