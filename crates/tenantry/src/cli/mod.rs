@@ -7,6 +7,7 @@ mod hook;
 mod op;
 mod other;
 mod retention;
+mod schedule;
 
 pub use audit::*;
 pub use check::*;
@@ -15,6 +16,7 @@ pub use hook::*;
 pub use op::*;
 pub use other::*;
 pub use retention::*;
+pub use schedule::*;
 
 use crate::settings::{self, Settings};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -59,6 +61,9 @@ pub enum Command {
     /// Operations: look at them, steer them
     #[command(subcommand)]
     Op(OpCommand),
+    /// Schedules: operations that run when their time comes
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// What waits for a person
     Attention(AttentionArgs),
     /// Who changed what, when and why; and whether that record is whole
