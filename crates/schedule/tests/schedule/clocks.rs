@@ -112,15 +112,15 @@ fn by_definition(line: &str, zone_name: &str, from: Timestamp, minutes: i64) -> 
         let now = zone.to_datetime(at);
         // What the clock jumped over since the last minute.
         let mut skipped = last + 1.minute();
-        let mut fires = false;
+        let mut named_now = false;
         while minute > 0 && skipped < now {
-            fires |= named(skipped) && !line.is_by_the_hour();
-            skipped = skipped + 1.minute();
+            named_now |= named(skipped) && !line.is_by_the_hour();
+            skipped += 1.minute();
         }
         last = now;
-        fires |= named(now) && (line.is_by_the_hour() || !seen.contains(&now));
+        named_now |= named(now) && (line.is_by_the_hour() || !seen.contains(&now));
         seen.insert(now);
-        if fires && at > from {
+        if named_now && at > from {
             fired.insert(at);
         }
     }

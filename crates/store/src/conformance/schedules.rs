@@ -25,7 +25,7 @@ async fn put<S: Store>(store: &S, schedules: &[Schedule], runs: &[ScheduleRun]) 
 pub async fn a_schedule_reads_back_and_its_name_is_taken<S: Store>(store: Arc<S>) {
     let mut first = schedule("nightly");
     put(&*store, &[first.clone(), schedule("weekly"), schedule("archive")], &[]).await;
-    first.description = "another".to_owned();
+    "another".clone_into(&mut first.description);
     put(&*store, std::slice::from_ref(&first), &[]).await;
     let mut write = store.write().await.unwrap();
     assert_eq!(write.lock_schedule(first.id).await.unwrap(), Some(first.clone()));
@@ -100,7 +100,10 @@ pub async fn runs_are_found_by_state_operation_and_deadline<S: Store>(store: Arc
     assert_eq!(read.due_schedule_runs(1).await.unwrap(), [early]);
     let open = read.open_schedule_runs(schedule, environment, 10).await.unwrap();
     assert_eq!(open, [requested.clone(), second.clone(), without_deadline, waiting, due]);
-    assert_eq!(read.open_schedule_runs(schedule, environment, 1).await.unwrap(), [requested.clone()]);
+    assert_eq!(
+        read.open_schedule_runs(schedule, environment, 1).await.unwrap(),
+        std::slice::from_ref(&requested)
+    );
     assert_eq!(read.schedule_run_of(ended.operation.unwrap()).await.unwrap(), Some(ended));
     let page = Page { after: None, limit: 1 };
     let first = read.watched_schedule_runs(&page).await.unwrap();
