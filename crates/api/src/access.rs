@@ -37,6 +37,8 @@ pub enum On {
     Region,
     /// The region of the hook that the path names.
     Hook,
+    /// The environment, tenant or region for which the schedule that the path names runs.
+    Schedule,
     /// The environment that the query names.
     EnvironmentInQuery,
     /// The tenant and the region that the body names: the handler checks.
@@ -59,7 +61,9 @@ const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule 
 }
 
 use Access::{Agent, Api, Join, Public};
-use On::{Body, Environment, EnvironmentInQuery, Hook, Installation, Operation, Own, Region, Tenant};
+use On::{
+    Body, Environment, EnvironmentInQuery, Hook, Installation, Operation, Own, Region, Schedule, Tenant,
+};
 use Role::{Admin, Operator, Viewer};
 
 /// The table.
@@ -115,6 +119,17 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/definitions/{name}", Api(Viewer, Own)),
     rule("PUT", "/v1/definitions/{name}", Api(Admin, Installation)),
     rule("DELETE", "/v1/definitions/{name}", Api(Admin, Installation)),
+    rule("GET", "/v1/schedules", Api(Viewer, Own)),
+    rule("POST", "/v1/schedules", Api(Operator, Body)),
+    rule("GET", "/v1/schedules/{schedule}", Api(Viewer, Schedule)),
+    rule("PATCH", "/v1/schedules/{schedule}", Api(Operator, Schedule)),
+    rule("DELETE", "/v1/schedules/{schedule}", Api(Operator, Schedule)),
+    rule("POST", "/v1/schedules/{schedule}:pause", Api(Operator, Schedule)),
+    rule("POST", "/v1/schedules/{schedule}:resume", Api(Operator, Schedule)),
+    rule("POST", "/v1/schedules/{schedule}:run", Api(Operator, Schedule)),
+    rule("POST", "/v1/schedules/{schedule}:backfill", Api(Operator, Schedule)),
+    rule("GET", "/v1/schedules/{schedule}:preview", Api(Viewer, Schedule)),
+    rule("GET", "/v1/schedules/{schedule}/runs", Api(Viewer, Schedule)),
     rule("GET", "/v1/platform-schema", Api(Viewer, Own)),
     rule("PUT", "/v1/platform-schema", Api(Admin, Installation)),
     rule("DELETE", "/v1/platform-schema", Api(Admin, Installation)),
@@ -152,7 +167,8 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Rule> {
 /// Whether an endpoint that changes something can only check it (`validateOnly`). The others refuse every query
 /// parameter, so that a check is never taken for a change.
 pub(crate) fn can_check(method: &Method, path: &str) -> bool {
-    find(method, path).is_some_and(|rule| matches!(rule.access, Api(_, Body | Environment)))
+    let runs_schedule = matches!(path, "/v1/schedules/{schedule}:run" | "/v1/schedules/{schedule}:backfill");
+    runs_schedule || find(method, path).is_some_and(|rule| matches!(rule.access, Api(_, Body | Environment)))
 }
 
 /// The methods that a path knows, as `Allow` lists them.

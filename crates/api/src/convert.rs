@@ -1,11 +1,13 @@
 //! From the manager's records to the API's bodies, where `From` between the two cannot say it.
 
 use crate::{extract::seal_token, problem::Answer};
+use jiff::tz::TimeZone;
 use tenantry_api_types::v1;
 use tenantry_manager::{
-    Check, CheckResult, EnvironmentAnswer, Explanation, Manager, OperationAnswer, OperationView, Preview,
+    AskedRun, Check, CheckResult, EnvironmentAnswer, Explanation, Hour, Manager, Occurrence, OperationAnswer,
+    OperationView, Preview,
 };
-use tenantry_model::{Environment, Paged, Region};
+use tenantry_model::{Environment, Paged, Region, Schedule};
 use tenantry_store::{AuditEntry, EventRecord, HookRow};
 
 pub(crate) fn list<A, B: From<A>>(page: Paged<A>) -> v1::List<B> {
@@ -189,6 +191,34 @@ pub(crate) fn audit(from: AuditEntry) -> v1::AuditEntry {
         after: from.after,
         hash: from.hash,
         previous: from.previous,
+    }
+}
+
+pub(crate) fn asked_run(from: AskedRun) -> v1::AskedRun {
+    v1::AskedRun {
+        runs: from.is_new(),
+        environment: from.environment,
+        scheduled_time: from.scheduled_time,
+        before: from.before,
+    }
+}
+
+pub(crate) fn schedule_preview(schedule: &Schedule, times: Vec<Occurrence>) -> v1::SchedulePreview {
+    // The zone was found to compute the times.
+    let zone = TimeZone::get(&schedule.time_zone).unwrap_or(TimeZone::UTC);
+    let shown = |found: Occurrence| v1::PreviewedTime {
+        at: found.at,
+        local: found.at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        clock: match found.hour {
+            Hour::Plain => v1::Clock::Plain,
+            Hour::Skipped => v1::Clock::Skipped,
+            Hour::RepeatedFirst => v1::Clock::RepeatedFirst,
+            Hour::RepeatedSecond => v1::Clock::RepeatedSecond,
+        },
+    };
+    v1::SchedulePreview {
+        time_zone: schedule.time_zone.clone(),
+        times: times.into_iter().map(shown).collect(),
     }
 }
 

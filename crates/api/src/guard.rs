@@ -198,6 +198,10 @@ async fn target(state: &ApiState, on: On, params: &RawPathParams, uri: &Uri) -> 
                 })?;
             Target::of(&manager.environment(&EnvironmentKey::Id(id)).await?)
         }
+        On::Schedule => {
+            let schedule = manager.schedule(&read(params, "schedule")?).await?;
+            manager.target_of(&schedule.target).await?
+        }
         On::Operation => {
             let id: OperationId = read(params, "operation")?;
             let view = manager.operation(id).await?;

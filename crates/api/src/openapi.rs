@@ -128,6 +128,7 @@ fn scope(on: access::On) -> &'static str {
         On::Operation => "the operation's environment",
         On::Region => "the region",
         On::Hook => "the hook's region",
+        On::Schedule => "the environment, tenant or region of the schedule",
         On::Body => "the tenant and region that the body names",
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn build() -> (Router<ApiState>, String) {
         .merge(routes::hooks::routes())
         .merge(routes::definitions::routes())
         .merge(routes::regions::routes())
+        .merge(routes::schedules::routes())
         .merge(routes::tokens::routes())
         .merge(routes::attention::routes())
         .merge(routes::audit::routes())

@@ -15,6 +15,7 @@ mod installation;
 mod logs;
 mod operations;
 mod retention;
+mod schedules;
 mod sse;
 mod transport;
 mod wait;

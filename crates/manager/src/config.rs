@@ -48,6 +48,32 @@ pub struct ManagerConfig {
     pub audit: AuditConfig,
     /// How long things are kept.
     pub retention: RetentionConfig,
+    /// Schedules and their deadlines.
+    pub schedules: ScheduleConfig,
+}
+
+/// How schedules fire, and how their deadlines are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleConfig {
+    /// A time that is seen later than this counts as missed: catch-up policies decide about it, and it is said.
+    pub grace: SignedDuration,
+    /// How often deadlines are judged.
+    pub deadline_check: Duration,
+    /// From how many of the newest successful runs an end is predicted.
+    pub history_runs: u32,
+    /// How long runs are kept after their time.
+    pub run_retention: SignedDuration,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            grace: SignedDuration::from_mins(5),
+            deadline_check: Duration::from_secs(30),
+            history_runs: 20,
+            run_retention: SignedDuration::from_hours(400 * 24),
+        }
+    }
 }
 
 /// When the audit log's heads are signed, with what, and where they are kept besides the database.
@@ -90,6 +116,7 @@ impl Default for ManagerConfig {
             planning_retry: SignedDuration::from_mins(5),
             audit: AuditConfig::default(),
             retention: RetentionConfig::default(),
+            schedules: ScheduleConfig::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use tenantry_engine::Rejected;
 use tenantry_model::{InvalidName, OperationId, Problem};
+use tenantry_schedule::{LineRefusal, UnknownZone};
 use tenantry_store::StoreError;
 
 /// Result of a service.
@@ -145,6 +146,22 @@ pub enum ManagerError {
         /// Why.
         message: String,
     },
+    /// A cron line is refused.
+    #[error(transparent)]
+    Cron(LineRefusal),
+    /// There is no such time zone.
+    #[error(transparent)]
+    TimeZone(UnknownZone),
+    /// More environments match than the schedule may run for.
+    #[error(
+        "the selector matches {matched} environments, more than its cap of {cap}: narrow it, or raise the cap"
+    )]
+    ScheduleTooWide {
+        /// So many match now.
+        matched: usize,
+        /// So many may.
+        cap: u32,
+    },
     /// The credential is not known, or not for this.
     #[error("{0}")]
     Unauthenticated(&'static str),
@@ -222,6 +239,11 @@ impl ManagerError {
             Self::RegionFixed(_) => "region-fixed",
             Self::HookPresent(_) => "hook-present",
             Self::Schema { .. } => "invalid-schema",
+            Self::Cron(LineRefusal::Unreadable { .. }) => "cron-invalid",
+            Self::Cron(LineRefusal::Seconds(_)) => "cron-too-often",
+            Self::Cron(LineRefusal::Never(_)) => "cron-never-fires",
+            Self::TimeZone(_) => "time-zone-unknown",
+            Self::ScheduleTooWide { .. } => "schedule-too-wide",
             Self::Unauthenticated(_) => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::SessionExpired(_) => "session-expired",
@@ -247,6 +269,8 @@ impl ManagerError {
             | Self::Name(_)
             | Self::TooLarge { .. }
             | Self::Schema { .. }
+            | Self::Cron(_)
+            | Self::TimeZone(_)
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
                 ErrorClass::Invalid
             }
@@ -267,6 +291,7 @@ impl ManagerError {
             | Self::BuiltIn(_)
             | Self::RegionFixed(_)
             | Self::HookPresent(_)
+            | Self::ScheduleTooWide { .. }
             | Self::SessionExpired(_)
             | Self::SessionSuperseded(_)
             | Self::InventoryRestart(_)

@@ -4,10 +4,12 @@ use crate::ManagerConfig;
 use crate::audit::Sealer;
 use crate::roles::Roles;
 use crate::runner::Runs;
+use crate::schedules::PastRuns;
 use jiff::Timestamp;
 use std::sync::Arc;
 use tenantry_logs::LogStore;
 use tenantry_store::Store;
+use tokio::sync::Notify;
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -21,6 +23,9 @@ pub struct Manager {
     pub(crate) runs: Arc<Runs>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) roles: Arc<Roles>,
+    pub(crate) past_runs: Arc<PastRuns>,
+    /// Wakes the loop that fires schedules; keeps one wake-up while it is busy.
+    pub(crate) schedules_changed: Arc<Notify>,
     clock: Clock,
 }
 
@@ -41,6 +46,8 @@ impl Manager {
             runs: Arc::default(),
             sealer: Arc::default(),
             roles: Arc::default(),
+            past_runs: Arc::default(),
+            schedules_changed: Arc::default(),
             clock,
         }
     }

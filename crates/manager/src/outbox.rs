@@ -1,7 +1,9 @@
 //! What events are called and what they carry: the changed resource, without what is large or internal.
 
 use serde_json::{Value, json};
-use tenantry_model::{Attempt, Attention, Environment, Operation, Region, Step, Tenant};
+use tenantry_model::{
+    Attempt, Attention, Environment, Operation, Region, Schedule, ScheduleRun, Step, Tenant,
+};
 use tenantry_store::HookRow;
 
 pub(crate) const TENANT_CHANGED: &str = "io.tenantry.tenant.changed.v1";
@@ -15,6 +17,11 @@ pub(crate) const ATTENTION_SETTLED: &str = "io.tenantry.attention.settled.v1";
 pub(crate) const REGION_CHANGED: &str = "io.tenantry.region.changed.v1";
 pub(crate) const HOOK_CHANGED: &str = "io.tenantry.hook.changed.v1";
 pub(crate) const DEFINITION_CHANGED: &str = "io.tenantry.definition.changed.v1";
+
+pub(crate) const SCHEDULE_CHANGED: &str = "io.tenantry.schedule.changed.v1";
+pub(crate) const SCHEDULE_DELETED: &str = "io.tenantry.schedule.deleted.v1";
+pub(crate) const SCHEDULE_FIRED: &str = "io.tenantry.schedule.fired.v1";
+pub(crate) const SCHEDULE_RUN_CHANGED: &str = "io.tenantry.schedule.run-changed.v1";
 
 pub(crate) fn tenant(tenant: &Tenant) -> Value {
     json!({ "name": tenant.name, "displayName": tenant.display_name, "revision": tenant.revision })
@@ -115,6 +122,19 @@ pub(crate) fn hook(row: &HookRow) -> Value {
         "absentSince": row.absent_since,
         "retired": row.retired,
     })
+}
+
+/// Without the parameters.
+pub(crate) fn schedule(schedule: &Schedule) -> Value {
+    let mut shown = serde_json::to_value(schedule).unwrap_or_default();
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("parameters");
+    }
+    shown
+}
+
+pub(crate) fn schedule_run(run: &ScheduleRun) -> Value {
+    serde_json::to_value(run).unwrap_or_default()
 }
 
 /// Whether two pictures of an operation differ in more than their revision.

@@ -1,4 +1,4 @@
-//! The loops that bring things on without a caller: timers, silent regions, expiry of answers.
+//! The loops that bring things on without a caller: timers, schedules, deadlines, silent regions, expiry.
 //!
 //! Each starts from rows alone, so that a restart begins where the last process ended. A loop that meets an error
 //! backs off; it never gives up and is never busy.
@@ -40,15 +40,25 @@ impl Manager {
         let every = self.config.region_check_interval;
         let judge = || async { self.in_role("regions", |who| self.check_regions_as(who)).await.map(drop) };
         let regions = Box::pin(repeat("regions", every, judge));
-        let remove = |who| async { self.expire_answers_as(who).await.map(drop) };
+        let remove = |who| async {
+            self.expire_answers_as(who).await?;
+            self.expire_runs().await.map(drop)
+        };
         let remove_old = || async { self.in_role("expiry", remove).await.map(drop) };
         let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
         let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
         let every = self.config.retention.every;
         let retention = Box::pin(repeat("retention", every, || self.retire_when_due()));
+        let schedules = Box::pin(self.schedules_loop());
+        let every = self.config.schedules.deadline_check;
+        let watch = || async { self.watch_deadlines().await.map(|_| ()) };
+        let deadlines = Box::pin(repeat("deadlines", every, watch));
+        let all = async {
+            tokio::join!(timers, regions, expiry, heads, retention, schedules, deadlines);
+        };
         tokio::select! {
             () = shutdown.cancelled() => {}
-            ((), (), (), (), ()) = async { tokio::join!(timers, regions, expiry, heads, retention) } => {}
+            () = all => {}
         }
         self.seal_at_the_end().await;
         self.give_back_roles().await;
@@ -228,14 +238,14 @@ async fn repeat<F: Future<Output = Result<()>>>(
 }
 
 /// Growing pauses after errors.
-struct Pause(Duration);
+pub(crate) struct Pause(Duration);
 
 impl Pause {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(PAUSES.0)
     }
 
-    async fn after(&mut self, name: &str, error: &ManagerError) {
+    pub(crate) async fn after(&mut self, name: &str, error: &ManagerError) {
         warn!(name, %error, pause = ?self.0, "a loop met an error");
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(PAUSES.1);

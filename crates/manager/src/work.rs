@@ -20,6 +20,8 @@ pub(crate) struct Work<'m> {
     claimed: bool,
     /// Operations as they are once this unit is committed.
     pub(crate) runs: Vec<Run>,
+    /// A schedule has another next time, or a run is due: the loop that fires looks again after the commit.
+    pub(crate) wakes_schedules: bool,
 }
 
 struct Locked {
@@ -60,6 +62,7 @@ impl Manager {
             environment: None,
             claimed: false,
             runs: Vec::new(),
+            wakes_schedules: false,
         })
     }
 }
@@ -180,6 +183,9 @@ impl Work<'_> {
         self.tx.commit().await?;
         for run in self.runs {
             self.manager.runs.keep(run);
+        }
+        if self.wakes_schedules {
+            self.manager.schedules_changed.notify_one();
         }
         Ok(())
     }

@@ -41,6 +41,14 @@ pub enum AttentionKind {
     StepHeld,
     /// An operation is paused for long.
     OperationPaused,
+    /// A time of a schedule was seen long after it had come.
+    ScheduleLate,
+    /// A time of a schedule got no run.
+    ScheduleSkipped,
+    /// A scheduled run will probably not end by its deadline.
+    DeadlineAtRisk,
+    /// A scheduled run has not ended by its deadline.
+    DeadlineMissed,
 }
 
 /// One thing that waits for a person; settled when its cause is gone.

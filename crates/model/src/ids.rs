@@ -63,3 +63,7 @@ uuid_id!(
     /// A credential's public half, shown in lists and in the audit log; UUIDv7.
     TokenId
 );
+uuid_id!(
+    /// A schedule; its name may be used again after it was deleted, its id never; UUIDv7.
+    ScheduleId
+);

@@ -17,6 +17,7 @@ mod observation;
 mod operation;
 mod page;
 mod region;
+mod schedule;
 mod step;
 
 pub use actor::*;
@@ -33,4 +34,5 @@ pub use observation::*;
 pub use operation::*;
 pub use page::*;
 pub use region::*;
+pub use schedule::*;
 pub use step::*;

@@ -109,6 +109,10 @@ name!(
     RegionName, "region name", is_dns_label, DNS_LABEL
 );
 name!(
+    /// A schedule; unique over the installation.
+    ScheduleName, "schedule name", is_dns_label, DNS_LABEL
+);
+name!(
     /// A Kubernetes namespace.
     Namespace, "namespace", is_dns_label, DNS_LABEL
 );

@@ -12,6 +12,7 @@ pub mod installation;
 pub mod leases;
 pub mod operations;
 pub mod retention;
+pub mod schedules;
 pub mod steps;
 pub mod tenants;
 

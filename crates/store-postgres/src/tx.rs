@@ -8,7 +8,7 @@ use crate::{
     tables::{
         attentions, audit, audit_list, commands, environments,
         events::{self, Unnumbered},
-        hooks, installation, leases, operations, retention, steps, tenants,
+        hooks, installation, leases, operations, retention, schedules, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -18,12 +18,13 @@ use std::{sync::Arc, time::Duration};
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, AttentionId, CommandId, Environment,
     EnvironmentId, EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName,
-    Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
+    Page, Paged, Region, RegionName, Schedule, ScheduleId, ScheduleName, ScheduleRun, Step, TemplateHash,
+    Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
     EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read,
-    Result, StoreError, Write,
+    Result, RunKey, StoreError, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -234,6 +235,44 @@ impl Read for Tx {
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
     }
+    async fn schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>> {
+        ask!(self, schedules::get(id))
+    }
+    async fn schedule_by_name(&mut self, name: &ScheduleName) -> Result<Option<Schedule>> {
+        ask!(self, schedules::by_name(name))
+    }
+    async fn schedules(&mut self) -> Result<Vec<Schedule>> {
+        ask!(self, schedules::list())
+    }
+    async fn due_schedules(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Schedule>> {
+        ask!(self, schedules::due(now, limit))
+    }
+    async fn next_schedule(&mut self) -> Result<Option<Timestamp>> {
+        ask!(self, schedules::next_due())
+    }
+    async fn schedule_run(&mut self, key: &RunKey) -> Result<Option<ScheduleRun>> {
+        ask!(self, schedules::run(key))
+    }
+    async fn schedule_run_of(&mut self, operation: OperationId) -> Result<Option<ScheduleRun>> {
+        ask!(self, schedules::run_of(operation))
+    }
+    async fn schedule_runs(&mut self, schedule: ScheduleId, page: &Page) -> Result<Paged<ScheduleRun>> {
+        ask!(self, schedules::runs(schedule, page))
+    }
+    async fn due_schedule_runs(&mut self, limit: u32) -> Result<Vec<ScheduleRun>> {
+        ask!(self, schedules::due_runs(limit))
+    }
+    async fn open_schedule_runs(
+        &mut self,
+        schedule: ScheduleId,
+        environment: EnvironmentId,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRun>> {
+        ask!(self, schedules::open_runs(schedule, environment, limit))
+    }
+    async fn watched_schedule_runs(&mut self, page: &Page) -> Result<Paged<ScheduleRun>> {
+        ask!(self, schedules::watched_runs(page))
+    }
 }
 
 #[async_trait]
@@ -353,6 +392,24 @@ impl Write for Tx {
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))
+    }
+    async fn lock_schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>> {
+        ask!(self, schedules::lock(id))
+    }
+    async fn put_schedule(&mut self, schedule: &Schedule) -> Result<()> {
+        ask!(self, schedules::put(schedule))
+    }
+    async fn delete_schedule(&mut self, id: ScheduleId) -> Result<bool> {
+        ask!(self, schedules::delete(id))
+    }
+    async fn add_schedule_run(&mut self, run: &ScheduleRun) -> Result<bool> {
+        ask!(self, schedules::add_run(run))
+    }
+    async fn put_schedule_run(&mut self, run: &ScheduleRun) -> Result<()> {
+        ask!(self, schedules::put_run(run))
+    }
+    async fn expire_schedule_runs(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
+        ask!(self, schedules::expire_runs(before, limit))
     }
     async fn take_lease(
         &mut self,

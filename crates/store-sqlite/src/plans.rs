@@ -138,6 +138,7 @@ async fn every_written_out_statement_has_an_index() {
         include_str!("tables/leases.rs"),
         include_str!("tables/operations.rs"),
         include_str!("tables/retention.rs"),
+        include_str!("tables/schedules.rs"),
         include_str!("tables/steps.rs"),
         include_str!("tables/tenants.rs"),
     ];

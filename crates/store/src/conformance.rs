@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod retention;
 pub mod rows;
 pub mod samples;
+pub mod schedules;
 pub mod together;
 pub mod transactions;
 
@@ -98,6 +99,15 @@ macro_rules! conformance_tests {
                 a_removed_operation_takes_its_rows_along
                 old_events_and_settled_attention_go_in_bounded_bites
                 templates_of_unfinished_operations_are_needed
+            }
+            schedules {
+                a_schedule_reads_back_and_its_name_is_taken
+                schedules_whose_time_has_come_are_found_earliest_first
+                a_run_is_added_once_for_its_schedule_environment_and_time
+                runs_are_found_by_state_operation_and_deadline
+                a_schedules_runs_come_newest_first_through_pages
+                deleting_a_schedule_takes_what_has_not_begun
+                old_runs_are_removed_in_bounded_bites_and_open_ones_stay
             }
             outbox {
                 positions_grow_in_the_order_of_commits

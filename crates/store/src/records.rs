@@ -6,7 +6,7 @@ use serde_json::Value;
 use tenantry_hook::Hook;
 use tenantry_model::{
     Actor, AgentSessionId, AttemptId, CommandId, EnvironmentId, EnvironmentState, HookRef, OperationId,
-    OperationName, OperationState, Problem, RegionName, Scope, TenantName,
+    OperationName, OperationState, Problem, RegionName, ScheduleId, ScheduleRun, Scope, TenantName,
 };
 
 /// A hook as its region last reported it, and what the centre decided about it.
@@ -202,4 +202,30 @@ pub struct AttentionFilter {
     pub settled: bool,
     /// Only what these scopes allow (those of no environment and no region need `Scope::All`); `None`: all.
     pub scopes: Option<Vec<Scope>>,
+}
+
+/// What names a run of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunKey {
+    /// Of which schedule.
+    pub schedule: ScheduleId,
+    /// For which environment.
+    pub environment: EnvironmentId,
+    /// Which time.
+    pub scheduled_time: Timestamp,
+}
+
+impl RunKey {
+    /// The key of a run.
+    #[must_use]
+    pub fn of(run: &ScheduleRun) -> Self {
+        let ScheduleRun { schedule, environment, scheduled_time, .. } = *run;
+        Self { schedule, environment, scheduled_time }
+    }
+}
+
+impl std::fmt::Display for RunKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.schedule, self.environment, self.scheduled_time)
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, EnvironmentFilter, EventFilter,
-    EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, StoreError,
+    EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, RunKey, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId,
     EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged,
-    Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
+    Region, RegionName, Schedule, ScheduleId, ScheduleName, ScheduleRun, Step, TemplateHash, Tenant,
+    TenantName, Token, TokenId,
 };
 
 /// Result of a store call.
@@ -164,6 +165,34 @@ pub trait Read: Send {
     async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>>;
     /// A setting of the installation (`platform-schema`, …).
     async fn setting(&mut self, key: &str) -> Result<Option<Value>>;
+    /// One schedule.
+    async fn schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>>;
+    /// The schedule of this name.
+    async fn schedule_by_name(&mut self, name: &ScheduleName) -> Result<Option<Schedule>>;
+    /// All schedules, by name; at most 1,000 exist.
+    async fn schedules(&mut self) -> Result<Vec<Schedule>>;
+    /// Schedules whose next time has come, earliest first.
+    async fn due_schedules(&mut self, now: Timestamp, limit: u32) -> Result<Vec<Schedule>>;
+    /// The earliest next time of all schedules.
+    async fn next_schedule(&mut self) -> Result<Option<Timestamp>>;
+    /// One run of a schedule.
+    async fn schedule_run(&mut self, key: &RunKey) -> Result<Option<ScheduleRun>>;
+    /// The run whose operation this is.
+    async fn schedule_run_of(&mut self, operation: OperationId) -> Result<Option<ScheduleRun>>;
+    /// Runs of a schedule, the newest time first.
+    async fn schedule_runs(&mut self, schedule: ScheduleId, page: &Page) -> Result<Paged<ScheduleRun>>;
+    /// Runs in the state `due`, the earliest time first.
+    async fn due_schedule_runs(&mut self, limit: u32) -> Result<Vec<ScheduleRun>>;
+    /// Runs of a schedule for one environment that are due, wait or were requested and have not ended, the earliest
+    /// time first.
+    async fn open_schedule_runs(
+        &mut self,
+        schedule: ScheduleId,
+        environment: EnvironmentId,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRun>>;
+    /// Requested runs that have a deadline, by operation.
+    async fn watched_schedule_runs(&mut self, page: &Page) -> Result<Paged<ScheduleRun>>;
 }
 
 /// What can be written. `put_…` inserts or replaces the row with the same key.
@@ -267,6 +296,18 @@ pub trait Write: Read {
     async fn check_lease(&mut self, fence: &Fence) -> Result<()>;
     /// Ends a lease before its time: others may take it at once. One that has passed on is left alone.
     async fn give_back_lease(&mut self, fence: &Fence) -> Result<()>;
+    /// Reads a schedule and keeps others from changing it until the end of the transaction.
+    async fn lock_schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>>;
+    /// Inserts or replaces; a taken name is [`StoreError::Duplicate`].
+    async fn put_schedule(&mut self, schedule: &Schedule) -> Result<()>;
+    /// Removes a schedule and its runs that are due or wait; `false` if there was none. Its other runs stay.
+    async fn delete_schedule(&mut self, id: ScheduleId) -> Result<bool>;
+    /// Inserts a run; `false` if there is one for its schedule, environment and time, which stays as it is.
+    async fn add_schedule_run(&mut self, run: &ScheduleRun) -> Result<bool>;
+    /// Inserts or replaces.
+    async fn put_schedule_run(&mut self, run: &ScheduleRun) -> Result<()>;
+    /// Removes up to `limit` runs of earlier times that have ended or were skipped; returns how many.
+    async fn expire_schedule_runs(&mut self, before: Timestamp, limit: u32) -> Result<u32>;
     /// Makes everything visible and durable at once, and wakes [`Store::changed`]. After [`StoreError::Unknown`] either
     /// all of it is, or nothing ever will be: look.
     async fn commit(self: Box<Self>) -> Result<()>;

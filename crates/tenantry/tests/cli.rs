@@ -183,3 +183,66 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert!(asked(&[], Some("http://127.0.0.1:13")).contains("127.0.0.1:13 "));
     assert!(asked(&["--url", "http://127.0.0.1:9"], Some("http://127.0.0.1:13")).contains("127.0.0.1:9 "));
 }
+
+#[test]
+fn a_line_is_tried_out_without_a_manager() {
+    let preview = |cron: &str, zone: &str, after: &str| {
+        tenantry(&[
+            "schedule",
+            "preview",
+            "--cron",
+            cron,
+            "--time-zone",
+            zone,
+            "--after",
+            after,
+            "--count",
+            "3",
+        ])
+    };
+    let output = preview("30 2 * * *", "Europe/Berlin", "2026-03-27T12:00:00Z");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows: Vec<Vec<&str>> = shown.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        rows,
+        [
+            ["2026-03-28T02:30:00+01:00", "plain"],
+            ["2026-03-29T03:00:00+02:00", "skipped"],
+            ["2026-03-30T02:30:00+02:00", "plain"]
+        ]
+    );
+    let output = preview("30 * * * *", "Europe/Berlin", "2026-10-25T00:00:00Z");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("2026-10-25T02:30:00+02:00  repeated-first"), "{shown}");
+    assert!(shown.contains("2026-10-25T02:30:00+01:00  repeated-second"), "{shown}");
+
+    for (cron, zone, why) in [
+        ("0 0 30 2 *", "UTC", "never fires"),
+        ("* * * * * *", "UTC", "the shortest interval is one minute"),
+        ("0 22 * * *", "Europe/Berln", "did you mean Europe/Berlin?"),
+    ] {
+        let output = preview(cron, zone, "2026-01-01T00:00:00Z");
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+    assert_eq!(code(&tenantry(&["schedule", "preview"])), 2);
+}
+
+#[test]
+fn a_schedule_needs_to_know_when_and_for_whom() {
+    let create = |more: &[&str]| {
+        let base = ["schedule", "create", "nightly", "risk.nightly", "--url", "http://127.0.0.1:9"];
+        tenantry(&[&base[..], more].concat())
+    };
+    let cases: [(&[&str], &str); 4] = [
+        (&["--cron", "0 22 * * *", "--time-zone", "UTC"], "--environment or --selector"),
+        (&["--selector", "", "--time-zone", "UTC"], "--cron"),
+        (&["--selector", "", "--deadline", "soon"], "is no deadline"),
+        (&["--selector", "", "--overlap", "pile-up"], "overlap policy"),
+    ];
+    for (more, why) in cases {
+        let output = create(more);
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}

@@ -120,6 +120,11 @@ fn the_commands_for_platform_engineers_work() {
 }
 
 #[test]
+fn the_commands_for_schedules_work() {
+    run_page("docs/guide/schedules.md");
+}
+
+#[test]
 fn the_commands_for_callers_of_the_api_work() {
     run_page("docs/guide/api-client.md");
 }

@@ -14,6 +14,7 @@ pub(crate) mod operations;
 pub(crate) mod probes;
 pub(crate) mod regions;
 pub(crate) mod retention;
+pub(crate) mod schedules;
 pub(crate) mod steps;
 pub(crate) mod tenants;
 pub(crate) mod tokens;

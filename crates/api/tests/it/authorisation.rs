@@ -22,6 +22,7 @@ fn concrete(path: &str) -> String {
         .replace("{region}", "nowhere")
         .replace("{name}", "no.thing")
         .replace("{code}", "internal")
+        .replace("{schedule}", "no-schedule")
 }
 
 #[tokio::test]

@@ -8,5 +8,6 @@ mod bad_input;
 mod documents;
 mod environments;
 mod harness;
+mod schedules;
 mod serving;
 mod streams;

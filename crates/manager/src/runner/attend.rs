@@ -20,6 +20,17 @@ impl Work<'_> {
         owner: Option<(EnvironmentId, OperationId)>,
         raised: &Raised,
     ) -> Result<()> {
+        let (environment, operation) = owner.unzip();
+        self.raise_about(environment, operation, raised).await
+    }
+
+    /// The same about an environment in which no operation is concerned.
+    pub(crate) async fn raise_about(
+        &mut self,
+        environment: Option<EnvironmentId>,
+        operation: Option<OperationId>,
+        raised: &Raised,
+    ) -> Result<()> {
         let open = self.tx.open_attention(&raised.key).await?;
         if open.as_ref().is_some_and(|open| open.message == raised.message) {
             return Ok(());
@@ -28,8 +39,8 @@ impl Work<'_> {
             id: open.as_ref().map_or_else(|| AttentionId(Uuid::now_v7()), |open| open.id),
             kind: raised.kind,
             key: raised.key.clone(),
-            environment: owner.map(|(environment, _)| environment),
-            operation: owner.map(|(_, operation)| operation),
+            environment,
+            operation,
             hook: raised.step.clone(),
             region: raised.region.clone(),
             message: raised.message.clone(),
@@ -50,8 +61,8 @@ impl Work<'_> {
 
     async fn attention_event(&mut self, kind: &str, attention: &Attention) -> Result<()> {
         let data = outbox::attention(attention);
-        match attention.operation {
-            Some(operation) => self.event(kind, Some(operation), data).await,
+        match attention.environment {
+            Some(_) => self.event(kind, attention.operation, data).await,
             None => self.common_event(kind, data).await,
         }
     }

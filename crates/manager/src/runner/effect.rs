@@ -13,6 +13,7 @@ pub(crate) const RETENTION_PARAMETER: &str = "retention";
 impl Work<'_> {
     /// Moves the environment's state when an operation with an effect has succeeded.
     pub(super) async fn ended(&mut self, operation: &Operation, state: OperationState) -> Result<()> {
+        self.scheduled_run_ended(operation).await?;
         if state != OperationState::Succeeded {
             return Ok(());
         }

@@ -71,7 +71,7 @@ impl Work<'_> {
 
     /// Applies events to one operation of the locked environment. What the first of them asks for may bring further
     /// ones (a start that is withdrawn is an attempt that is over).
-    pub(super) async fn apply_each(&mut self, id: OperationId, events: Vec<Event>) -> Result<Moved> {
+    pub(crate) async fn apply_each(&mut self, id: OperationId, events: Vec<Event>) -> Result<Moved> {
         let mut run = self.load(id).await?;
         let mut context = Context::default();
         let mut moved = Moved::default();

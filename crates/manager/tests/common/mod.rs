@@ -46,12 +46,22 @@ impl World {
 
     /// Several managers over one store, each with its own memory.
     pub async fn managers(&self, count: usize) -> Vec<Manager> {
-        let store = Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap());
+        let store = self.store().await;
         let logs = || LogStore::open(&self.folder.path().join("logs")).unwrap();
         (0..count).map(|_| self.over(Arc::clone(&store) as Arc<dyn Store>, logs())).collect()
     }
 
-    /// A manager over this store, with the world's clock.
+    /// The rows, held by this process alone.
+    pub async fn store(&self) -> Arc<SqliteStore> {
+        Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap())
+    }
+
+    /// A manager over rows that another one may use too; it remembers nothing.
+    pub fn beside(&self, store: Arc<SqliteStore>) -> Manager {
+        self.over(store, LogStore::open(&self.folder.path().join("logs")).unwrap())
+    }
+
+    /// A manager over this store, with the world's clock; it remembers nothing.
     pub fn over(&self, store: Arc<dyn Store>, logs: LogStore) -> Manager {
         let clock = Arc::clone(&self.clock);
         let now = move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap();

@@ -109,4 +109,10 @@ pub const TABLES: &[Table] = &[
     table("audit_chains", 1, &[t("chain"), n("position"), n("sealed")]),
     table("audit_heads", 1, &[n("number"), t("payload")]),
     table("settings", 1, &[t("key"), t("payload")]),
+    table("schedules", 1, &[t("id"), t("name"), n("due"), t("payload")]),
+    table(
+        "schedule_runs",
+        3,
+        &[t("schedule"), t("environment"), n("at"), t("state"), t("operation"), n("deadline"), t("payload")],
+    ),
 ];

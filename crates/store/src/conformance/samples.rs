@@ -9,9 +9,10 @@ use tenantry_model::{
     Actor, ActorKind, AgentSessionId, AppliedHook, Attempt, AttemptId, AttemptState, Attention, AttentionId,
     AttentionKind, BatchId, Cancel, ChangedInput, CommandId, Decision, Environment, EnvironmentId,
     EnvironmentSpec, EnvironmentState, Executor, HoldId, HookRef, Kept, KillCause, KillRequest, OnFailure,
-    OnLost, Operation, OperationDefinition, OperationId, OperationState, Outcome, Pause, Problem, Region,
-    Replay, ReplayVersions, Retention, Role, Scope, Staleness, Step, StepHold, StepPolicy, StepState,
-    TemplateHash, Tenant, Token, TokenId, TokenKind,
+    OnLost, Operation, OperationDefinition, OperationId, OperationState, Outcome, Pause, Paused, Problem,
+    Region, Replay, ReplayVersions, Retention, Role, RunCause, RunState, Schedule, ScheduleId, ScheduleRun,
+    ScheduleTarget, Scope, Staleness, Step, StepHold, StepPolicy, StepState, TemplateHash, Tenant, Token,
+    TokenId, TokenKind,
 };
 use uuid::Uuid;
 
@@ -332,5 +333,57 @@ pub fn answer(key: &str, seconds: i64) -> IdempotentAnswer {
         body: "{\"ä\":1}".to_owned(),
         etag: Some("\"7\"".to_owned()),
         at: at(seconds),
+    }
+}
+
+/// A paused schedule with everything set.
+pub fn schedule(name: &str) -> Schedule {
+    Schedule {
+        id: ScheduleId(Uuid::now_v7()),
+        name: text(name),
+        description: "the night".to_owned(),
+        operation: text("risk.nightly"),
+        parameters: object(json!({"portfolio": "main"})),
+        target: ScheduleTarget::Selector {
+            tenant: Some(text("acme")),
+            region: Some(text("eu1")),
+            labels: "tier in (gold)".to_owned(),
+            cap: 50,
+        },
+        cron: "0 22 * * *".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        catch_up: tenantry_model::CatchUp::All,
+        overlap: tenantry_model::Overlap::Replace,
+        deadline: Some(text("06:30+1d")),
+        paused: Some(Paused { by: actor(), reason: "holidays".to_owned(), at: at(30) }),
+        last_time: Some(at(31)),
+        next_time: None,
+        revision: 4,
+        created_by: actor(),
+        created_at: at(0),
+        updated_at: at(32),
+    }
+}
+
+/// A run with everything set.
+pub fn schedule_run(
+    schedule: ScheduleId,
+    environment: EnvironmentId,
+    seconds: i64,
+    state: RunState,
+) -> ScheduleRun {
+    ScheduleRun {
+        schedule,
+        environment,
+        scheduled_time: at(seconds),
+        cause: RunCause::Backfill,
+        state,
+        operation: Some(OperationId(Uuid::now_v7())),
+        note: Some("note".to_owned()),
+        deadline_at: Some(at(seconds + 60)),
+        at_risk: true,
+        missed: true,
+        created_at: at(seconds + 1),
+        changed_at: at(seconds + 2),
     }
 }

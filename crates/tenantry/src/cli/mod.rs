@@ -7,6 +7,7 @@ mod hook;
 mod op;
 mod other;
 mod retention;
+mod schedule;
 mod store;
 
 pub use audit::*;
@@ -16,6 +17,7 @@ pub use hook::*;
 pub use op::*;
 pub use other::*;
 pub use retention::*;
+pub use schedule::*;
 pub use store::*;
 
 use crate::settings::{self, Settings};
@@ -61,6 +63,9 @@ pub enum Command {
     /// Operations: look at them, steer them
     #[command(subcommand)]
     Op(OpCommand),
+    /// Schedules: operations that run when their time comes
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// What waits for a person
     Attention(AttentionArgs),
     /// Who changed what, when and why; and whether that record is whole

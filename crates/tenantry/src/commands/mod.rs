@@ -14,6 +14,7 @@ mod op;
 mod region;
 mod resolve;
 mod retention;
+mod schedule;
 mod start;
 mod store;
 mod tenant;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Tenant(command) => tenant::run(context, command).await,
         Command::Env(command) => env::run(context, command).await,
         Command::Op(command) => op::run(context, command).await,
+        Command::Schedule(command) => schedule::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Retention(command) => retention::run(context, command).await,

@@ -1,0 +1,33 @@
+//! Schedules: making and changing them, firing them from rows alone, and watching their runs' deadlines.
+//!
+//! Firing has two steps, each one transaction. First a schedule's times become rows (`fire`), together with its next
+//! time; then each row becomes an operation (`begin`), under its environment's lock. A crash between the two leaves rows
+//! that the next manager takes up; a row that is there already is never made again.
+
+mod asked;
+mod attend;
+mod begin;
+mod change;
+mod check;
+mod end;
+mod fire;
+mod history;
+mod read;
+mod types;
+mod watch;
+
+pub(crate) use history::PastRuns;
+pub use types::*;
+
+use std::time::Duration;
+
+/// Most schedules.
+const MOST_SCHEDULES: usize = 1000;
+/// Most runs that one request or one firing makes.
+const MOST_RUNS: usize = 1000;
+/// Most times of one schedule that are caught up at once.
+const MOST_TIMES: usize = 100;
+/// Most runs of one schedule that wait for one environment; it holds every backfill.
+const MOST_WAITING: u32 = 2000;
+/// Longest sleep of the loop that fires: other managers' changes are seen then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);

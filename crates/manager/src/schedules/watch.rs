@@ -1,0 +1,136 @@
+//! Deadlines of scheduled runs: missed, or expected to be missed.
+
+use super::attend::keys;
+use super::history::last_attempt;
+use crate::error::Result;
+use crate::{Manager, Principal};
+use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
+use tenantry_schedule::{PastRun, Prediction, StepLeft, predict};
+use tenantry_store::{Read, RunKey};
+use tracing::warn;
+
+/// Runs that are read at a time.
+const BATCH: u32 = 200;
+
+/// How a run stands to its deadline.
+enum Standing {
+    Missed,
+    AtRisk(Prediction),
+    Fine,
+}
+
+impl Manager {
+    /// Judges the deadline of every scheduled run that has one and has not ended; returns how many there are. One that fails does
+    /// not keep the others from their turn.
+    pub async fn watch_deadlines(&self) -> Result<usize> {
+        let (mut page, mut watched, mut first_error) = (Page { after: None, limit: BATCH }, 0, None);
+        loop {
+            let part = self.store.read().await?.watched_schedule_runs(&page).await?;
+            watched += part.items.len();
+            for run in &part.items {
+                if let Err(error) = self.watch(run).await {
+                    warn!(run = %RunKey::of(run), %error, "a deadline could not be judged");
+                    first_error.get_or_insert(error);
+                }
+            }
+            if part.next.is_none() {
+                return first_error.map_or(Ok(watched), Err);
+            }
+            page.after = part.next;
+        }
+    }
+
+    /// Reads without a lock, and writes only when something is to be said.
+    async fn watch(&self, run: &ScheduleRun) -> Result<()> {
+        let Some(id) = run.operation else { return Ok(()) };
+        let mut read = self.store.read().await?;
+        let Some(operation) = read.operation(id).await?.filter(|operation| !operation.state.is_final())
+        else {
+            return Ok(());
+        };
+        let standing = self.standing(&mut *read, run, &operation).await?;
+        drop(read);
+        // What the row says was said is not said again; most runs are fine, and cost no transaction.
+        let news = match &standing {
+            Standing::Missed => !run.missed,
+            Standing::AtRisk(_) => !run.at_risk,
+            Standing::Fine => run.at_risk,
+        };
+        if !news {
+            return Ok(());
+        }
+        let who = Principal::system();
+        let mut work = self.begin(&who).await?;
+        work.lock(operation.environment).await?;
+        // Somebody else may have seen the same, or its end.
+        let Some(mut run) = work.tx.schedule_run(&RunKey::of(run)).await?.filter(|now| now == run) else {
+            return Ok(());
+        };
+        run.at_risk = matches!(standing, Standing::AtRisk(_));
+        match standing {
+            Standing::Missed => {
+                run.missed = true;
+                work.settle_attention(&keys::at_risk(id)).await?;
+                work.raise_missed(&operation, &run).await?;
+            }
+            Standing::AtRisk(prediction) => work.raise_at_risk(&operation, &run, &prediction).await?,
+            Standing::Fine => work.settle_attention(&keys::at_risk(id)).await?,
+        }
+        work.put_run(run, RunState::Requested).await?;
+        work.commit().await
+    }
+
+    async fn standing(
+        &self,
+        read: &mut (dyn Read + '_),
+        run: &ScheduleRun,
+        operation: &Operation,
+    ) -> Result<Standing> {
+        let now = self.now();
+        let Some(deadline) = run.deadline_at else { return Ok(Standing::Fine) };
+        if now > deadline {
+            return Ok(Standing::Missed);
+        }
+        let past = self.past_runs.before(read, operation, self.config.schedules.history_runs).await?;
+        let steps = read.steps(operation.id).await?;
+        let left: Vec<StepLeft> = if steps.is_empty() {
+            past.first().map(|newest| newest.steps.clone()).unwrap_or_default()
+        } else {
+            let attempts = read.attempts(operation.id).await?;
+            let since = |step: &Step| {
+                let running = step.state == StepState::Running;
+                last_attempt(step, &attempts).filter(|_| running).map(|attempt| attempt.created_at)
+            };
+            steps
+                .iter()
+                .map(|step| StepLeft {
+                    hook: step.hook.clone(),
+                    after: step.after.clone(),
+                    done: step.is_done(),
+                    running_since: since(step),
+                })
+                .collect()
+        };
+        let took: Vec<PastRun> = past.iter().map(|past| past.took.clone()).collect();
+        Ok(match predict(&left, &took, now) {
+            Some(prediction) if prediction.ends_at > deadline => Standing::AtRisk(prediction),
+            _ => Standing::Fine,
+        })
+    }
+
+    /// Removes runs of schedules that are older than their retention.
+    pub(crate) async fn expire_runs(&self) -> Result<u32> {
+        let Ok(before) = self.now().checked_sub(self.config.schedules.run_retention) else { return Ok(0) };
+        let who = Principal::system();
+        let mut removed = 0;
+        loop {
+            let mut work = self.begin(&who).await?;
+            let part = work.tx.expire_schedule_runs(before, 1000).await?;
+            work.commit().await?;
+            removed += part;
+            if part < 1000 {
+                return Ok(removed);
+            }
+        }
+    }
+}
