@@ -215,6 +215,23 @@ fn what_is_held_for_long_raises_attention_once_it_keeps_something_from_going_on(
 }
 
 #[test]
+fn a_preview_says_what_a_hold_a_release_and_a_stop_would_do() {
+    let mut bench = Bench::planned([step("a", &[]), step("b", &["a"])]);
+    bench.runs("a");
+    let before = bench.run.clone();
+    assert_eq!(bench.preview("b", hold()).held, [hook("b")]);
+    let stop = bench.preview("a", StepVerb::Stop { until: None });
+    assert_eq!((stop.killed.len(), stop.reset, stop.held), (1, vec![hook("a")], vec![hook("a")]));
+    assert!(bench.run == before, "nothing is changed");
+    bench.verb("b", hold()).unwrap();
+    bench.succeeds("a");
+    let released = bench.preview("b", release());
+    assert_eq!((released.released, released.started.len()), (vec![hook("b")], 1));
+    let skipped = bench.preview("b", StepVerb::Skip);
+    assert_eq!((skipped.settled, skipped.operation), (vec![hook("b")], None));
+}
+
+#[test]
 fn a_hold_survives_a_rerun() {
     let mut bench = Bench::planned([step("a", &[]), step("b", &["a"])]);
     bench.verb("a", hold()).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::bench::operation;
 use tenantry_engine::{Admission, admit, startable};
-use tenantry_model::ConflictPolicy::{CancelRunning, Queue, Refuse};
+use tenantry_model::ConflictPolicy::{CancelRunning, Queue, Refuse, Replace};
 use tenantry_model::LockClass::{self, Exclusive, None, Shared};
 use tenantry_model::OperationState::{self, Cancelling, Pending, Planning, Running};
 use tenantry_model::{Operation, OperationId};
@@ -49,6 +49,17 @@ fn suspend_cancels_what_waits_and_then_what_runs_and_leaves_alone_what_takes_no_
     assert_eq!(admit(&suspend, &unfinished), Admission::WaitAndCancel(vec![id(2), id(4), id(1)]));
     assert_eq!(admit(&suspend, &[other(1, Exclusive, Cancelling)]), Admission::Wait);
     assert_eq!(admit(&suspend, &[]), Admission::Start);
+}
+
+#[test]
+fn replace_cancels_what_waits_under_the_same_name_and_waits_its_turn() {
+    let nightly = operation(9, Exclusive, Replace, Pending);
+    let mut upsert = other(3, Exclusive, Pending);
+    upsert.name = "lifecycle.upsert".parse().unwrap();
+    let unfinished = [other(1, Exclusive, Running), other(2, Exclusive, Pending), upsert.clone()];
+    assert_eq!(admit(&nightly, &unfinished), Admission::WaitAndCancel(vec![id(2)]));
+    assert_eq!(admit(&nightly, &[other(1, Exclusive, Running), upsert]), Admission::Wait);
+    assert_eq!(admit(&nightly, &[]), Admission::Start);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Plan, PlanInput, PlanPolicy, PlanRefusal, RegisteredHook, plan};
 use tenantry_hook::{AfterTarget, AttemptKind, Hook, codes};
 use tenantry_model::{
-    AppliedHook, EmptyPlan, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Hold, HookPath,
-    HookRef, OnFailure, OnLost, OperationDefinition, OperationId, Problem, StepPolicy, StepState,
-    TemplateHash,
+    AppliedHook, EmptyPlan, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Hold, HoldId,
+    HoldPredicate, HookPath, HookRef, OnFailure, OnLost, OperationDefinition, OperationId, Problem,
+    StepPolicy, StepState, TemplateHash,
 };
 use uuid::Uuid;
 
@@ -380,4 +380,63 @@ fn an_absent_hook_that_would_not_run_now_is_not_missed_and_exists_while_it_is_re
         assert_eq!(lines(&plan), ["b@old<"]);
         assert!(plan.quarantined.is_empty());
     }
+}
+
+fn hold(change: impl FnOnce(&mut Hold)) -> Hold {
+    let mut hold = Hold {
+        id: HoldId(Uuid::from_u128(1)),
+        predicate: HoldPredicate::default(),
+        by: crate::bench::person(),
+        reason: "freeze".to_owned(),
+        since: time(0),
+        until: None,
+    };
+    change(&mut hold);
+    hold
+}
+
+#[test]
+fn a_hold_by_predicate_catches_the_steps_that_fit_every_part_of_it() {
+    let catches = |change: fn(&mut Hold)| {
+        let mut case = case([old("a", &[]), old("b", &["a"])]);
+        case.holds = vec![hold(change)];
+        let plan = case.plan().unwrap();
+        plan.steps
+            .values()
+            .filter(|step| step.is_held())
+            .map(|step| step.hook.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(catches(|_| {}), ["a", "b"]);
+    assert_eq!(catches(|hold| hold.predicate.hook = Some(hook("b").path())), ["b"]);
+    assert_eq!(catches(|hold| hold.predicate.region = Some("us1".parse().unwrap())), Vec::<String>::new());
+    assert_eq!(catches(|hold| hold.predicate.namespace = Some("team".parse().unwrap())), ["a", "b"]);
+    assert_eq!(catches(|hold| hold.predicate.namespace = Some("crm".parse().unwrap())), Vec::<String>::new());
+    assert_eq!(
+        catches(|hold| hold.predicate.operation = Some("lifecycle.upsert".parse().unwrap())),
+        ["a", "b"]
+    );
+    assert_eq!(
+        catches(|hold| hold.predicate.operation = Some("lifecycle.backup".parse().unwrap())),
+        Vec::<String>::new()
+    );
+    assert_eq!(catches(|hold| hold.predicate.selector = "tier in (gold)".to_owned()), ["a", "b"]);
+    assert_eq!(catches(|hold| hold.predicate.selector = "tier in (silver)".to_owned()), Vec::<String>::new());
+    assert_eq!(
+        catches(|hold| hold.predicate.selector = "tier in (".to_owned()),
+        ["a", "b"],
+        "rather too much"
+    );
+    assert_eq!(catches(|hold| hold.until = Some(time(10))), Vec::<String>::new(), "its time is over");
+    assert_eq!(catches(|hold| hold.until = Some(time(11))), ["a", "b"]);
+}
+
+#[test]
+fn a_step_that_its_selector_leaves_out_is_not_held() {
+    let mut silver = old("a", &[]);
+    silver.current.as_mut().unwrap().selector = "tier in (silver)".to_owned();
+    let mut case = case([silver, old("b", &[])]);
+    case.holds = vec![hold(|_| {})];
+    let plan = case.plan().unwrap();
+    assert_eq!((plan.steps[&hook("a")].holds.len(), plan.steps[&hook("b")].holds.len()), (0, 1));
 }
