@@ -7,6 +7,7 @@ mod faults;
 mod kubelet;
 mod lost_version;
 mod matrix;
+mod nightly_risk;
 mod order;
 mod reasons;
 mod reasons_cases;
@@ -34,5 +35,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(two_regions::trials());
     trials.extend(vm_ansible::trials());
     trials.extend(chaos::trials());
+    trials.extend(nightly_risk::trials());
     tenantry_e2e::run(trials)
 }
