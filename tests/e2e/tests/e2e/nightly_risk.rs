@@ -184,7 +184,10 @@ fn bad_quote(world: &World) -> Result<()> {
         let operation = bank.site.wait_for(id, "the end of the other scenarios", |operation| {
             let steps = operation.steps.as_deref()?;
             let others = steps.iter().filter(|s| s.hook.name.as_str().starts_with("scenario-"));
-            others.clone().all(|s| s.attempts.last().is_some_and(|a| a.outcome.is_some())).then(|| operation.clone())
+            others
+                .clone()
+                .all(|s| s.attempts.last().is_some_and(|a| a.outcome.is_some()))
+                .then(|| operation.clone())
         })?;
         let failed: BTreeSet<&str> = operation
             .steps
