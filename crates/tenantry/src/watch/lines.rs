@@ -16,6 +16,8 @@ use tenantry_client::{Client, EventScope, WaitFor, Waited};
 
 /// How long events are waited for that the end of the operation promises.
 const DRAIN: Duration = Duration::from_secs(10);
+/// After this silence nothing more of one commit is to come.
+const QUIET: Duration = Duration::from_millis(250);
 
 /// Prints events until the wait is over.
 pub async fn run(client: &Client, operation: Operation, until: Wait, format: Format) -> Result<Exit> {
@@ -36,11 +38,13 @@ pub async fn run(client: &Client, operation: Operation, until: Wait, format: For
         }
     };
     let drained = tokio::time::timeout(DRAIN, async {
-        while let Some(event) = events.next().await {
+        // The event that ended the wait, then those of the same commit: they come together.
+        let mut pause = DRAIN;
+        while let Ok(Some(event)) = tokio::time::timeout(pause, events.next()).await {
             let event = event?;
             show(&event, format)?;
             if says(&waited, &event) {
-                break;
+                pause = QUIET;
             }
         }
         anyhow::Ok(())
@@ -52,7 +56,7 @@ pub async fn run(client: &Client, operation: Operation, until: Wait, format: For
     Ok(told(&waited))
 }
 
-/// The event that ended the wait: nothing after it belongs to it.
+/// The event that ended the wait.
 fn says(waited: &Waited, event: &Event) -> bool {
     let Waited::NeedsDecision(operation) = waited else { return false };
     operation.steps.iter().flatten().filter(|step| step.waiting).any(|step| {
