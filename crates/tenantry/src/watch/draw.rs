@@ -217,13 +217,8 @@ fn status(view: &View) -> String {
         "" => String::new(),
         filter => format!("filter {filter:?}: {} of {} steps  ", view.shown.len(), view.nodes.len()),
     };
-    if !view.message.is_empty() {
-        return format!("{filter}{}", view.message);
-    }
-    if view.operation.done {
-        return format!("{filter}the operation has ended: q leaves");
-    }
-    filter
+    let ended = if view.operation.done { "  the operation has ended: q leaves" } else { "" };
+    format!("{filter}{}{ended}", view.message).trim_start().to_owned()
 }
 
 fn help(buffer: &mut Buffer, area: Rect, palette: Palette) {
