@@ -85,7 +85,8 @@ func downloadWheels(folder, lock, arch string) error {
 		return err
 	}
 	args := []string{"download", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:",
-		"--python-version=3.11", "--implementation=cp", "--dest=" + work, "--requirement=" + list}
+		// PySpark is there as source only.
+		"--no-binary=pyspark", "--python-version=3.11", "--implementation=cp", "--dest=" + work, "--requirement=" + list}
 	for _, glibc := range []string{"manylinux2014", "manylinux_2_17", "manylinux_2_28"} {
 		args = append(args, "--platform="+glibc+"_"+arch)
 	}
