@@ -112,10 +112,13 @@ func unpackWheel(t *Tree, file string) error {
 	}
 	defer r.Close()
 	for _, f := range r.File {
-		top, _, _ := strings.Cut(f.Name, "/")
+		top, rest, _ := strings.Cut(f.Name, "/")
+		place := distPackages + f.Name
 		switch {
 		case strings.HasSuffix(f.Name, "/") || top == "ansible_test":
 			continue // folders come by themselves; tests of Ansible itself
+		case strings.HasSuffix(top, ".data") && strings.HasPrefix(rest, "data/") && filepath.IsLocal(f.Name):
+			place = "usr/" + strings.TrimPrefix(rest, "data/") // below sys.prefix
 		case strings.HasSuffix(top, ".data"):
 			return errors.New("a wheel with a data folder: teach unpackWheel where its parts go")
 		case !filepath.IsLocal(f.Name):
@@ -125,7 +128,7 @@ func unpackWheel(t *Tree, file string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
 		}
-		t.File(distPackages+f.Name, 0o644, body)
+		t.File(place, 0o644, body)
 	}
 	return nil
 }
