@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chaos;
+mod containers;
 mod contract;
 mod faults;
 mod kubelet;
@@ -36,5 +37,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(vm_ansible::trials());
     trials.extend(chaos::trials());
     trials.extend(nightly_risk::trials());
+    trials.extend(containers::trials());
     tenantry_e2e::run(trials)
 }

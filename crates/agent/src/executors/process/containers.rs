@@ -32,7 +32,7 @@ const POD: &str = "/spec/template/spec";
 /// Where tenantry's own files are in the container.
 const INSIDE: &str = "/tenantry";
 /// What the engine's program needs for itself; a hook's variable of such a name is given on the command line.
-const OF_ENGINE: [&str; 10] = [
+const OF_ENGINE: [&str; 11] = [
     "PATH",
     "HOME",
     "TMPDIR",
@@ -43,6 +43,7 @@ const OF_ENGINE: [&str; 10] = [
     "DOCKER_CONFIG",
     "CONTAINER_HOST",
     "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
 ];
 
 /// A container engine on this machine.
