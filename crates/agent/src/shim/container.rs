@@ -61,13 +61,13 @@ impl Container {
                         return End::Signal(SIGKILL);
                     }
                 }
-                Ok(Record::Running) => {}
+                // It goes on, or the engine cannot say: looked at again.
+                Ok(Record::Running) | Err(_) => {}
                 Ok(record) => {
                     if record == Record::Absent || self.remove().is_ok() {
                         return end(record, forced);
                     }
                 }
-                Err(_) => {}
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
