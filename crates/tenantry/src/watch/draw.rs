@@ -36,10 +36,10 @@ pub fn draw(frame: &mut Frame<'_>, view: &mut View, palette: Palette, now: Times
         return;
     }
     match &view.mode {
-        Mode::Help => return help(buffer, area, palette),
+        Mode::Help => return help(buffer, area),
         Mode::Log(log) => {
             view.page = usize::from(area.height) - 2;
-            return read(buffer, area, palette, log);
+            return read(buffer, area, log);
         }
         _ => {}
     }
@@ -49,10 +49,10 @@ pub fn draw(frame: &mut Frame<'_>, view: &mut View, palette: Palette, now: Times
     view.scroll();
     head(buffer, area, view, palette, now);
     steps(buffer, area, view, palette, now, list);
-    let mut y = area.height - 2 - rows(panel.len());
+    let first = area.height - 2 - rows(panel.len());
     for (at, line) in panel.iter().enumerate() {
-        put(buffer, area, 0, y, line, if at == 0 { palette.heading() } else { Style::new() });
-        y += 1;
+        let style = if at == 0 { Palette::heading() } else { Style::new() };
+        put(buffer, area, 0, first + rows(at), line, style);
     }
     put(buffer, area, 0, area.height - 2, &status(view), palette.alert());
     put(buffer, area, 0, area.height - 1, KEYS, Style::new());
@@ -76,7 +76,7 @@ fn head(buffer: &mut Buffer, area: Rect, view: &View, palette: Palette, now: Tim
         _ => operation.environment.to_string(),
     };
     let title = format!("{} {of}  ", operation.name);
-    put(buffer, area, 0, 0, &title, palette.heading());
+    put(buffer, area, 0, 0, &title, Palette::heading());
     let state = word(&operation.state);
     let at = title.chars().count();
     put(buffer, area, rows(at), 0, &state, palette.operation(operation.state));
@@ -85,7 +85,7 @@ fn head(buffer: &mut Buffer, area: Rect, view: &View, palette: Palette, now: Tim
     }
     if let Some(from) = operation.started_at {
         let took = age(from, operation.ended_at.unwrap_or(now));
-        put(buffer, area, area.width - rows(took.len() + 1), 0, &format!(" {took}"), palette.heading());
+        put(buffer, area, area.width - rows(took.len() + 1), 0, &format!(" {took}"), Palette::heading());
     }
     match &view.link {
         Link::Lost(why) => {
@@ -128,7 +128,7 @@ fn steps(buffer: &mut Buffer, area: Rect, view: &View, palette: Palette, now: Ti
         format!("{flags:<3}{path:<name$} {a:<state$} {b:>attempt$} {c:>time$}  {note}")
     };
     let heading = line("", "step", ["state", "#", "time"], "why");
-    put(buffer, area, 0, 2, &heading, palette.heading());
+    put(buffer, area, 0, 2, &heading, Palette::heading());
     if view.shown.is_empty() {
         let why = if view.nodes.is_empty() { "no steps yet" } else { "no step matches the filter" };
         put(buffer, area, 3, 3, why, Style::new());
@@ -144,11 +144,11 @@ fn steps(buffer: &mut Buffer, area: Rect, view: &View, palette: Palette, now: Ti
         let path = shorten(&format!("{:1$}{2}", "", indented(node), node.path), name);
         let number = if node.attempt > 0 { node.attempt.to_string() } else { String::new() };
         let took = node.started_at.map(|from| age(from, node.ended_at.unwrap_or(now))).unwrap_or_default();
-        let note = match node.unknown_since {
+        let why = match node.unknown_since {
             Some(since) => format!("unknown for {}, {}", age(since, now), node.note),
             None => node.note.clone(),
         };
-        let text = line(&flags, &path, [&word(&node.state), &number, &took], note.trim_end_matches(", "));
+        let text = line(&flags, &path, [&word(&node.state), &number, &took], why.trim_end_matches(", "));
         let mut style = palette.step(node.state, node.waiting);
         if node.held && !node.waiting {
             style = style.patch(palette.held());
@@ -156,7 +156,7 @@ fn steps(buffer: &mut Buffer, area: Rect, view: &View, palette: Palette, now: Ti
         if at == view.selected {
             // To the right edge, so that it is seen without colours.
             let width = usize::from(area.width);
-            put(buffer, area, 0, rows(y + 3), &format!("{text:<width$}"), style.patch(palette.selected()));
+            put(buffer, area, 0, rows(y + 3), &format!("{text:<width$}"), style.patch(Palette::selected()));
         } else {
             put(buffer, area, 0, rows(y + 3), &text, style);
         }
@@ -221,14 +221,14 @@ fn status(view: &View) -> String {
     format!("{filter}{}{ended}", view.message).trim_start().to_owned()
 }
 
-fn help(buffer: &mut Buffer, area: Rect, palette: Palette) {
+fn help(buffer: &mut Buffer, area: Rect) {
     put(
         buffer,
         area,
         0,
         0,
         "Verbs ask for a reason and show what would happen before they act.",
-        palette.heading(),
+        Palette::heading(),
     );
     let verbs =
         Verb::ALL.iter().map(|verb| (verb.key().to_string(), format!("{}: {}", verb.word(), verb.help())));
@@ -237,13 +237,13 @@ fn help(buffer: &mut Buffer, area: Rect, palette: Palette) {
         put(buffer, area, 0, rows(y + 1), &format!("{key:>18}  {text}"), Style::new());
     }
     put(buffer, area, 0, 20, "Flags: ! waits for a person  ? unknown  H held  S stale", Style::new());
-    put(buffer, area, 0, area.height - 1, "any key: back", palette.heading());
+    put(buffer, area, 0, area.height - 1, "any key: back", Palette::heading());
 }
 
-fn read(buffer: &mut Buffer, area: Rect, palette: Palette, log: &Log) {
+fn read(buffer: &mut Buffer, area: Rect, log: &Log) {
     let room = usize::from(area.height) - 2;
     let more = if log.complete { "" } else { "  (goes on)" };
-    put(buffer, area, 0, 0, &format!("{}{more}", log.title), palette.heading());
+    put(buffer, area, 0, 0, &format!("{}{more}", log.title), Palette::heading());
     let end = log.lines.len().saturating_sub(log.back);
     let from = end.saturating_sub(room);
     for (y, line) in log.lines.range(from..end.max(from)).enumerate() {
@@ -252,5 +252,5 @@ fn read(buffer: &mut Buffer, area: Rect, palette: Palette, log: &Log) {
     if log.lines.is_empty() {
         put(buffer, area, 0, 1, "it has written nothing so far", Style::new());
     }
-    put(buffer, area, 0, area.height - 1, "Up Down PgUp PgDn Home End: move   q: back", palette.heading());
+    put(buffer, area, 0, area.height - 1, "Up Down PgUp PgDn Home End: move   q: back", Palette::heading());
 }

@@ -103,7 +103,7 @@ fn line(event: &Event) -> String {
             match data["outcome"]["reason"].as_str() {
                 Some(reason) => parts.push(format!("{reason}{}", code(&data["outcome"]["exitCode"]))),
                 None if !text("waitingFor").is_empty() => {
-                    parts.push(format!("waits for {}", text("waitingFor")))
+                    parts.push(format!("waits for {}", text("waitingFor")));
                 }
                 None => {}
             }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn event(kind: &str, data: Value) -> Event {
+    fn event(kind: &str, data: &Value) -> Event {
         serde_json::from_value(json!({
             "position": 7, "type": format!("io.tenantry.{kind}.v1"), "version": 3, "at": "2026-03-03T03:00:00.25Z",
             "data": data,
@@ -139,14 +139,14 @@ mod tests {
     #[test]
     fn each_event_is_one_line_that_explains_itself() {
         let lines = [
-            event("step.changed", json!({"hook": "eu1/bank/sum", "state": "blocked", "held": true})),
+            event("step.changed", &json!({"hook": "eu1/bank/sum", "state": "blocked", "held": true})),
             event(
                 "attempt.changed",
-                json!({"hook": "eu1/bank/sum", "number": 2, "state": "failed",
+                &json!({"hook": "eu1/bank/sum", "number": 2, "state": "failed",
                     "outcome": {"reason": "hook-failed", "exitCode": 1}}),
             ),
-            event("operation.changed", json!({"state": "failed", "note": "cancelled by anna"})),
-            event("attention.raised", json!({})),
+            event("operation.changed", &json!({"state": "failed", "note": "cancelled by anna"})),
+            event("attention.raised", &json!({})),
         ]
         .map(|event| line(&event));
         assert_eq!(

@@ -57,12 +57,12 @@ impl Palette {
     }
 
     /// Headings and frames.
-    pub fn heading(self) -> Style {
+    pub fn heading() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
     /// The selected line.
-    pub fn selected(self) -> Style {
+    pub fn selected() -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }
 }
