@@ -21,6 +21,7 @@ dpkg-deb dpkg
 tar tar
 setpriv util-linux
 pip3 python3-pip
+podman podman
 '
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"

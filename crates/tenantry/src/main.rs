@@ -9,6 +9,7 @@ mod reference;
 mod serve;
 mod settings;
 mod wanted;
+mod watch;
 
 use clap::Parser;
 use exit::{Exit, Failure};

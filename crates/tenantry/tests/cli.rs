@@ -57,7 +57,7 @@ fn a_name_that_breaks_its_rule_is_refused_before_anything_is_sent() {
 
 #[test]
 fn the_examples_lint_clean_and_say_nothing_on_stdout() {
-    let output = tenantry(&["hook", "lint", "examples/saas"]);
+    let output = tenantry(&["hook", "lint", "examples/saas", "examples/nightly-risk"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(output.stdout.is_empty());
 }
@@ -245,4 +245,32 @@ fn a_schedule_needs_to_know_when_and_for_whom() {
         assert_eq!(code(&output), 2, "{}", stderr(&output));
         assert!(stderr(&output).contains(why), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn completions_know_every_command() {
+    for (shell, begin) in
+        [("bash", "_tenantry"), ("zsh", "#compdef tenantry"), ("fish", "complete -c tenantry")]
+    {
+        let output = tenantry(&["completions", shell]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(code(&output), 0);
+        assert!(text.contains(begin) && text.contains("declare-lost"), "{shell}: {text}");
+    }
+    // What bash itself says of them.
+    let script = "source <(\"$0\" completions bash) && complete -p tenantry";
+    let checked = Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_tenantry")]).output().unwrap();
+    assert!(checked.status.success(), "{}", stderr(&checked));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("man1");
+    assert_eq!(code(&tenantry(&["man", path.to_str().unwrap()])), 0);
+    let page = std::fs::read_to_string(path.join("tenantry-op-confirm.1")).unwrap();
+    assert!(page.contains("\\-\\-reason") && page.contains("Says that a step was done by hand"), "{page}");
+    assert!(!path.join("tenantry-shim.1").exists());
+    let one = tenantry(&["man"]);
+    assert!(String::from_utf8_lossy(&one.stdout).contains(".TH tenantry 1"));
 }

@@ -28,6 +28,8 @@ const OPERATION: Duration = Duration::from_mins(10);
 pub struct AgentSettings {
     /// Flags besides those that name manager and folder.
     pub flags: Vec<(String, String)>,
+    /// Variables besides those of the test.
+    pub env: Vec<(String, String)>,
     /// Where it finds the manager, when not at its own address.
     pub manager_url: Option<String>,
 }
@@ -55,6 +57,13 @@ impl AgentSettings {
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.push((format!("--{name}"), value.to_owned()));
+        self
+    }
+
+    /// One more variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -231,6 +240,7 @@ impl Site {
         for (flag, value) in &life.settings.flags {
             command.args([flag, value]);
         }
+        command.envs(life.settings.env.iter().map(|(name, value)| (name, value)));
         life.program = Some(Program::start(&format!("agent-{region}"), &self.folder, &mut command)?);
         Ok(())
     }

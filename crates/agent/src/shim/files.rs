@@ -2,6 +2,7 @@
 //!
 //! The lock says whether a shim lives; `shim.json` that a hook may have been started; `exit.json` how it ended.
 
+use super::container::Container;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -24,6 +25,9 @@ pub(crate) const EXIT: &str = "exit.json";
 /// stdout and stderr, masked and bounded.
 pub(crate) const LOG: &str = "log";
 
+/// Which container the attempt is, where a container engine runs it.
+pub(crate) const CONTAINER: &str = "container.json";
+
 /// What the shim is to run; handed over in memory, because values of secrets are in it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ShimSpec {
@@ -34,6 +38,9 @@ pub(crate) struct ShimSpec {
     pub mask: Vec<String>,
     /// Of the log file, in bytes.
     pub log_limit: u64,
+    /// `argv` is the program of a container engine: the hook is this container.
+    #[serde(default)]
+    pub container: Option<Container>,
 }
 
 /// Who the shim is. A pid alone is used again; with the start time of the kernel and the boot it is unique.

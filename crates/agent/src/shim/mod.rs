@@ -4,6 +4,7 @@
 //! It gets an open, locked file as stdin (the lock that says it lives) and what to run as stdout (a file in memory).
 //! It must never know the manager or the contract, and never write anywhere but in its folder.
 
+pub(crate) mod container;
 pub(crate) mod files;
 mod log;
 pub(crate) mod processes;
@@ -46,8 +47,11 @@ fn run(folder: &Path) -> io::Result<()> {
     let spec = read_spec()?;
     // Away from the agent's terminal and process group. It fails only for a leader, which is as far away already.
     let _ = setsid();
-    // What the hook leaves behind becomes a child of the shim: it can be ended and waited for.
-    set_child_subreaper(Some(getpid()))?;
+    // What the hook leaves behind becomes a child of the shim: it can be ended and waited for. What an engine's program
+    // leaves behind is the engine's: ended, it could not write down how the container ended.
+    if spec.container.is_none() {
+        set_child_subreaper(Some(getpid()))?;
+    }
     // Opened before the file is looked at: a kill is seen in one way or the other. Reading and writing, so that
     // opening does not wait for the other end.
     let control = OpenOptions::new().read(true).write(true).open(folder.join(files::CONTROL))?;
@@ -74,7 +78,11 @@ fn run(folder: &Path) -> io::Result<()> {
     let log = follow_output(folder, output, &spec);
     let state = Arc::new(Hook { pid: hook, over: Mutex::new(false), changed: Condvar::new() });
     listen(control, folder.to_owned(), Arc::clone(&state));
-    let end = wait(&state)?;
+    let end = wait(&state, spec.container.is_none())?;
+    let end = match &spec.container {
+        Some(container) => container.settle(|| folder.join(files::KILL).exists()),
+        None => end,
+    };
     // Everybody who could write is gone, so this returns at once.
     let _ = log.recv_timeout(LOG_PATIENCE);
     finish(folder, end)
@@ -183,8 +191,8 @@ fn kill_descendants() {
 }
 
 /// Waits until the hook and everything it left behind is gone. As in a container, the end of the first process ends
-/// the others.
-fn wait(hook: &Hook) -> io::Result<End> {
+/// the others, if they are its own (`alone`).
+fn wait(hook: &Hook, alone: bool) -> io::Result<End> {
     let mut end = None;
     loop {
         // Looked at first, reaped under the lock.
@@ -208,7 +216,7 @@ fn wait(hook: &Hook) -> io::Result<End> {
         }
         drop(over);
         // What the hook left behind is the shim's child by now; without any there is nothing to look for in `/proc`.
-        if end.is_some() && has_children() {
+        if end.is_some() && alone && has_children() {
             kill_descendants();
         }
     }

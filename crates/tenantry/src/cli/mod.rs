@@ -91,6 +91,17 @@ pub enum Command {
     /// The rows as a whole: schema, check, archives; without a manager
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Prints a shell's completions: `source <(tenantry completions bash)`
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes those of all commands to a folder
+    Man {
+        /// Folder to write to; it is made if it is missing
+        folder: Option<PathBuf>,
+    },
     /// Writes the generated reference pages (settings, command line, exit codes)
     Reference {
         /// Folder to write to

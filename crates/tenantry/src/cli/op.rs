@@ -46,10 +46,10 @@ pub enum OpCommand {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Follows an operation until it ends
+    /// Shows an operation live: the graph with keys for the verbs in a terminal, elsewhere its events as lines
     Watch {
         operation: String,
-        /// When to stop watching
+        /// When to stop watching, without a terminal
         #[arg(long, value_enum, default_value_t = Wait::Decision)]
         until: Wait,
         #[command(flatten)]

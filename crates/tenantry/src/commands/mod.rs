@@ -7,6 +7,7 @@ mod check;
 mod connect;
 mod definition;
 mod env;
+mod generated;
 mod hook;
 mod hook_files;
 mod hook_run;
@@ -21,6 +22,7 @@ mod tenant;
 mod token;
 
 pub use connect::{chain, connect, exit_of, explain};
+pub use start::told;
 
 use crate::cli::{Cli, Command, Format};
 use crate::exit::Exit;
@@ -53,6 +55,8 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Token(command) => token::run(context, command).await,
         Command::Region(command) => region::run(context, command).await,
         Command::Store(command) => store::run(command).await,
+        Command::Completions { shell } => generated::completions(shell).map(|()| Exit::Done),
+        Command::Man { folder } => generated::man(folder.as_deref()).map(|()| Exit::Done),
         Command::Reference { folder } => crate::reference::write(&folder).map(|()| Exit::Done),
         // Handled before the runtime is started.
         Command::Shim { .. } => Ok(Exit::Usage),

@@ -105,13 +105,7 @@ pub async fn run(context: Context, command: OpCommand) -> Result<Exit> {
         }
         OpCommand::Watch { operation, until, connection } => {
             let client = connect(connection)?;
-            let id = id_of(&operation)?;
-            let title = client.operation(id).await?.name.to_string();
-            let (exit, operation) = wait(&client, id, title, until).await?;
-            if context.format != Format::Table {
-                output::document(context.format, &operation)?;
-            }
-            Ok(exit)
+            crate::watch::watch(&client, id_of(&operation)?, until, context.format).await
         }
         OpCommand::Logs { operation, step, attempt, follow, connection } => {
             let client = connect(connection)?;

@@ -139,17 +139,23 @@ pub async fn wait(client: &Client, id: OperationId, title: String, until: Wait) 
     };
     let waited = client.wait_operation(id, until, None, |operation| progress.show(operation)).await?;
     drop(progress);
+    let operation = match &waited {
+        Waited::Done(operation) | Waited::NeedsDecision(operation) => operation.as_ref().clone(),
+    };
+    Ok((told(&waited), operation))
+}
+
+/// Tells on stderr how a wait ended and what resolves it; answers the exit code.
+pub fn told(waited: &Waited) -> Exit {
     match waited {
+        Waited::Done(operation) if operation.state == OperationState::Succeeded => Exit::Done,
         Waited::Done(operation) => {
-            let exit = if operation.state == OperationState::Succeeded { Exit::Done } else { Exit::Failed };
-            if exit != Exit::Done {
-                failures(&operation);
-            }
-            Ok((exit, *operation))
+            failures(operation);
+            Exit::Failed
         }
         Waited::NeedsDecision(operation) => {
-            decisions(&operation);
-            Ok((Exit::NeedsPerson, *operation))
+            decisions(operation);
+            Exit::NeedsPerson
         }
     }
 }

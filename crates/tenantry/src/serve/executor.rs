@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tenantry_agent::executors::Executor;
 use tenantry_agent::executors::kubernetes::{KubernetesConfig, KubernetesExecutor};
-use tenantry_agent::executors::process::{ProcessConfig, ProcessExecutor};
+use tenantry_agent::executors::process::{ContainerRuntime, ProcessConfig, ProcessExecutor};
 use tenantry_hook::{AnnotationDomains, RegionPolicy};
 use tenantry_kube_run::{Connection, Scope, Settings as Tolerances};
 use tenantry_model::Namespace;
@@ -34,6 +34,15 @@ fn process<G: OfGroup>(settings: &Settings<G>, folder: &Path) -> Result<Arc<dyn 
         .context("cannot find this program's own file")?;
     config.domains = domains(settings)?;
     config.object_store = Some(objects);
+    config.runtime = match settings.get("runtime") {
+        None => None,
+        Some(program @ ("docker" | "podman")) => Some(ContainerRuntime::find(program).ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("runtime {program:?} is not on this machine: install it"))
+        })?),
+        Some(other) => {
+            return Err(Failure::new(Exit::Usage, format!("runtime {other:?}: use docker or podman")).into());
+        }
+    };
     if let Some(keep) = duration(settings, "keep-failed")? {
         config.keep_failed = keep;
     }

@@ -293,6 +293,13 @@ pub const ALL: &[Setting] = &[
     setting(Executor, "templates", "FOLDER", None, "Executor process: folder with the manifests"),
     setting(
         Executor,
+        "runtime",
+        "docker|podman",
+        None,
+        "Executor process: run each hook's image in a container instead of its command as a process",
+    ),
+    setting(
+        Executor,
         "root",
         "FOLDER",
         None,

@@ -23,8 +23,8 @@ const usage = `usage: testbed COMMAND
   kubeconfig NAME           path of the administrator's kubeconfig
   load-image NAME TAR...    load image archives into every node
   build-images DIR [IMAGE...]
-                            build the test images as archives; "ansible" only
-                            when it is named
+                            build the test images as archives; "ansible" and
+                            "spark" only when they are named
   vm up NAME VM             a VM stand-in (an sshd with a file system of its
                             own) in the cluster's network
   vm down NAME VM           remove it; "down" removes all of them

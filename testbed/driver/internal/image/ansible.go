@@ -85,7 +85,8 @@ func downloadWheels(folder, lock, arch string) error {
 		return err
 	}
 	args := []string{"download", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:",
-		"--python-version=3.11", "--implementation=cp", "--dest=" + work, "--requirement=" + list}
+		// PySpark is there as source only.
+		"--no-binary=pyspark", "--python-version=3.11", "--implementation=cp", "--dest=" + work, "--requirement=" + list}
 	for _, glibc := range []string{"manylinux2014", "manylinux_2_17", "manylinux_2_28"} {
 		args = append(args, "--platform="+glibc+"_"+arch)
 	}
@@ -111,10 +112,13 @@ func unpackWheel(t *Tree, file string) error {
 	}
 	defer r.Close()
 	for _, f := range r.File {
-		top, _, _ := strings.Cut(f.Name, "/")
+		top, rest, _ := strings.Cut(f.Name, "/")
+		place := distPackages + f.Name
 		switch {
 		case strings.HasSuffix(f.Name, "/") || top == "ansible_test":
 			continue // folders come by themselves; tests of Ansible itself
+		case strings.HasSuffix(top, ".data") && strings.HasPrefix(rest, "data/") && filepath.IsLocal(f.Name):
+			place = "usr/" + strings.TrimPrefix(rest, "data/") // below sys.prefix
 		case strings.HasSuffix(top, ".data"):
 			return errors.New("a wheel with a data folder: teach unpackWheel where its parts go")
 		case !filepath.IsLocal(f.Name):
@@ -124,7 +128,7 @@ func unpackWheel(t *Tree, file string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name, err)
 		}
-		t.File(distPackages+f.Name, 0o644, body)
+		t.File(place, 0o644, body)
 	}
 	return nil
 }

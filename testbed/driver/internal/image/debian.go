@@ -19,6 +19,8 @@ import (
 const (
 	pythonPackages = `python3[-.].*|python3|libpython3.*|sqlite3|zlib1g|` +
 		`lib(c6|gcc-s1|bz2-1\.0|crypt1|expat1|ffi\d+|lzma5|ncursesw6|readline\d+|sqlite3-0|ssl3|tinfo6|uuid1|yaml-0-2|zstd1)(t64)?`
+	// A Java runtime without windows, fonts and sound; Spark's programs are bash scripts.
+	sparkPackages = `openjdk-17-jre-headless|bash|libstdc\+\+6`
 	// ssh and sshd are linked with Kerberos, security keys, NIS and systemd.
 	sshPackages = `openssh-client|lib(audit1|bsd0|cap2|cap-ng0|cbor0\.\d+|com-err2|edit2|fido2-1|gcrypt20|gpg-error0|gssapi-krb5-2|k5crypto3|` +
 		`keyutils1|krb5-3|krb5support0|lz4-1|md0|nsl2|pam0g|pcre2-8-0|selinux1|systemd0|tirpc3|udev1|wrap0)(t64)?`
@@ -26,6 +28,7 @@ const (
 
 var (
 	wantedForPython = regexp.MustCompile(`^(` + pythonPackages + `)$`)
+	wantedForSpark  = regexp.MustCompile(`^(` + pythonPackages + `|` + sparkPackages + `)$`)
 	wantedForSSH    = regexp.MustCompile(`^(` + pythonPackages + `|` + sshPackages + `)$`)
 )
 

@@ -40,12 +40,13 @@ type recipe struct {
 var always = []string{"tools", "python"}
 
 // onDemand take longer and are made when a test asks for them.
-var onDemand = []string{"ansible"}
+var onDemand = []string{"ansible", "spark"}
 
 func (b Builder) recipes() map[string]recipe {
 	return map[string]recipe{
 		"tools":   {[]string{"busybox-static"}, wantedForPython, tools, "", nil},
 		"python":  {[]string{"busybox-static", "python3", "python3-yaml", "sqlite3"}, wantedForPython, python, "", nil},
+		"spark":   {[]string{"busybox-static", "python3", "python3-yaml", "openjdk-17-jre-headless", "bash"}, wantedForSpark, b.spark, sparkLock, []string{"LANG=C.UTF-8"}},
 		"ansible": {[]string{"busybox-static", "python3", "libc-bin", "openssh-client"}, wantedForSSH, b.ansible, ansibleLock, []string{"LANG=C.UTF-8"}},
 	}
 }

@@ -2,11 +2,13 @@
 
 mod bad_input;
 mod chaos;
+mod containers;
 mod contract;
 mod faults;
 mod kubelet;
 mod lost_version;
 mod matrix;
+mod nightly_risk;
 mod order;
 mod reasons;
 mod reasons_cases;
@@ -34,5 +36,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(two_regions::trials());
     trials.extend(vm_ansible::trials());
     trials.extend(chaos::trials());
+    trials.extend(nightly_risk::trials());
+    trials.extend(containers::trials());
     tenantry_e2e::run(trials)
 }

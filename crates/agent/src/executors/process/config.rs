@@ -1,5 +1,6 @@
 //! Where a machine without a cluster has what templates ask for.
 
+use super::containers::ContainerRuntime;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 use tenantry_hook::AnnotationDomains;
 
@@ -19,6 +20,8 @@ pub struct ProcessConfig {
     pub object_store: Option<PathBuf>,
     /// Program and first arguments of the shim; the attempt's folder is added.
     pub shim: Vec<OsString>,
+    /// Runs each hook's image in a container; `None`: its command as a process.
+    pub runtime: Option<ContainerRuntime>,
     /// Under which prefixes annotations count.
     pub domains: AnnotationDomains,
     /// Variables of the agent that hooks get too.
@@ -50,6 +53,7 @@ impl ProcessConfig {
             secrets_by: SecretsBy::Folder,
             object_store: None,
             shim: vec![std::env::current_exe()?.into_os_string(), "shim".into()],
+            runtime: None,
             domains: AnnotationDomains::default(),
             inherit: ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"].map(str::to_owned).to_vec(),
             log_limit: 64 * 1024 * 1024,

@@ -11,7 +11,8 @@ use crate::{
     executors::Sink,
     orders::outcome,
     shim::{
-        files::{End, ExitFile},
+        container::Container,
+        files::{self, End, ExitFile},
         processes,
     },
 };
@@ -103,7 +104,10 @@ impl Follower {
                 let message = format!("the shim ended before it started the hook: {why}");
                 self.folder.write_end(End::NotStarted { killed: false, message })?
             }
-            Condition::Left(_, left, _lock) if left.is_empty() => self.folder.write_end(End::Lost)?,
+            Condition::Left(_, left, _lock) if left.is_empty() => {
+                let end = self.end_of_container().await?.unwrap_or(End::Lost);
+                self.folder.write_end(end)?
+            }
             Condition::Left(shim, left, _lock) => {
                 self.end_what_is_left(&left)?;
                 if !self.left_told {
@@ -123,6 +127,15 @@ impl Follower {
         self.sink.log_end(&self.identity.attempt, self.offset).await;
         self.tell_end(exit).await?;
         Ok(Look::Over)
+    }
+
+    /// The engine's record outlives the shim. It is asked on another thread: it may take as long as the container does.
+    async fn end_of_container(&self) -> io::Result<Option<End>> {
+        let folder = self.folder.path.clone();
+        let Some(container) = files::read::<Container>(&folder, files::CONTAINER)? else { return Ok(None) };
+        let settled =
+            tokio::task::spawn_blocking(move || container.settle(|| folder.join(files::KILL).exists())).await;
+        settled.map(Some).map_err(io::Error::other)
     }
 
     async fn tell_running(&mut self) -> io::Result<bool> {

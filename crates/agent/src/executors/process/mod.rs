@@ -4,6 +4,7 @@
 //! that nothing is lost with the agent. It must never know the manager.
 
 mod config;
+mod containers;
 mod folder;
 mod follow;
 mod manifests;
@@ -12,6 +13,7 @@ mod prepare;
 mod watch;
 
 pub use config::{ProcessConfig, SecretsBy};
+pub use containers::ContainerRuntime;
 
 use crate::{
     AgentError,

@@ -246,6 +246,11 @@ fn text_of(path: &Path) -> Result<String, Missing> {
 }
 
 impl PathMap {
+    /// Mount path and local path of each mount.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(path, local)| (path.as_str(), local.as_str()))
+    }
+
     /// Rewrites each mount path in `text` that stands as a path of its own or as the beginning of one.
     pub fn rewrite(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());

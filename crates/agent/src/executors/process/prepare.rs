@@ -3,6 +3,7 @@
 
 use super::{
     config::ProcessConfig,
+    containers,
     folder::AttemptFolder,
     manifests::ConfigMaps,
     mounts::{Missing, PathMap, Places},
@@ -29,6 +30,9 @@ pub(super) fn prepare(
     start: &StartRequest,
     folder: &AttemptFolder,
 ) -> Result<ShimSpec, StartError> {
+    if let Some(runtime) = &config.runtime {
+        return containers::prepare(runtime, config, config_maps, start, folder);
+    }
     let object_store = object_store(config, start).map_err(refuse)?;
     let paths = write_files(start, folder, object_store).map_err(|e| refuse(e.into()))?;
     let mut spec = process_spec(&start.template, &start.hook, &start.request, &paths).map_err(|refusal| {
@@ -49,10 +53,11 @@ pub(super) fn prepare(
         working_dir,
         mask: places.secrets,
         log_limit: config.log_limit,
+        container: None,
     })
 }
 
-fn refuse(missing: Missing) -> StartError {
+pub(super) fn refuse(missing: Missing) -> StartError {
     match missing {
         Missing::Refused(message) => {
             StartError::Refused(Box::new(outcome(FailureReason::CannotStart, message)))
@@ -64,7 +69,7 @@ fn refuse(missing: Missing) -> StartError {
 }
 
 /// The operation's folder below the namespace's: `<namespace>/<environment>/<operation>`.
-fn object_store(config: &ProcessConfig, start: &StartRequest) -> Result<Option<PathBuf>, Missing> {
+pub(super) fn object_store(config: &ProcessConfig, start: &StartRequest) -> Result<Option<PathBuf>, Missing> {
     let Some(store) = &start.request.object_store else { return Ok(None) };
     let Some(root) = &config.object_store else {
         let message = "the operation needs an object store, and this region has none: configure its folder";
@@ -83,7 +88,7 @@ fn object_store(config: &ProcessConfig, start: &StartRequest) -> Result<Option<P
     Ok(Some(std::path::absolute(folder)?))
 }
 
-fn write_files(
+pub(super) fn write_files(
     start: &StartRequest,
     folder: &AttemptFolder,
     object_store: Option<PathBuf>,
@@ -118,7 +123,10 @@ fn rewrite(spec: &mut ProcessSpec, map: &PathMap) {
     spec.working_dir = spec.working_dir.take().map(|path| map.rewrite(&path));
 }
 
-fn look_up(places: &mut Places<'_>, variable: &ProcessEnv) -> Result<Vec<(String, String)>, Missing> {
+pub(super) fn look_up(
+    places: &mut Places<'_>,
+    variable: &ProcessEnv,
+) -> Result<Vec<(String, String)>, Missing> {
     match &variable.value {
         EnvValue::Secret { name, key, optional } => places.secret_values(name, Some(key), *optional),
         EnvValue::AllOfSecret { name, optional } => places.secret_values(name, None, *optional),

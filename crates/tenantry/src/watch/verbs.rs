@@ -1,0 +1,120 @@
+//! The verbs of the live view: their keys, their words, and what must be asked before. What a verb means is the
+//! manager's business.
+
+/// A verb that a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// The step will not start; successors of a running one wait.
+    Hold,
+    /// Lifts a hold.
+    Release,
+    /// Another attempt.
+    Rerun,
+    /// Another attempt of the step and of all that comes after it.
+    RerunWithSuccessors,
+    /// Leaves the step out.
+    Skip,
+    /// It was done by hand.
+    Confirm,
+    /// Ends the running attempt.
+    Kill,
+    /// Starts without waiting for predecessors.
+    IgnoreDependency,
+    /// The unknown attempt will never be heard of again.
+    DeclareLost,
+    /// Nothing new starts.
+    Pause,
+    /// Goes on after a pause.
+    Resume,
+    /// Ends the operation.
+    Cancel,
+}
+
+impl Verb {
+    /// All, in the order of the help.
+    pub const ALL: [Self; 12] = [
+        Self::Hold,
+        Self::Release,
+        Self::Rerun,
+        Self::RerunWithSuccessors,
+        Self::Skip,
+        Self::Confirm,
+        Self::Kill,
+        Self::IgnoreDependency,
+        Self::DeclareLost,
+        Self::Pause,
+        Self::Resume,
+        Self::Cancel,
+    ];
+
+    /// Its key. Pause and resume share one: only one of them makes sense at a time.
+    pub fn key(self) -> char {
+        match self {
+            Self::Hold => 'h',
+            Self::Release => 'u',
+            Self::Rerun => 'r',
+            Self::RerunWithSuccessors => 'R',
+            Self::Skip => 's',
+            Self::Confirm => 'c',
+            Self::Kill => 'k',
+            Self::IgnoreDependency => 'i',
+            Self::DeclareLost => 'd',
+            Self::Pause | Self::Resume => 'p',
+            Self::Cancel => 'x',
+        }
+    }
+
+    /// The word of the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Rerun => "rerun",
+            Self::RerunWithSuccessors => "rerun --with-successors",
+            Self::Skip => "skip",
+            Self::Confirm => "confirm",
+            Self::Kill => "kill",
+            Self::IgnoreDependency => "ignore-dependency",
+            Self::DeclareLost => "declare-lost",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// What it does, for the help.
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Hold => "it will not start; successors of a running step wait",
+            Self::Release => "lift its hold",
+            Self::Rerun => "another attempt",
+            Self::RerunWithSuccessors => "of it and of all after it",
+            Self::Skip => "leave it out",
+            Self::Confirm => "it was done by hand",
+            Self::Kill => "end its attempt; it is not tried again by itself",
+            Self::IgnoreDependency => "start without waiting for predecessors",
+            Self::DeclareLost => "give up an unknown attempt",
+            Self::Pause => "start nothing new in the whole operation",
+            Self::Resume => "go on after a pause",
+            Self::Cancel => "end the whole operation",
+        }
+    }
+
+    /// It concerns the operation, not one step.
+    pub fn of_operation(self) -> bool {
+        matches!(self, Self::Pause | Self::Resume | Self::Cancel)
+    }
+
+    /// Nothing happens without a reason.
+    pub fn needs_reason(self) -> bool {
+        !matches!(self, Self::Rerun | Self::Release | Self::Resume)
+    }
+
+    /// The verb of a key; `paused` decides between pause and resume.
+    pub fn of_key(key: char, paused: bool) -> Option<Self> {
+        match key {
+            'p' if paused => Some(Self::Resume),
+            _ => Self::ALL.into_iter().find(|verb| verb.key() == key),
+        }
+    }
+}
