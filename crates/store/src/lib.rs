@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod records;
 mod retention;
+mod steering;
 mod store;
 
 #[cfg(feature = "conformance")]
@@ -17,4 +18,5 @@ pub use audit::*;
 pub use error::StoreError;
 pub use records::*;
 pub use retention::*;
+pub use steering::*;
 pub use store::*;
