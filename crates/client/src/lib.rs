@@ -16,6 +16,7 @@ mod logs;
 mod operations;
 mod retention;
 mod sse;
+mod steering;
 mod transport;
 mod wait;
 
@@ -23,6 +24,6 @@ pub use config::{Call, ClientConfig};
 pub use error::{ClientError, Result};
 pub use events::EventScope;
 pub use logs::LogRange;
-pub use operations::StepVerb;
+pub use operations::{OperationVerb, Steered, StepVerb};
 pub use transport::Client;
 pub use wait::{WaitFor, Waited};

@@ -35,12 +35,16 @@ impl Manager {
         let regions = Box::pin(repeat("regions", every, || self.check_regions()));
         let remove_old = || async { self.expire_answers().await.map(|_| ()) };
         let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
+        let every = self.config.steering_interval;
+        let steering = Box::pin(repeat("holds and approvals", every, || self.check_steering()));
         let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
         let every = self.config.retention.every;
         let retention = Box::pin(repeat("retention", every, || self.retire_when_due()));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            ((), (), (), (), ()) = async { tokio::join!(timers, regions, expiry, heads, retention) } => {}
+            ((), (), (), (), (), ()) = async {
+                tokio::join!(timers, regions, expiry, steering, heads, retention)
+            } => {}
         }
         self.seal_at_the_end().await;
     }
@@ -113,6 +117,11 @@ impl Manager {
         work.advance(id, vec![Event::Tick]).await?;
         work.drive().await?;
         work.commit().await
+    }
+
+    async fn check_steering(&self) -> Result<()> {
+        self.check_holds().await?;
+        self.check_approvals().await
     }
 
     /// Judges every region's silence once.

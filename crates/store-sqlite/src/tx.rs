@@ -3,7 +3,8 @@
 use crate::{
     errors::failed,
     tables::{
-    approvals, attentions, audit, audit_list, commands, environments, events, holds, hooks, installation, operations, retention, steps, tenants,
+        approvals, attentions, audit, audit_list, commands, environments, events, holds, hooks, installation,
+        operations, retention, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -12,10 +13,15 @@ use serde_json::Value;
 use sqlx::{Sqlite, Transaction};
 use std::sync::Arc;
 use tenantry_model::{
-    AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, AttentionId, CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
+    AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, AttentionId,
+    CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition,
+    OperationId, OperationName, Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName,
+    Token, TokenId,
 };
 use tenantry_store::{
-    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, HoldFilter, HoldRow, HookRow, IdempotentAnswer, OperationFilter, Read, Result, StoreError, Write,
+    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind,
+    EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, HoldFilter, HoldRow, HookRow,
+    IdempotentAnswer, OperationFilter, Read, Result, StoreError, Write,
 };
 use tokio::sync::Notify;
 

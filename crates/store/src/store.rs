@@ -1,13 +1,18 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, HoldFilter, HoldRow, HookRow, IdempotentAnswer, OperationFilter, StoreError,
+    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command,
+    EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, HoldFilter, HoldRow, HookRow,
+    IdempotentAnswer, OperationFilter, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{
-    AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
+    AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, CommandId,
+    Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition,
+    OperationId, OperationName, Page, Paged, Region, RegionName, Step, TemplateHash, Tenant, TenantName,
+    Token, TokenId,
 };
 
 /// Result of a store call.

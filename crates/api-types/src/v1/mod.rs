@@ -3,12 +3,14 @@
 //! Requests refuse unknown members (a typing error must not be lost in silence); answers may grow, so clients
 //! ignore members they do not know. It must never know routes, stores or how a service decides.
 
+mod approval;
 mod attention;
 mod audit;
 mod check;
 mod definition;
 mod environment;
 mod event;
+mod hold;
 mod hook;
 mod operation;
 mod page;
@@ -16,16 +18,19 @@ mod preview;
 mod problem;
 mod region;
 mod retention;
+mod steering;
 mod step;
 mod tenant;
 mod token;
 
+pub use approval::*;
 pub use attention::*;
 pub use audit::*;
 pub use check::*;
 pub use definition::*;
 pub use environment::*;
 pub use event::*;
+pub use hold::*;
 pub use hook::*;
 pub use operation::*;
 pub use page::*;
@@ -33,6 +38,7 @@ pub use preview::*;
 pub use problem::*;
 pub use region::*;
 pub use retention::*;
+pub use steering::*;
 pub use step::*;
 pub use tenant::*;
 pub use token::*;

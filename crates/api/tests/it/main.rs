@@ -9,4 +9,5 @@ mod documents;
 mod environments;
 mod harness;
 mod serving;
+mod steering;
 mod streams;

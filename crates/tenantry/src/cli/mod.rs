@@ -7,6 +7,7 @@ mod hook;
 mod op;
 mod other;
 mod retention;
+mod steering;
 
 pub use audit::*;
 pub use check::*;
@@ -15,6 +16,7 @@ pub use hook::*;
 pub use op::*;
 pub use other::*;
 pub use retention::*;
+pub use steering::*;
 
 use crate::settings::{self, Settings};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -59,6 +61,12 @@ pub enum Command {
     /// Operations: look at them, steer them
     #[command(subcommand)]
     Op(OpCommand),
+    /// Holds by predicate: steps that must not start
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Verbs that wait for a second person
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// What waits for a person
     Attention(AttentionArgs),
     /// Who changed what, when and why; and whether that record is whole
@@ -158,6 +166,6 @@ pub struct StartArgs {
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
     /// Only say what would happen
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run")]
     pub validate_only: bool,
 }

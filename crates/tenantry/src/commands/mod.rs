@@ -1,5 +1,6 @@
 //! What the commands do. Each reads its words, calls the API, and prints; none of them knows a store or an engine.
 
+mod approval;
 mod attention;
 mod audit;
 mod audit_verify;
@@ -7,6 +8,7 @@ mod check;
 mod connect;
 mod definition;
 mod env;
+mod hold;
 mod hook;
 mod hook_files;
 mod hook_run;
@@ -15,6 +17,7 @@ mod region;
 mod resolve;
 mod retention;
 mod start;
+mod steer;
 mod tenant;
 mod token;
 
@@ -41,6 +44,8 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Tenant(command) => tenant::run(context, command).await,
         Command::Env(command) => env::run(context, command).await,
         Command::Op(command) => op::run(context, command).await,
+        Command::Hold(command) => hold::run(context, command).await,
+        Command::Approval(command) => approval::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Retention(command) => retention::run(context, command).await,
