@@ -33,6 +33,10 @@ pub enum On {
     Environment,
     /// The environment of the operation that the path names.
     Operation,
+    /// The region that the path's hold names; without one the whole installation.
+    Hold,
+    /// The environment of the approval that the path names.
+    Approval,
     /// The region that the path names.
     Region,
     /// The region of the hook that the path names.
@@ -62,7 +66,8 @@ const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule 
 
 use Access::{Agent, Api, Join, Public};
 use On::{
-    Body, Environment, EnvironmentInQuery, Hook, Installation, Operation, Own, Region, Schedule, Tenant,
+    Approval, Body, Environment, EnvironmentInQuery, Hold, Hook, Installation, Operation, Own, Region,
+    Schedule, Tenant,
 };
 use Role::{Admin, Operator, Viewer};
 
@@ -97,11 +102,18 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/operations", Api(Viewer, Own)),
     rule("GET", "/v1/operations/{operation}", Api(Viewer, Operation)),
     rule("POST", "/v1/operations/{operation}:cancel", Api(Operator, Operation)),
+    rule("POST", "/v1/operations/{operation}:pause", Api(Operator, Operation)),
+    rule("POST", "/v1/operations/{operation}:resume", Api(Operator, Operation)),
+    rule("POST", "/v1/operations/{operation}:replay", Api(Operator, Operation)),
     rule("GET", "/v1/operations/{operation}/events", Api(Viewer, Operation)),
+    rule("POST", "/v1/operations/{operation}/steps/{step}:hold", Api(Operator, Operation)),
+    rule("POST", "/v1/operations/{operation}/steps/{step}:stop", Api(Operator, Operation)),
+    rule("POST", "/v1/operations/{operation}/steps/{step}:release", Api(Operator, Operation)),
     rule("POST", "/v1/operations/{operation}/steps/{step}:rerun", Api(Operator, Operation)),
     rule("POST", "/v1/operations/{operation}/steps/{step}:kill", Api(Operator, Operation)),
     rule("POST", "/v1/operations/{operation}/steps/{step}:skip", Api(Operator, Operation)),
     rule("POST", "/v1/operations/{operation}/steps/{step}:confirm", Api(Operator, Operation)),
+    rule("POST", "/v1/operations/{operation}/steps/{step}:ignore-dependency", Api(Operator, Operation)),
     rule("POST", "/v1/operations/{operation}/steps/{step}:declare-lost", Api(Operator, Operation)),
     rule("GET", "/v1/operations/{operation}/steps/{step}/attempts/{attempt}/log", Api(Viewer, Operation)),
     rule(
@@ -109,6 +121,14 @@ pub const RULES: &[Rule] = &[
         "/v1/operations/{operation}/steps/{step}/attempts/{attempt}/log:follow",
         Api(Viewer, Operation),
     ),
+    rule("GET", "/v1/holds", Api(Viewer, Own)),
+    rule("POST", "/v1/holds", Api(Operator, Body)),
+    rule("GET", "/v1/holds/{hold}", Api(Viewer, Hold)),
+    rule("POST", "/v1/holds/{hold}:lift", Api(Operator, Hold)),
+    rule("GET", "/v1/approvals", Api(Viewer, Own)),
+    rule("GET", "/v1/approvals/{approval}", Api(Viewer, Approval)),
+    rule("POST", "/v1/approvals/{approval}:approve", Api(Operator, Approval)),
+    rule("POST", "/v1/approvals/{approval}:reject", Api(Operator, Approval)),
     rule("GET", "/v1/events", Api(Viewer, Own)),
     rule("GET", "/v1/attention", Api(Viewer, Own)),
     rule("GET", "/v1/hooks", Api(Viewer, Own)),
@@ -168,7 +188,10 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Rule> {
 /// parameter, so that a check is never taken for a change.
 pub(crate) fn can_check(method: &Method, path: &str) -> bool {
     let runs_schedule = matches!(path, "/v1/schedules/{schedule}:run" | "/v1/schedules/{schedule}:backfill");
-    runs_schedule || find(method, path).is_some_and(|rule| matches!(rule.access, Api(_, Body | Environment)))
+    runs_schedule
+        || find(method, path).is_some_and(|rule| {
+            matches!(rule.access, Api(_, Body | Environment | Operation | Hold | Approval))
+        })
 }
 
 /// The methods that a path knows, as `Allow` lists them.

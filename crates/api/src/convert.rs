@@ -4,11 +4,11 @@ use crate::{extract::seal_token, problem::Answer};
 use jiff::tz::TimeZone;
 use tenantry_api_types::v1;
 use tenantry_manager::{
-    AskedRun, Check, CheckResult, EnvironmentAnswer, Explanation, Hour, Manager, Occurrence, OperationAnswer,
-    OperationView, Preview,
+    AskedRun, Check, CheckResult, EnvironmentAnswer, Explanation, HoldView, Hour, Manager, Occurrence,
+    OperationAnswer, OperationView, Preview,
 };
 use tenantry_model::{Environment, Paged, Region, Schedule};
-use tenantry_store::{AuditEntry, EventRecord, HookRow};
+use tenantry_store::{AuditEntry, EventRecord, HoldRow, HookRow};
 
 pub(crate) fn list<A, B: From<A>>(page: Paged<A>) -> v1::List<B> {
     list_with(page, B::from)
@@ -55,6 +55,7 @@ pub(crate) fn operation(view: OperationView) -> v1::Operation {
         environment_name: Some(view.environment_name),
         region: Some(view.region),
         steps: Some(steps),
+        replays: view.replays,
         ..v1::Operation::from(view.operation)
     }
 }
@@ -106,6 +107,53 @@ fn preview(from: Preview) -> v1::Preview {
             })
             .collect(),
         refusal,
+    }
+}
+
+/// What a verb would do.
+pub(crate) fn verb_preview(from: tenantry_engine::Preview) -> v1::VerbPreview {
+    let dropped = |from: tenantry_engine::Dropped| v1::DroppedDecision {
+        step: from.step,
+        decision: from.decision,
+        dependency: from.dependency,
+    };
+    v1::VerbPreview {
+        started: from.started,
+        killed: from.killed,
+        lost: from.lost,
+        reset: from.reset,
+        stale: from.stale,
+        settled: from.settled,
+        held: from.held,
+        released: from.released,
+        cancelled: from.cancelled,
+        dropped: from.dropped.into_iter().map(dropped).collect(),
+        operation: from.operation,
+    }
+}
+
+/// A hold as lists show it.
+pub(crate) fn hold_row(row: HoldRow) -> v1::Hold {
+    v1::Hold {
+        id: row.hold.id,
+        predicate: row.hold.predicate,
+        by: row.hold.by,
+        reason: row.hold.reason,
+        since: row.hold.since,
+        until: row.hold.until,
+        lifted: row.lifted.map(|from| v1::HoldLifted { by: from.by, reason: from.reason, at: from.at }),
+        steps: None,
+        held: None,
+    }
+}
+
+/// A hold with what it holds.
+pub(crate) fn hold(view: HoldView) -> v1::Hold {
+    let held = view.held.into_iter().map(|(operation, step)| v1::HeldStep { operation, step });
+    v1::Hold {
+        steps: Some(u64::try_from(view.steps).unwrap_or(u64::MAX)),
+        held: Some(held.collect()),
+        ..hold_row(view.row)
     }
 }
 

@@ -202,6 +202,11 @@ async fn target(state: &ApiState, on: On, params: &RawPathParams, uri: &Uri) -> 
             let schedule = manager.schedule(&read(params, "schedule")?).await?;
             manager.target_of(&schedule.target).await?
         }
+        On::Hold => manager.hold_target_of(read(params, "hold")?).await?,
+        On::Approval => {
+            let approval = manager.approval(read(params, "approval")?).await?;
+            Target::of(&manager.environment(&EnvironmentKey::Id(approval.environment)).await?)
+        }
         On::Operation => {
             let id: OperationId = read(params, "operation")?;
             let view = manager.operation(id).await?;

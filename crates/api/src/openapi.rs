@@ -126,6 +126,8 @@ fn scope(on: access::On) -> &'static str {
         On::Tenant => "the tenant",
         On::Environment | On::EnvironmentInQuery => "the environment",
         On::Operation => "the operation's environment",
+        On::Hold => "the hold's region, or all",
+        On::Approval => "the approval's environment",
         On::Region => "the region",
         On::Hook => "the hook's region",
         On::Schedule => "the environment, tenant or region of the schedule",

@@ -186,6 +186,10 @@ fn current(error: &ManagerError) -> Option<Value> {
             Some(json!({ "state": state, "attempt": attempt }))
         }
         ManagerError::Rejected(Rejected::WrongState { state, .. }) => Some(json!({ "state": state })),
+        ManagerError::HoldTooWide { steps, operations, allowed, .. } => {
+            Some(json!({ "steps": steps, "operations": operations, "allowed": allowed }))
+        }
+        ManagerError::ApprovalDecided { state, .. } => Some(json!({ "state": state })),
         ManagerError::OperationMoved { state, .. }
         | ManagerError::Rejected(Rejected::OperationState { state, .. }) => Some(json!({ "state": state })),
         _ => None,

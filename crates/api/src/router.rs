@@ -18,6 +18,8 @@ pub(crate) fn build() -> (Router<ApiState>, String) {
         .merge(routes::lifecycle::routes())
         .merge(routes::operations::routes())
         .merge(routes::steps::routes())
+        .merge(routes::holds::routes())
+        .merge(routes::approvals::routes())
         .merge(routes::logs::routes())
         .merge(routes::events::routes())
         .merge(routes::hooks::routes())

@@ -17,6 +17,7 @@ mod operations;
 mod retention;
 mod schedules;
 mod sse;
+mod steering;
 mod transport;
 mod wait;
 
@@ -24,6 +25,6 @@ pub use config::{Call, ClientConfig};
 pub use error::{ClientError, Result};
 pub use events::EventScope;
 pub use logs::LogRange;
-pub use operations::StepVerb;
+pub use operations::{OperationVerb, Steered, StepVerb};
 pub use transport::Client;
 pub use wait::{WaitFor, Waited};

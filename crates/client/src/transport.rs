@@ -4,7 +4,7 @@ use crate::{Call, ClientConfig, ClientError, Result};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use reqwest::{
-    Certificate, Method, Response, Url,
+    Certificate, Method, Response, StatusCode, Url,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -40,6 +40,7 @@ pub(crate) struct Request {
 /// An answer of status 2xx.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -152,9 +153,9 @@ impl Client {
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer> {
         let once = || async {
             let response = self.open(request, Some(self.request_timeout)).await?;
-            let headers = response.headers().clone();
+            let (status, headers) = (response.status(), response.headers().clone());
             let body = response.bytes().await.map_err(|why| self.unreachable(why))?;
-            Ok(Answer { headers, body })
+            Ok(Answer { status, headers, body })
         };
         if self.retry_for.is_zero() {
             return once().await;

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
+use tenantry_engine::VerbKind;
 use tenantry_model::RegionName;
 
 /// Settings of the manager.
@@ -32,6 +33,19 @@ pub struct ManagerConfig {
     pub max_aliases: usize,
     /// Most unfinished operations of one environment.
     pub max_unfinished: usize,
+
+    /// A hold by predicate that catches more steps than this, or everything, needs a stated cap.
+    pub hold_cap: usize,
+    /// A hold by predicate without an end raises attention when it has lasted for this long.
+    pub held_too_long: SignedDuration,
+    /// The verbs that a second person has to approve.
+    pub four_eyes: BTreeSet<VerbKind>,
+    /// How long such a verb waits for the second person.
+    pub approval_time: SignedDuration,
+    /// How long a version of a hook that was planned is kept in its region, so that a replay can run it.
+    pub replayable: SignedDuration,
+    /// How often holds and approvals are looked at.
+    pub steering_interval: Duration,
 
     /// A join token can be used within this time.
     pub join_token_time: SignedDuration,
@@ -109,6 +123,12 @@ impl Default for ManagerConfig {
             max_labels: 64,
             max_aliases: 64,
             max_unfinished: 100,
+            hold_cap: 100,
+            held_too_long: SignedDuration::from_hours(1),
+            four_eyes: BTreeSet::new(),
+            approval_time: SignedDuration::from_hours(4),
+            replayable: SignedDuration::from_hours(30 * 24),
+            steering_interval: Duration::from_secs(5),
             join_token_time: SignedDuration::from_hours(1),
             idempotency_retention: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),

@@ -1,7 +1,8 @@
 //! Why a service did not do what was asked; the api turns these into problem documents (RFC 9457).
 
+use crate::operations::ReplayError;
 use tenantry_engine::Rejected;
-use tenantry_model::{InvalidName, OperationId, Problem};
+use tenantry_model::{ApprovalId, ApprovalState, InvalidName, OperationId, Problem};
 use tenantry_schedule::{LineRefusal, UnknownZone};
 use tenantry_store::StoreError;
 
@@ -126,6 +127,35 @@ pub enum ManagerError {
         /// Its state now.
         state: tenantry_model::OperationState,
     },
+    /// The predicate of a hold catches more than was allowed for.
+    #[error(
+        "the predicate {}catches {steps} steps of {operations} running operations; {allowed} are allowed without a larger cap (maxSteps)",
+        if *.everything { "matches everything: it " } else { "" }
+    )]
+    HoldTooWide {
+        /// How many steps it would hold now.
+        steps: usize,
+        /// In how many operations.
+        operations: usize,
+        /// The stated cap, or the installation's limit.
+        allowed: usize,
+        /// The predicate has no part at all.
+        everything: bool,
+    },
+    /// The approval was decided, or has expired.
+    #[error("approval {id} is {state:?}: it can be decided no more")]
+    ApprovalDecided {
+        /// Which.
+        id: ApprovalId,
+        /// Its state.
+        state: ApprovalState,
+    },
+    /// The first person cannot be the second one.
+    #[error("{0}")]
+    SecondPerson(String),
+    /// What is to be replayed cannot be.
+    #[error(transparent)]
+    Replay(ReplayError),
     /// The backup that a restore names cannot be read.
     #[error("{0}")]
     Backup(String),
@@ -234,6 +264,10 @@ impl ManagerError {
             Self::Rejected(Rejected::ReasonRequired(_)) => "reason-required",
             Self::Rejected(Rejected::OutputsTooLarge { .. }) => "outputs-too-large",
             Self::Rejected(Rejected::NoDependency { .. }) => "no-dependency",
+            Self::HoldTooWide { .. } => "hold-too-wide",
+            Self::ApprovalDecided { .. } => "approval-decided",
+            Self::SecondPerson(_) => "second-person",
+            Self::Replay(error) => error.code(),
             Self::Backup(_) => "backup-unusable",
             Self::BuiltIn(_) => "built-in",
             Self::RegionFixed(_) => "region-fixed",
@@ -271,6 +305,8 @@ impl ManagerError {
             | Self::Schema { .. }
             | Self::Cron(_)
             | Self::TimeZone(_)
+            | Self::HoldTooWide { .. }
+            | Self::Replay(ReplayError::Refused(tenantry_engine::PlanRefusal::UnknownSteps(_)))
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
                 ErrorClass::Invalid
             }
@@ -278,7 +314,7 @@ impl ManagerError {
             | Self::Rejected(Rejected::UnknownStep(_) | Rejected::UnknownAttempt(_)) => ErrorClass::NotFound,
             Self::Revision { .. } => ErrorClass::Precondition,
             Self::Unauthenticated(_) => ErrorClass::Unauthenticated,
-            Self::Forbidden(_) => ErrorClass::Forbidden,
+            Self::Forbidden(_) | Self::SecondPerson(_) => ErrorClass::Forbidden,
             Self::Exists(_)
             | Self::Store(StoreError::Duplicate(_))
             | Self::TenantInUse(_)
@@ -287,6 +323,8 @@ impl ManagerError {
             | Self::TooManyOperations(_)
             | Self::Rejected(_)
             | Self::OperationMoved { .. }
+            | Self::ApprovalDecided { .. }
+            | Self::Replay(_)
             | Self::Backup(_)
             | Self::BuiltIn(_)
             | Self::RegionFixed(_)

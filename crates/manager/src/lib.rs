@@ -5,6 +5,7 @@
 
 mod access;
 mod agents;
+mod approvals;
 mod attention;
 mod audit;
 mod check;
@@ -13,10 +14,12 @@ mod definitions;
 mod environments;
 mod error;
 mod events;
+mod holds;
 mod hooks;
 mod idempotency;
 mod logs;
 mod manager;
+mod notify;
 mod operations;
 mod outbox;
 mod reconcile;
@@ -34,13 +37,16 @@ mod work;
 
 pub use access::*;
 pub use agents::*;
+pub use approvals::*;
 pub use audit::{AuditExport, AuditKey};
 pub use check::CheckOptions;
 pub use config::{AuditConfig, ManagerConfig, ScheduleConfig};
 pub use environments::*;
 pub use error::{ErrorClass, Fault, FieldError, ManagerError, Result};
+pub use holds::*;
 pub use idempotency::*;
 pub use manager::{Clock, Manager};
+pub use notify::Round;
 pub use operations::*;
 pub use retention::{RetentionConfig, Retired};
 pub use schedules::*;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use tenantry_model::{
-    Attempt, Attention, Environment, Operation, Region, Schedule, ScheduleRun, Step, Tenant,
+    Approval, Attempt, Attention, Environment, Operation, Region, Schedule, ScheduleRun, Step, Tenant,
 };
-use tenantry_store::HookRow;
+use tenantry_store::{HoldRow, HookRow};
 
 pub(crate) const TENANT_CHANGED: &str = "io.tenantry.tenant.changed.v1";
 pub(crate) const TENANT_DELETED: &str = "io.tenantry.tenant.deleted.v1";
@@ -15,6 +15,8 @@ pub(crate) const ATTEMPT_CHANGED: &str = "io.tenantry.attempt.changed.v1";
 pub(crate) const ATTENTION_RAISED: &str = "io.tenantry.attention.raised.v1";
 pub(crate) const ATTENTION_SETTLED: &str = "io.tenantry.attention.settled.v1";
 pub(crate) const REGION_CHANGED: &str = "io.tenantry.region.changed.v1";
+pub(crate) const HOLD_CHANGED: &str = "io.tenantry.hold.changed.v1";
+pub(crate) const APPROVAL_CHANGED: &str = "io.tenantry.approval.changed.v1";
 pub(crate) const HOOK_CHANGED: &str = "io.tenantry.hook.changed.v1";
 pub(crate) const DEFINITION_CHANGED: &str = "io.tenantry.definition.changed.v1";
 
@@ -111,6 +113,27 @@ pub(crate) fn attention(attention: &Attention) -> Value {
 
 pub(crate) fn region(region: &Region) -> Value {
     serde_json::to_value(region).unwrap_or_default()
+}
+
+pub(crate) fn hold(row: &HoldRow) -> Value {
+    json!({ "hold": row.hold, "lifted": row.lifted })
+}
+
+/// Without outputs: they may be what only the step's successors should read.
+pub(crate) fn approval(approval: &Approval) -> Value {
+    json!({
+        "id": approval.id,
+        "state": approval.state,
+        "operation": approval.operation,
+        "step": approval.step.slug(),
+        "verb": approval.verb,
+        "reason": approval.reason,
+        "requestedBy": approval.requested_by,
+        "expiresAt": approval.expires_at,
+        "decidedBy": approval.decided_by,
+        "decisionReason": approval.decision_reason,
+        "decidedAt": approval.decided_at,
+    })
 }
 
 pub(crate) fn hook(row: &HookRow) -> Value {

@@ -46,6 +46,8 @@ impl Manager {
         };
         let remove_old = || async { self.in_role("expiry", remove).await.map(drop) };
         let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
+        let every = self.config.steering_interval;
+        let steering = Box::pin(repeat("holds and approvals", every, || self.check_steering()));
         let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
         let every = self.config.retention.every;
         let retention = Box::pin(repeat("retention", every, || self.retire_when_due()));
@@ -54,7 +56,7 @@ impl Manager {
         let watch = || async { self.watch_deadlines().await.map(|_| ()) };
         let deadlines = Box::pin(repeat("deadlines", every, watch));
         let all = async {
-            tokio::join!(timers, regions, expiry, heads, retention, schedules, deadlines);
+            tokio::join!(timers, regions, expiry, steering, heads, retention, schedules, deadlines);
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -158,6 +160,11 @@ impl Manager {
             work.commit().await
         })
         .await
+    }
+
+    async fn check_steering(&self) -> Result<()> {
+        self.check_holds().await?;
+        self.check_approvals().await
     }
 
     /// Judges every region's silence once.

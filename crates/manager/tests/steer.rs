@@ -8,6 +8,7 @@ use common::*;
 use tenantry_engine::{Expected, StepVerb};
 use tenantry_manager::{
     ErrorClass, ExpectedOperation, Lifecycle, LifecycleOptions, Manager, NewOperation, OperationAnswer,
+    OperationVerb, StepOptions,
 };
 use tenantry_model::*;
 use tenantry_store::{AttentionFilter, CommandKind};
@@ -33,12 +34,16 @@ async fn cancel(
     reason: &str,
     expected: ExpectedOperation,
 ) -> tenantry_manager::Result<tenantry_manager::OperationView> {
-    manager.cancel_operation(&admin(), operation, reason.to_owned(), expected).await
+    let reason = Some(reason.to_owned());
+    let verb = OperationVerb::Cancel;
+    let steered = manager.steer_operation(&admin(), operation, verb, reason, expected, false).await?;
+    Ok(steered.done().unwrap())
 }
 
 async fn verb(manager: &Manager, operation: OperationId, verb: StepVerb) -> tenantry_manager::OperationView {
-    let reason = Some("by hand".to_owned());
-    manager.steer_step(&admin(), operation, &hook_ref("crm/tenant"), verb, reason, None).await.unwrap()
+    let options = StepOptions { reason: Some("by hand".to_owned()), ..StepOptions::default() };
+    let steered = manager.steer_step(&admin(), operation, &hook_ref("crm/tenant"), verb, options).await;
+    steered.unwrap().done().unwrap()
 }
 
 #[tokio::test]
@@ -153,8 +158,7 @@ async fn a_verb_that_expected_another_state_changes_nothing_and_names_the_presen
             operation,
             &hook_ref("crm/tenant"),
             StepVerb::Rerun { with_successors: false },
-            None,
-            Some(stale),
+            StepOptions { expected: Some(stale), ..StepOptions::default() },
         )
         .await
         .unwrap_err();
@@ -169,8 +173,7 @@ async fn a_verb_that_expected_another_state_changes_nothing_and_names_the_presen
             operation,
             &hook_ref("crm/nobody"),
             StepVerb::Rerun { with_successors: false },
-            None,
-            None,
+            StepOptions::default(),
         )
         .await
         .unwrap_err();

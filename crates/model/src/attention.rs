@@ -35,6 +35,12 @@ pub enum AttentionKind {
     RegionSilent,
     /// An operation is past its deadline.
     OperationLate,
+    /// A hold by predicate without an end has lasted for long.
+    HoldLong,
+    /// A verb waits for a second person.
+    ApprovalPending,
+    /// A notification could not be delivered and was given up.
+    DeadLetter,
     /// A step used outputs of a predecessor that was run again since.
     StepStale,
     /// A step is held for long, and no time lifts it.

@@ -60,6 +60,10 @@ uuid_id!(
     AgentSessionId
 );
 uuid_id!(
+    /// A verb that waits for a second person; UUIDv7.
+    ApprovalId
+);
+uuid_id!(
     /// A credential's public half, shown in lists and in the audit log; UUIDv7.
     TokenId
 );

@@ -4,6 +4,7 @@
 //! function gets the time it needs as an argument. It knows no store, no HTTP and no Kubernetes.
 
 mod actor;
+mod approval;
 mod attempt;
 mod attention;
 mod changeset;
@@ -21,6 +22,7 @@ mod schedule;
 mod step;
 
 pub use actor::*;
+pub use approval::*;
 pub use attempt::*;
 pub use attention::*;
 pub use changeset::*;

@@ -6,9 +6,9 @@ use crate::{
     listen::Wakes,
     session::Session,
     tables::{
-        attentions, audit, audit_list, commands, environments,
+        approvals, attentions, audit, audit_list, commands, environments,
         events::{self, Unnumbered},
-        hooks, installation, leases, operations, retention, schedules, steps, tenants,
+        holds, hooks, installation, leases, operations, retention, schedules, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -16,15 +16,15 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tenantry_model::{
-    AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, AttentionId, CommandId, Environment,
-    EnvironmentId, EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName,
-    Page, Paged, Region, RegionName, Schedule, ScheduleId, ScheduleName, ScheduleRun, Step, TemplateHash,
-    Tenant, TenantName, Token, TokenId,
+    AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, AttentionId,
+    CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition,
+    OperationId, OperationName, Page, Paged, Region, RegionName, Schedule, ScheduleId, ScheduleName,
+    ScheduleRun, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
-    AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind, EnvironmentFilter,
-    EventFilter, EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, Read,
-    Result, RunKey, StoreError, Write,
+    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind,
+    EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
+    IdempotentAnswer, OperationFilter, Read, Result, RunKey, StoreError, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -235,6 +235,21 @@ impl Read for Tx {
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
     }
+    async fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>> {
+        ask!(self, holds::get(id))
+    }
+    async fn holds(&mut self, filter: &HoldFilter, page: &Page) -> Result<Paged<HoldRow>> {
+        ask!(self, holds::list(filter, page))
+    }
+    async fn approval(&mut self, id: ApprovalId) -> Result<Option<Approval>> {
+        ask!(self, approvals::get(id))
+    }
+    async fn approvals(&mut self, filter: &ApprovalFilter, page: &Page) -> Result<Paged<Approval>> {
+        ask!(self, approvals::list(filter, page))
+    }
+    async fn replays(&mut self, original: OperationId) -> Result<Vec<OperationId>> {
+        ask!(self, operations::replays(original))
+    }
     async fn schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>> {
         ask!(self, schedules::get(id))
     }
@@ -392,6 +407,15 @@ impl Write for Tx {
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))
+    }
+    async fn put_hold(&mut self, hold: &HoldRow) -> Result<()> {
+        ask!(self, holds::put(hold))
+    }
+    async fn put_approval(&mut self, approval: &Approval) -> Result<()> {
+        ask!(self, approvals::put(approval))
+    }
+    async fn put_replay(&mut self, original: OperationId, replay: OperationId) -> Result<()> {
+        ask!(self, operations::put_replay(original, replay))
     }
     async fn lock_schedule(&mut self, id: ScheduleId) -> Result<Option<Schedule>> {
         ask!(self, schedules::lock(id))

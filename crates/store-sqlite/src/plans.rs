@@ -3,12 +3,12 @@
 use crate::{
     SqliteStore,
     keys::{Condition, List, arms, statement},
-    tables::{attentions, audit_list, environments, operations},
+    tables::{approvals, attentions, audit_list, environments, holds, operations},
 };
 use sqlx::{AssertSqlSafe, Execute as _, Row as _};
 use tempfile::TempDir;
 use tenantry_model::{EnvironmentState, OperationState, Scope};
-use tenantry_store::{AttentionFilter, AuditFilter, EnvironmentFilter, OperationFilter};
+use tenantry_store::{ApprovalFilter, AttentionFilter, AuditFilter, EnvironmentFilter, OperationFilter};
 
 async fn plan(store: &SqliteStore, sql: &str) -> Vec<String> {
     sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
@@ -95,6 +95,12 @@ async fn no_list_reads_a_table_from_its_start() {
             let ways = arms(&conditions, scopes.as_deref(), attentions::scope_columns);
             let list = if filter.settled { attentions::LIST } else { attentions::OPEN };
             check(&store, list, ways).await;
+            let filter = ApprovalFilter { operation, decided: on(1), scopes: scopes.clone() };
+            let conditions = approvals::conditions(&filter);
+            let ways = arms(&conditions, scopes.as_deref(), environments::scope_columns);
+            check(&store, if filter.decided { approvals::LIST } else { approvals::OPEN }, ways).await;
+            let ways = arms(&[], scopes.as_deref(), holds::scope_columns);
+            check(&store, if on(1) { holds::LIST } else { holds::OPEN }, ways).await;
         }
     }
 }
@@ -128,11 +134,13 @@ async fn every_written_out_statement_has_an_index() {
     let folder = TempDir::new().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
     let sources = [
+        include_str!("tables/approvals.rs"),
         include_str!("tables/attentions.rs"),
         include_str!("tables/audit.rs"),
         include_str!("tables/commands.rs"),
         include_str!("tables/environments.rs"),
         include_str!("tables/events.rs"),
+        include_str!("tables/holds.rs"),
         include_str!("tables/hooks.rs"),
         include_str!("tables/installation.rs"),
         include_str!("tables/leases.rs"),

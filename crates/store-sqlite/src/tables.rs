@@ -1,12 +1,14 @@
 //! The statements, one module for each group of tables. They take a connection that is in a transaction; whose, and
 //! whether it commits, they never know.
 
+pub mod approvals;
 pub mod attentions;
 pub mod audit;
 pub mod audit_list;
 pub mod commands;
 pub mod environments;
 pub mod events;
+pub mod holds;
 pub mod hooks;
 pub mod installation;
 pub mod leases;

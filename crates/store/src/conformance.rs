@@ -15,6 +15,7 @@ pub mod retention;
 pub mod rows;
 pub mod samples;
 pub mod schedules;
+pub mod steering;
 pub mod together;
 pub mod transactions;
 
@@ -77,6 +78,11 @@ macro_rules! conformance_tests {
                 steps_and_attempts_come_by_hook_and_number
                 timers_come_earliest_first_and_survive_a_put
                 operations_running_in_a_region_have_an_open_attempt_there
+            }
+            steering {
+                a_hold_is_open_until_it_is_lifted_and_told
+                approvals_are_listed_by_state_operation_and_scope
+                an_original_knows_its_replays
             }
             commands {
                 commands_come_in_order_and_are_leased_once

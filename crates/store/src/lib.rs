@@ -11,6 +11,7 @@ mod error;
 pub mod narrow;
 mod records;
 mod retention;
+mod steering;
 mod store;
 
 #[cfg(feature = "conformance")]
@@ -20,4 +21,5 @@ pub use audit::*;
 pub use error::StoreError;
 pub use records::*;
 pub use retention::*;
+pub use steering::*;
 pub use store::*;

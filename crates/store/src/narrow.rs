@@ -134,3 +134,44 @@ pub mod attentions {
         filter.operation.iter().map(|operation| ("operation", operation.to_string())).collect()
     }
 }
+
+/// Holds by predicate.
+pub mod holds {
+    use super::{Condition, List};
+    use tenantry_model::Scope;
+
+    /// Lifted ones too: the history.
+    pub const LIST: List = List { table: "holds", drivers: &["region"], partial: None, descending: false };
+    /// What holds now: little.
+    pub const OPEN: List = List { partial: Some("open = 1"), ..LIST };
+
+    /// A region's scope sees the holds of that region; no tenant has holds of its own.
+    pub fn scope_columns(scope: &Scope) -> Vec<Condition> {
+        match scope {
+            Scope::All | Scope::Tenant(_) => vec![],
+            Scope::Region(region) => vec![("region", region.to_string())],
+        }
+    }
+}
+
+/// Verbs that wait, or waited, for a second person; scopes are those of their environment.
+pub mod approvals {
+    pub use super::environments::scope_columns;
+    use super::{Condition, List};
+    use crate::ApprovalFilter;
+
+    /// Decided ones too: the history.
+    pub const LIST: List = List {
+        table: "approvals",
+        drivers: &["operation", "tenant", "region"],
+        partial: None,
+        descending: false,
+    };
+    /// What waits now: little.
+    pub const OPEN: List = List { partial: Some("open = 1"), ..LIST };
+
+    /// What a filter asks of an approval, scopes and being decided aside.
+    pub fn conditions(filter: &ApprovalFilter) -> Vec<Condition> {
+        filter.operation.iter().map(|operation| ("operation", operation.to_string())).collect()
+    }
+}

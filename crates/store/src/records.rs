@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tenantry_hook::Hook;
 use tenantry_model::{
     Actor, AgentSessionId, AttemptId, CommandId, EnvironmentId, EnvironmentState, HookRef, OperationId,
-    OperationName, OperationState, Problem, RegionName, ScheduleId, ScheduleRun, Scope, TenantName,
+    OperationName, OperationState, Problem, RegionName, ScheduleId, ScheduleRun, Scope, TemplateHash,
+    TenantName,
 };
 
 /// A hook as its region last reported it, and what the centre decided about it.
@@ -25,6 +27,9 @@ pub struct HookRow {
     pub absent_since: Option<Timestamp>,
     /// Who declared its removal, when and why.
     pub retired: Option<Retired>,
+    /// The versions that were planned, and when last: their region keeps them for replays.
+    #[serde(default)]
+    pub planned: BTreeMap<TemplateHash, Timestamp>,
     /// When the current version was first seen.
     pub seen_at: Timestamp,
 }

@@ -1,17 +1,18 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, EnvironmentFilter, EventFilter,
-    EventRecord, ExpiredOperation, Fence, HookRow, IdempotentAnswer, OperationFilter, RunKey, StoreError,
+    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command,
+    EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
+    IdempotentAnswer, OperationFilter, RunKey, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{
-    AgentSessionId, Alias, AppliedHook, Attempt, AttemptId, Attention, CommandId, Environment, EnvironmentId,
-    EnvironmentName, HookRef, Operation, OperationDefinition, OperationId, OperationName, Page, Paged,
-    Region, RegionName, Schedule, ScheduleId, ScheduleName, ScheduleRun, Step, TemplateHash, Tenant,
-    TenantName, Token, TokenId,
+    AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, CommandId,
+    Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition,
+    OperationId, OperationName, Page, Paged, Region, RegionName, Schedule, ScheduleId, ScheduleName,
+    ScheduleRun, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 
 /// Result of a store call.
@@ -163,6 +164,16 @@ pub trait Read: Send {
     /// The versions of the region's hooks that steps of unfinished operations have, whatever the steps' states: one
     /// that is done may be run again.
     async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>>;
+    /// One hold by predicate.
+    async fn hold(&mut self, id: HoldId) -> Result<Option<HoldRow>>;
+    /// Holds by id; without lifted ones those that are [`HoldRow::is_open`].
+    async fn holds(&mut self, filter: &HoldFilter, page: &Page) -> Result<Paged<HoldRow>>;
+    /// One verb that waits, or waited, for a second person.
+    async fn approval(&mut self, id: ApprovalId) -> Result<Option<Approval>>;
+    /// Such verbs by id.
+    async fn approvals(&mut self, filter: &ApprovalFilter, page: &Page) -> Result<Paged<Approval>>;
+    /// Operations that replay this one, oldest first; at most 1,000.
+    async fn replays(&mut self, original: OperationId) -> Result<Vec<OperationId>>;
     /// A setting of the installation (`platform-schema`, …).
     async fn setting(&mut self, key: &str) -> Result<Option<Value>>;
     /// One schedule.
@@ -280,6 +291,12 @@ pub trait Write: Read {
     async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32>;
     /// Removes up to `limit` attentions that were settled before; says how many.
     async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32>;
+    /// Inserts or replaces.
+    async fn put_hold(&mut self, hold: &HoldRow) -> Result<()>;
+    /// Inserts or replaces; its environment exists.
+    async fn put_approval(&mut self, approval: &Approval) -> Result<()>;
+    /// Notes that an operation replays another one. Noting it twice changes nothing.
+    async fn put_replay(&mut self, original: OperationId, replay: OperationId) -> Result<()>;
     /// Inserts or replaces.
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()>;
     /// Takes the lease of work that exists once, or keeps it, for `holder` until `until`; `None` if somebody else has it

@@ -120,6 +120,18 @@ pub fn describe(step: &Step) -> String {
     if step.waiting {
         text.push_str(", waits for a decision");
     }
+    if let Some(hold) = step.holds.first() {
+        text.push_str(&format!(", held by {}: {}", hold.by.name, hold.reason));
+    }
+    if let Some(stale) = &step.staleness {
+        text.push_str(&format!(", stale since {} ran again", stale.of.path()));
+    }
+    if step.restarting {
+        text.push_str(", begins again");
+    }
+    if step.kept.is_some() {
+        text.push_str(", kept");
+    }
     if let Some(attempt) = step.attempts.last() {
         if attempt.number > 1 {
             text.push_str(&format!(", attempt {}", attempt.number));

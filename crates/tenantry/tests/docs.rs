@@ -115,6 +115,11 @@ fn the_commands_for_operators_work() {
 }
 
 #[test]
+fn the_commands_for_steering_work() {
+    run_page("docs/guide/steering.md");
+}
+
+#[test]
 fn the_commands_for_platform_engineers_work() {
     run_page("docs/guide/platform-engineer.md");
 }

@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 use tenantry_api_types::v1::{
     Accepted, Attempt, AttentionQuery, CheckQuery, CreateEnvironment, CreateRegion, CreateTenant, HookState,
-    HooksQuery, LogQuery, Operation, OperationsQuery, SteerStep, Step,
+    HooksQuery, LogQuery, Operation, OperationsQuery, Step,
 };
 use tenantry_client::{Call, Client, ClientConfig, StepVerb};
 use tenantry_model::{AttemptId, OperationId, OperationState};
@@ -411,8 +411,9 @@ impl Site {
     pub fn steer(&self, id: OperationId, step: &str, verb: StepVerb, reason: &str) -> Result<Operation> {
         let operation = self.operation(id)?;
         let hook = step_of(&operation, step).context("no such step")?.hook.clone();
-        let body = SteerStep { reason: Some(reason.to_owned()), expected: None };
-        self.call(self.client.steer(id, &hook, verb, &body, &Call::default()))
+        let verb = verb.with(Some(reason.to_owned()), None);
+        let steered = self.call(self.client.steer(id, &hook, &verb, &Call::default()))?;
+        steered.done().context("the verb waits for a second person")
     }
 
     /// The whole log of an attempt, once it is complete.

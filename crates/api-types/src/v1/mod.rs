@@ -3,12 +3,14 @@
 //! Requests refuse unknown members (a typing error must not be lost in silence); answers may grow, so clients
 //! ignore members they do not know. It must never know routes, stores or how a service decides.
 
+mod approval;
 mod attention;
 mod audit;
 mod check;
 mod definition;
 mod environment;
 mod event;
+mod hold;
 mod hook;
 mod operation;
 mod page;
@@ -17,16 +19,19 @@ mod problem;
 mod region;
 mod retention;
 mod schedule;
+mod steering;
 mod step;
 mod tenant;
 mod token;
 
+pub use approval::*;
 pub use attention::*;
 pub use audit::*;
 pub use check::*;
 pub use definition::*;
 pub use environment::*;
 pub use event::*;
+pub use hold::*;
 pub use hook::*;
 pub use operation::*;
 pub use page::*;
@@ -35,6 +40,7 @@ pub use problem::*;
 pub use region::*;
 pub use retention::*;
 pub use schedule::*;
+pub use steering::*;
 pub use step::*;
 pub use tenant::*;
 pub use token::*;

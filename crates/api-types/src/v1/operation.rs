@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tenantry_model as model;
 use tenantry_model::{
     Actor, BatchId, Cancel, ConflictPolicy, EnvironmentId, EnvironmentName, EnvironmentState, OperationId,
-    OperationName, OperationState, RegionName, TenantName,
+    OperationName, OperationState, Pause, RegionName, Replay, TenantName,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -70,6 +70,15 @@ pub struct Operation {
     /// A cancellation that is on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancel>,
+    /// Who paused it, and why; absent unless it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// The operation that this one repeats, and what is different.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+    /// Operations that repeat this one, oldest first; only in the answer for one operation, never in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<OperationId>,
     /// Raised with each change of the operation, a step or an attempt of it.
     pub revision: u64,
     /// Its steps with their attempts, by hook; only in the answer for one operation, never in lists.
@@ -101,6 +110,9 @@ impl From<model::Operation> for Operation {
             ended_at: from.ended_at,
             deadline_at: from.deadline_at,
             cancel: from.cancel,
+            pause: from.pause,
+            replay: from.replay,
+            replays: Vec::new(),
             revision: from.revision,
             steps: None,
         }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model as model;
 use tenantry_model::{
-    AttemptState, Decision, HookRef, KillRequest, Outcome, StepPolicy, StepState, TemplateHash,
+    AttemptState, Decision, HookRef, Kept, KillRequest, Outcome, Staleness, StepHold, StepPolicy, StepState,
+    TemplateHash,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -28,10 +29,25 @@ pub struct Step {
     pub state: StepState,
     /// A person must decide (rerun, skip, confirm, declare-lost, cancel).
     pub waiting: bool,
-    /// Will not start until it is released.
+    /// Will not start, and its successors wait, until it is released.
     pub held: bool,
+    /// Who holds it; a hold with an `id` was set by predicate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<StepHold>,
     /// A predecessor was run again after this step had used its outputs.
     pub stale: bool,
+    /// Which predecessor, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staleness: Option<Staleness>,
+    /// The predecessors that it was told not to wait for, and by whom.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ignored: BTreeMap<HookRef, Decision>,
+    /// Its attempt is being ended; then the step begins again (`:stop`, `:rerun` with successors).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarting: bool,
+    /// It was done in the operation that this one replays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Number of the newest attempt; 0 before the first.
     pub attempt: u32,
     /// Earliest start of the next attempt after a failure.
@@ -68,6 +84,11 @@ impl From<model::Step> for Step {
             after: from.after,
             state: from.state,
             waiting: from.waiting,
+            holds: from.holds,
+            staleness: from.staleness,
+            ignored: from.ignored,
+            restarting: from.restarting,
+            kept: from.kept,
             attempt: from.attempt,
             not_before: from.not_before,
             outputs: from.outputs,
@@ -142,7 +163,7 @@ impl From<model::Attempt> for Attempt {
     }
 }
 
-/// Steers a step: body of `:rerun`, `:kill`, `:skip`, `:declare-lost`.
+/// Steers a step: body of `:kill`, `:skip`, `:declare-lost`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SteerStep {

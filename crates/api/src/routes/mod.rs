@@ -1,12 +1,14 @@
 //! The endpoints. Each reads its request, asks one service, and writes the answer; nothing is decided here.
 
 pub(crate) mod agent;
+pub(crate) mod approvals;
 pub(crate) mod attention;
 pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod definitions;
 pub(crate) mod environments;
 pub(crate) mod events;
+pub(crate) mod holds;
 pub(crate) mod hooks;
 pub(crate) mod lifecycle;
 pub(crate) mod logs;

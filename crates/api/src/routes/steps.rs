@@ -2,81 +2,130 @@
 
 use crate::{
     convert,
-    extract::{Json, Segments},
+    extract::{Json, Query, Segments, answer},
     guard::Caller,
     problem::Answer,
     routes::operations::show,
     state::ApiState,
 };
-use axum::{extract::State, response::Response};
-use tenantry_api_types::v1::{ConfirmStep, ExpectedStep, Operation, SteerStep};
+use axum::{extract::State, http::StatusCode, response::Response};
+use tenantry_api_types::v1::{
+    Approval, ChangeQuery, ConfirmStep, ExpectedStep, HoldStep, IgnoreDependency, ReleaseStep, RerunStep,
+    SteerStep, VerbAnswer,
+};
 use tenantry_engine::{Expected, StepVerb};
-use tenantry_manager::Principal;
+use tenantry_manager::{Principal, Steered, StepOptions};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
+        .routes(routes!(hold_step))
+        .routes(routes!(stop_step))
+        .routes(routes!(release_step))
         .routes(routes!(rerun_step))
         .routes(routes!(kill_step))
         .routes(routes!(skip_step))
         .routes(routes!(confirm_step))
+        .routes(routes!(ignore_dependency))
         .routes(routes!(declare_step_lost))
 }
 
-async fn steer(
-    state: &ApiState,
-    who: &Principal,
-    segments: &Segments,
-    verb: StepVerb,
-    reason: Option<String>,
-    expected: Option<ExpectedStep>,
-) -> Answer<Response> {
-    let (operation, step) = (segments.get("operation")?, segments.hook("step")?);
-    let expected = expected.map(|seen| Expected { state: seen.state, attempt: seen.attempt });
-    let view = state.manager.steer_step(who, operation, &step, verb, reason, expected).await?;
-    show(&convert::operation(view))
+/// Who asks for what.
+struct Asked {
+    state: ApiState,
+    who: Principal,
+    segments: Segments,
+    query: ChangeQuery,
+}
+
+impl Asked {
+    async fn steer(
+        self,
+        verb: StepVerb,
+        reason: Option<String>,
+        expected: Option<ExpectedStep>,
+    ) -> Answer<Response> {
+        let (operation, step) = (self.segments.get("operation")?, self.segments.hook("step")?);
+        let expected = expected.map(|seen| Expected { state: seen.state, attempt: seen.attempt });
+        let options = StepOptions { reason, expected, validate_only: self.query.validate_only };
+        steered(self.state.manager.steer_step(&self.who, operation, &step, verb, options).await?)
+    }
+}
+
+/// The answer to a verb, of a step or of an operation.
+pub(crate) fn steered(answered: Steered) -> Answer<Response> {
+    match answered {
+        Steered::Done(view) => show(&convert::operation(*view)),
+        Steered::Preview(preview) => answer(StatusCode::OK, None, &convert::verb_preview(*preview)),
+        Steered::Pending(approval) => {
+            let location = format!("/v1/approvals/{}", approval.id);
+            let mut response = answer(StatusCode::ACCEPTED, None, &Approval::from(*approval))?;
+            if let Ok(value) = location.parse() {
+                response.headers_mut().insert(axum::http::header::LOCATION, value);
+            }
+            Ok(response)
+        }
+    }
 }
 
 macro_rules! verb {
-    ($(#[$doc:meta])* $name:ident, $path:literal, $verb:expr) => {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $body:ty, $verb:expr) => {
         $(#[$doc])*
-        #[utoipa::path(post, path = $path, tag = "operations", params(("operation" = uuid::Uuid, Path), ("step" = String, Path)), request_body = SteerStep, responses((status = OK, body = Operation)))]
+        #[utoipa::path(post, path = $path, tag = "operations", params(("operation" = uuid::Uuid, Path), ("step" = String, Path), ChangeQuery), request_body = $body, responses((status = OK, body = VerbAnswer), (status = ACCEPTED, description = "it waits for a second person", body = Approval)))]
         async fn $name(
             State(state): State<ApiState>,
             Caller(who): Caller,
             segments: Segments,
-            Json(body): Json<SteerStep>,
+            Query(query): Query<ChangeQuery>,
+            Json(body): Json<$body>,
         ) -> Answer<Response> {
-            steer(&state, &who, &segments, $verb, body.reason, body.expected).await
+            let (reason, expected) = (body.reason.clone(), body.expected.clone());
+            let verb: fn($body) -> StepVerb = $verb;
+            Asked { state, who, segments, query }.steer(verb(body), reason, expected).await
         }
     };
 }
 
 verb!(
+    /// The step will not start; a running one finishes and its successors wait.
+    hold_step, "/v1/operations/{operation}/steps/{step}/~hold", HoldStep,
+    |body| StepVerb::Hold { until: body.until }
+);
+verb!(
+    /// Ends the running attempt and holds the step in one; it begins again when it is released.
+    stop_step, "/v1/operations/{operation}/steps/{step}/~stop", HoldStep,
+    |body| StepVerb::Stop { until: body.until }
+);
+verb!(
+    /// Lifts a hold of this step.
+    release_step, "/v1/operations/{operation}/steps/{step}/~release", ReleaseStep,
+    |body| StepVerb::Release { hold: body.hold }
+);
+verb!(
     /// Another attempt.
-    rerun_step, "/v1/operations/{operation}/steps/{step}/~rerun", StepVerb::Rerun { with_successors: false }
+    rerun_step, "/v1/operations/{operation}/steps/{step}/~rerun", RerunStep,
+    |body| StepVerb::Rerun { with_successors: body.with_successors }
 );
 verb!(
     /// Ends the running attempt; never followed by an automatic retry.
-    kill_step, "/v1/operations/{operation}/steps/{step}/~kill", StepVerb::Kill
+    kill_step, "/v1/operations/{operation}/steps/{step}/~kill", SteerStep, |_| StepVerb::Kill
 );
 verb!(
     /// Leaves the step out; the applied generation does not advance.
-    skip_step, "/v1/operations/{operation}/steps/{step}/~skip", StepVerb::Skip
+    skip_step, "/v1/operations/{operation}/steps/{step}/~skip", SteerStep, |_| StepVerb::Skip
+);
+verb!(
+    /// The step was done by hand; the applied generation advances.
+    confirm_step, "/v1/operations/{operation}/steps/{step}/~confirm", ConfirmStep,
+    |body| StepVerb::Confirm { outputs: body.outputs }
+);
+verb!(
+    /// The step does not wait for a predecessor any more.
+    ignore_dependency, "/v1/operations/{operation}/steps/{step}/~ignore-dependency", IgnoreDependency,
+    |body| StepVerb::IgnoreDependency { on: body.on }
 );
 verb!(
     /// The unknown attempt will never be heard of again.
-    declare_step_lost, "/v1/operations/{operation}/steps/{step}/~declare-lost", StepVerb::DeclareLost
+    declare_step_lost, "/v1/operations/{operation}/steps/{step}/~declare-lost", SteerStep,
+    |_| StepVerb::DeclareLost
 );
-
-/// The step was done by hand; the applied generation advances.
-#[utoipa::path(post, path = "/v1/operations/{operation}/steps/{step}/~confirm", tag = "operations", params(("operation" = uuid::Uuid, Path), ("step" = String, Path)), request_body = ConfirmStep, responses((status = OK, body = Operation)))]
-async fn confirm_step(
-    State(state): State<ApiState>,
-    Caller(who): Caller,
-    segments: Segments,
-    Json(body): Json<ConfirmStep>,
-) -> Answer<Response> {
-    let verb = StepVerb::Confirm { outputs: body.outputs };
-    steer(&state, &who, &segments, verb, body.reason, body.expected).await
-}

@@ -14,6 +14,8 @@ use uuid::Uuid;
 fn concrete(path: &str) -> String {
     path.replace("{environment}", &Uuid::nil().to_string())
         .replace("{operation}", &Uuid::nil().to_string())
+        .replace("{hold}", &Uuid::nil().to_string())
+        .replace("{approval}", &Uuid::nil().to_string())
         .replace("{token}", &Uuid::nil().to_string())
         .replace("{step}", "eu1.crm.tenant")
         .replace("{hook}", "eu1.crm.tenant")

@@ -89,16 +89,15 @@ async fn a_step_runs_over_the_agent_protocol_and_its_log_is_read_back() {
     assert_eq!(admin.attention(&AttentionQuery::default()).await.unwrap().items.len(), 1);
 
     // A stale expectation is refused with what is there; the right one goes through.
-    let stale = SteerStep {
-        reason: Some("by hand".to_owned()),
-        expected: Some(ExpectedStep { state: Some(StepState::Running), attempt: Some(1) }),
-    };
-    let refused = admin.steer(operation, &hook, StepVerb::Skip, &stale, &Call::default()).await.unwrap_err();
+    let seen = ExpectedStep { state: Some(StepState::Running), attempt: Some(1) };
+    let by_hand = || Some("by hand".to_owned());
+    let stale = StepVerb::Skip(SteerStep::default()).with(by_hand(), Some(seen));
+    let refused = admin.steer(operation, &hook, &stale, &Call::default()).await.unwrap_err();
     assert_eq!(refused.code(), Some("moved-on"));
     let current = refused.problem().unwrap().current.clone().unwrap();
     assert_eq!(current, json!({ "state": "failed", "attempt": 1 }));
-    let confirm = ConfirmStep { reason: Some("by hand".to_owned()), ..ConfirmStep::default() };
-    admin.confirm(operation, &hook, &confirm, &Call::default()).await.unwrap();
+    let confirm = StepVerb::Confirm(ConfirmStep::default()).with(by_hand(), None);
+    assert!(admin.steer(operation, &hook, &confirm, &Call::default()).await.unwrap().done().is_some());
     let waited = admin.wait_operation(operation, WaitFor::Settled, Some(DEADLINE), |_| ()).await.unwrap();
     let Waited::Done(ended) = waited else { panic!("{waited:?}") };
     assert_eq!(ended.state, OperationState::Succeeded);

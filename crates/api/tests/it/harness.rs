@@ -47,10 +47,14 @@ pub struct Got {
 
 impl Bench {
     pub async fn new() -> Self {
+        Self::with(ManagerConfig::default()).await
+    }
+
+    pub async fn with(settings: ManagerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
         let logs = LogStore::open(&folder.path().join("logs")).unwrap();
-        let manager = Manager::new(Arc::new(store), logs, ManagerConfig::default());
+        let manager = Manager::new(Arc::new(store), logs, settings);
         let admin = manager.ensure_admin_token().await.unwrap().unwrap().secret.expose_secret().to_owned();
         let running = CancellationToken::new();
         tokio::spawn({

@@ -10,4 +10,5 @@ mod environments;
 mod harness;
 mod schedules;
 mod serving;
+mod steering;
 mod streams;

@@ -5,7 +5,7 @@ use futures::StreamExt;
 use serde_json::json;
 use std::time::Duration;
 use tenantry_api_types::v1::*;
-use tenantry_client::{Call, EventScope};
+use tenantry_client::{Call, EventScope, OperationVerb};
 use tenantry_model::{AttemptId, Role, Scope};
 
 /// The text of a stream until it holds `until`.
@@ -78,7 +78,7 @@ async fn the_stream_of_an_operation_ends_with_it() {
     let operation = bench.environment("prod").await.operation.unwrap().id;
     let mut events = Box::pin(bench.admin().events(EventScope::Operation(operation), Some(0)));
     let cancel = CancelOperation { reason: "enough".to_owned(), expected_state: None };
-    bench.admin().cancel(operation, &cancel, &Call::default()).await.unwrap();
+    bench.admin().steer_operation(operation, &OperationVerb::Cancel(cancel), &Call::default()).await.unwrap();
     let mut last = None;
     while let Some(event) = tokio::time::timeout(DEADLINE, events.next()).await.unwrap() {
         last = Some(event.unwrap());

@@ -55,13 +55,15 @@ impl Manager {
         if taken.more_to_come { Ok(Vec::new()) } else { self.keep_list(region).await }
     }
 
-    /// The versions whose templates the agent must keep: the last good one of each hook, and those of unfinished
-    /// operations. Whatever else may be started later (a replay with the versions of then) belongs here.
+    /// The versions whose templates the agent must keep: the last good one of each hook, those of unfinished
+    /// operations, and those that a replay may run.
     async fn keep_list(&self, region: &RegionName) -> Result<Vec<TemplateHash>> {
+        let oldest = self.now().checked_sub(self.config.replayable).unwrap_or(jiff::Timestamp::MIN);
         let mut read = self.store.read().await?;
         let mut keep: BTreeSet<TemplateHash> = read.needed_templates(region).await?.into_iter().collect();
         for row in read.hooks(region).await? {
             keep.extend(row.last_good.map(|hook| hook.hash));
+            keep.extend(row.planned.into_iter().filter(|(_, at)| *at > oldest).map(|(hash, _)| hash));
         }
         Ok(keep.into_iter().collect())
     }
@@ -154,7 +156,8 @@ impl Work<'_> {
             hook: hook.clone(),
             current: report.hook.clone(),
             problems: report.problems.clone(),
-            last_good: before.and_then(|row| row.last_good),
+            last_good: before.as_ref().and_then(|row| row.last_good.clone()),
+            planned: before.map(|row| row.planned).unwrap_or_default(),
             absent_since: None,
             retired: None,
             seen_at,

@@ -3,9 +3,11 @@
 mod explain;
 mod preview;
 mod read;
+mod replay;
 mod request;
 mod steer;
 mod types;
 
+pub use replay::ReplayError;
 pub(crate) use request::{Wish, check_reason};
 pub use types::*;

@@ -17,6 +17,7 @@ impl Manager {
         Ok(OperationView {
             steps: read.steps(id).await?,
             attempts: read.attempts(id).await?,
+            replays: read.replays(id).await?,
             operation,
             tenant: environment.tenant,
             environment_name: environment.name,

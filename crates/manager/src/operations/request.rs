@@ -145,7 +145,16 @@ impl Work<'_> {
 
     async fn request(&mut self, wish: Wish) -> Result<Operation> {
         let (operation, unfinished) = self.draft(wish).await?;
-        let in_the_way = match admit(&operation, &unfinished) {
+        self.request_drafted(operation, &unfinished).await
+    }
+
+    /// Requests an operation that was drafted in this unit, given all unfinished ones of its environment.
+    pub(super) async fn request_drafted(
+        &mut self,
+        operation: Operation,
+        unfinished: &[Operation],
+    ) -> Result<Operation> {
+        let in_the_way = match admit(&operation, unfinished) {
             Admission::Start | Admission::Wait => Vec::new(),
             Admission::WaitAndCancel(ids) => ids,
             Admission::Refuse(others) => {
@@ -163,7 +172,7 @@ impl Work<'_> {
             target: format!("operations/{}", operation.id),
             reason: operation.reason.as_deref(),
             before: Value::Null,
-            after: json!({ "name": operation.name, "parameters": operation.parameters, "cancels": in_the_way }),
+            after: json!({ "name": operation.name, "parameters": operation.parameters, "cancels": in_the_way, "replay": operation.replay }),
         })
         .await?;
         for id in in_the_way {

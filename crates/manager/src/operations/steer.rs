@@ -1,49 +1,63 @@
-//! The verbs: what a person decides about a step or an operation. Each is audited with the state it met.
+//! The verbs: what a person decides about a step or an operation. Each is audited with the state it met; each can be
+//! looked at before (`validate_only`); some need a second person.
 
 use super::request::check_reason;
-use super::{ExpectedOperation, OperationView};
+use super::{ExpectedOperation, OperationVerb, OperationView, Steered, StepOptions};
 use crate::error::{ManagerError, Result};
 use crate::work::{Note, Work};
 use crate::{Manager, Principal};
 use serde_json::{Value, json};
-use tenantry_engine::{Event, Expected, StepVerb};
+use tenantry_engine::{Event, Moment, StepVerb};
 use tenantry_model::{HookRef, OperationId};
+use uuid::Uuid;
 
 impl Manager {
-    /// A verb on a step: rerun, kill, skip, confirm, declare-lost.
+    /// A verb on a step. One that the installation wants a second person for becomes an approval that waits.
     pub async fn steer_step(
         &self,
         who: &Principal,
         operation: OperationId,
         step: &HookRef,
         verb: StepVerb,
-        reason: Option<String>,
-        expected: Option<Expected>,
-    ) -> Result<OperationView> {
-        check_reason(reason.as_deref())?;
-        let action = format!("step.{}", verb.kind().name());
+        options: StepOptions,
+    ) -> Result<Steered> {
+        check_reason(options.reason.as_deref())?;
+        let kind = verb.kind();
         let mut work = self.begin(who).await?;
         work.lock_of(operation).await?;
-        let before = work.step_state(operation, step).await?;
-        let event =
-            Event::Verb { step: step.clone(), verb, by: who.actor.clone(), reason: reason.clone(), expected };
-        work.apply_one(operation, event).await?;
-        let after = work.step_state(operation, step).await?;
-        let target = format!("operations/{operation}/steps/{}", step.slug());
-        work.audit(Note { action: &action, target, reason: reason.as_deref(), before, after }).await?;
+        let event = Event::Verb {
+            step: step.clone(),
+            verb: verb.clone(),
+            by: who.actor.clone(),
+            reason: options.reason.clone(),
+            expected: options.expected,
+        };
+        if options.validate_only {
+            return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
+        }
+        if self.config.four_eyes.contains(&kind) {
+            // What could not be done now is refused now, not when the second person looks at it.
+            work.foresee(operation, &event).await?;
+            let approval = work.ask_approval(operation, step, verb, options.reason).await?;
+            work.commit().await?;
+            return Ok(Steered::Pending(Box::new(approval)));
+        }
+        work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
         work.commit().await?;
-        self.operation(operation).await
+        Ok(Steered::Done(Box::new(self.operation(operation).await?)))
     }
 
-    /// Cancels an operation: no new steps start, what runs is ended.
-    pub async fn cancel_operation(
+    /// A verb on an operation.
+    pub async fn steer_operation(
         &self,
         who: &Principal,
         operation: OperationId,
-        reason: String,
+        verb: OperationVerb,
+        reason: Option<String>,
         expected: ExpectedOperation,
-    ) -> Result<OperationView> {
-        check_reason(Some(&reason))?;
+        validate_only: bool,
+    ) -> Result<Steered> {
+        check_reason(reason.as_deref())?;
         let mut work = self.begin(who).await?;
         work.lock_of(operation).await?;
         let (state, revision) = work.operation_state(operation).await?;
@@ -52,19 +66,69 @@ impl Manager {
         if moved {
             return Err(ManagerError::OperationMoved { operation, state });
         }
-        let event = Event::Cancel { by: who.actor.clone(), reason: reason.clone() };
+        let (by, text) = (who.actor.clone(), reason.clone().unwrap_or_default());
+        let (action, event) = match verb {
+            OperationVerb::Pause => ("operation.pause", Event::Pause { by, reason: text }),
+            OperationVerb::Resume => ("operation.resume", Event::Resume { by, reason: reason.clone() }),
+            OperationVerb::Cancel => ("operation.cancel", Event::Cancel { by, reason: text }),
+        };
+        if validate_only {
+            return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
+        }
         work.apply_one(operation, event).await?;
         let (after, _) = work.operation_state(operation).await?;
         let target = format!("operations/{operation}");
         let (before, after) = (json!({ "state": state }), json!({ "state": after }));
-        let note = Note { action: "operation.cancel", target, reason: Some(&reason), before, after };
-        work.audit(note).await?;
+        work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
         work.commit().await?;
-        self.operation(operation).await
+        Ok(Steered::Done(Box::new(self.operation(operation).await?)))
+    }
+}
+
+impl Steered {
+    /// The operation after the verb; `None` when nothing was carried out.
+    #[must_use]
+    pub fn done(self) -> Option<OperationView> {
+        if let Self::Done(view) = self { Some(*view) } else { None }
     }
 }
 
 impl Work<'_> {
+    /// What an event would do, or why it is refused. Nothing is written.
+    pub(crate) async fn foresee(
+        &mut self,
+        operation: OperationId,
+        event: &Event,
+    ) -> Result<tenantry_engine::Preview> {
+        let run = self.load(operation).await?;
+        let moment = Moment { now: self.now, seed: Uuid::new_v4() };
+        let found = tenantry_engine::preview(&run, event, moment);
+        // Nothing was changed: what was loaded can still be used.
+        self.runs.push(run);
+        found.map_err(ManagerError::Rejected)
+    }
+
+    /// Carries a verb on a step out, with its audit entry; `and` goes into that beside the step's new state.
+    pub(crate) async fn decide(
+        &mut self,
+        operation: OperationId,
+        step: &HookRef,
+        verb: &str,
+        event: Event,
+        reason: Option<&str>,
+        and: Option<Value>,
+    ) -> Result<()> {
+        let before = self.step_state(operation, step).await?;
+        self.apply_one(operation, event).await?;
+        let mut after = self.step_state(operation, step).await?;
+        if let (Some(and), Some(members)) = (and, after.as_object_mut()) {
+            members.insert("approval".to_owned(), and);
+        }
+        let action = format!("step.{verb}");
+        let target = format!("operations/{operation}/steps/{}", step.slug());
+        self.audit(Note { action: &action, target, reason, before, after }).await
+    }
+
     /// One event whose rejection is the caller's answer.
     async fn apply_one(&mut self, operation: OperationId, event: Event) -> Result<()> {
         let moved = self.advance(operation, vec![event]).await?;
@@ -81,9 +145,14 @@ impl Work<'_> {
 
     async fn step_state(&mut self, operation: OperationId, hook: &HookRef) -> Result<Value> {
         let steps = self.tx.steps(operation).await?;
-        Ok(steps.into_iter().find(|step| step.hook == *hook).map_or(
-            Value::Null,
-            |step| json!({ "state": step.state, "attempt": step.attempt, "waiting": step.waiting }),
-        ))
+        Ok(steps.into_iter().find(|step| step.hook == *hook).map_or(Value::Null, |step| {
+            json!({
+                "state": step.state,
+                "attempt": step.attempt,
+                "waiting": step.waiting,
+                "held": step.is_held(),
+                "stale": step.is_stale(),
+            })
+        }))
     }
 }

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tenantry_engine::{Plan, PlanRefusal};
+use std::collections::BTreeSet;
+use tenantry_engine::{Expected, Plan, PlanRefusal};
 use tenantry_model::{
-    Attempt, ConflictPolicy, EnvironmentName, HookRef, Operation, OperationId, OperationName, OperationState,
-    RegionName, Step, TenantName,
+    Approval, Attempt, ConflictPolicy, EnvironmentName, HookRef, Operation, OperationId, OperationName,
+    OperationState, RegionName, ReplayVersions, Step, TenantName,
 };
 
 /// A wish for an operation.
@@ -84,6 +85,8 @@ pub struct OperationView {
     pub environment_name: EnvironmentName,
     /// Its environment's region.
     pub region: RegionName,
+    /// Operations that replay it, oldest first.
+    pub replays: Vec<OperationId>,
 }
 
 /// Answer to "why does this hook (not) run for this environment?".
@@ -127,11 +130,61 @@ pub enum CheckResult {
     Unknown,
 }
 
-/// What a caller of `:cancel` saw.
+/// What a caller of a verb on an operation saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpectedOperation {
     /// The operation's state.
     pub state: Option<OperationState>,
     /// The operation's revision.
     pub revision: Option<u64>,
+}
+
+/// A verb on an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationVerb {
+    /// No new steps start.
+    Pause,
+    /// What is ready starts.
+    Resume,
+    /// No new steps start, what runs is ended.
+    Cancel,
+}
+
+/// How a verb on a step is to be carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepOptions {
+    /// Why.
+    pub reason: Option<String>,
+    /// What the caller saw.
+    pub expected: Option<Expected>,
+    /// Answer with what it would do, change nothing.
+    pub validate_only: bool,
+}
+
+/// Answer to a verb.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Steered {
+    /// It was carried out: the operation now.
+    Done(Box<OperationView>),
+    /// `validate_only`: what it would do.
+    Preview(Box<tenantry_engine::Preview>),
+    /// It waits for a second person.
+    Pending(Box<Approval>),
+}
+
+/// A wish for a replay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplayWish {
+    /// From these steps on; empty: all of it.
+    pub from: BTreeSet<HookRef>,
+    /// Whose versions of the hooks run.
+    pub versions: ReplayVersions,
+    /// Parameters that are different; `null` takes one away.
+    pub set: Map<String, Value>,
+    /// Why; required.
+    pub reason: Option<String>,
+    /// Instead of the definition's policy.
+    pub on_conflict: Option<ConflictPolicy>,
+    /// Answer with the plan, change nothing.
+    pub validate_only: bool,
 }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::work::Work;
 use tenantry_engine::{Event, startable};
-use tenantry_model::OperationState;
+use tenantry_model::{Converges, OperationState};
 
 impl Work<'_> {
     /// Brings every unfinished operation of the locked environment as far as it gets now, in this transaction, so
@@ -13,7 +13,12 @@ impl Work<'_> {
         loop {
             let unfinished = self.tx.unfinished(id).await?;
             for operation in startable(&unfinished) {
-                let generation = self.environment()?.generation;
+                let row = unfinished.iter().find(|row| row.id == operation);
+                // A replay of what only works on the environment gets the environment of its original.
+                let kept =
+                    row.filter(|row| row.replay.is_some() && row.definition.converges == Converges::No);
+                let present = self.environment()?.generation;
+                let generation = kept.map_or(present, |row| row.generation);
                 self.apply_each(operation, vec![Event::Admitted { generation }]).await?;
             }
             let mut ended = false;

@@ -153,7 +153,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn load(&mut self, id: OperationId) -> Result<Run> {
+    /// The operation with its rows, as this unit sees them.
+    pub(crate) async fn load(&mut self, id: OperationId) -> Result<Run> {
         let operation =
             self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
         // Moved before in this unit, or lately; either way only if the row is still the same.

@@ -1,20 +1,28 @@
 //! From planning to running: gathers what a plan is made from, and records what it found about hooks.
 
 use crate::error::{ManagerError, Result};
+use crate::holds::holds_for_plan;
 use crate::work::Work;
 use crate::{Manager, outbox};
-use jiff::Timestamp;
-use std::collections::BTreeSet;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Event, Plan, PlanInput, PlanPolicy, PlanRefusal, Raised, RegisteredHook, keys};
 use tenantry_model::{
-    AppliedHook, AttentionKind, Environment, Operation, OperationDefinition, OperationId, Region, RegionName,
+    AppliedHook, AttentionKind, Environment, Hold, HookRef, Operation, OperationDefinition, OperationId,
+    Region, RegionName, StepState, TemplateHash,
 };
 use tenantry_store::{HookRow, Read};
+
+/// How exact it is known when a version was last planned.
+const PLANNED_GRAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// Everything a plan is made from, as it is in the store now.
 pub(crate) struct PlanBasis {
     pub(crate) hooks: Vec<RegisteredHook>,
+    /// The versions of each hook that were planned lately, and when.
+    planned: BTreeMap<HookRef, BTreeMap<TemplateHash, Timestamp>>,
     pub(crate) applied: Vec<AppliedHook>,
+    pub(crate) holds: Vec<Hold>,
     pub(crate) policy: PlanPolicy,
     /// Regions whose hooks take part but are not known for certain now: no agent, or no complete inventory.
     pub(crate) unready: Vec<Unready>,
@@ -36,17 +44,21 @@ impl Manager {
         now: Timestamp,
     ) -> Result<PlanBasis> {
         let unready = self.unready_regions(read, environment, now).await?;
-        let mut hooks = Vec::new();
+        let (mut hooks, mut planned) = (Vec::new(), BTreeMap::new());
         for name in self.regions_of(environment) {
-            hooks.extend(read.hooks(&name).await?.into_iter().map(registered));
+            for row in read.hooks(&name).await? {
+                planned.insert(row.hook.clone(), row.planned.clone());
+                hooks.push(registered(row));
+            }
         }
         let applied = read.applied(environment.id).await?;
+        let holds = holds_for_plan(read, now).await?;
         let policy = PlanPolicy {
             absent_grace: self.config.absent_grace,
             cross_namespace_after: self.config.cross_namespace_after,
             further_regions: self.config.further_regions.clone(),
         };
-        Ok(PlanBasis { hooks, applied, policy, unready })
+        Ok(PlanBasis { hooks, planned, applied, holds, policy, unready })
     }
 
     fn regions_of(&self, environment: &Environment) -> BTreeSet<RegionName> {
@@ -55,7 +67,7 @@ impl Manager {
         names
     }
 
-    async fn unready_regions(
+    pub(crate) async fn unready_regions(
         &self,
         read: &mut (dyn Read + '_),
         environment: &Environment,
@@ -84,6 +96,14 @@ impl Manager {
 }
 
 impl PlanBasis {
+    /// Whether the region is known to have this version of the hook.
+    pub(crate) fn has(&self, hook: &HookRef, hash: &TemplateHash) -> bool {
+        let row = self.hooks.iter().find(|row| row.hook == *hook);
+        let known = row.into_iter().flat_map(|row| row.current.iter().chain(&row.last_good));
+        known.into_iter().any(|version| version.hash == *hash)
+            || self.planned.get(hook).is_some_and(|versions| versions.contains_key(hash))
+    }
+
     pub(crate) fn plan(
         &self,
         operation: OperationId,
@@ -97,7 +117,7 @@ impl PlanBasis {
             definition,
             hooks: &self.hooks,
             applied: &self.applied,
-            holds: &[],
+            holds: &self.holds,
             policy: &self.policy,
             now,
         })
@@ -144,9 +164,10 @@ impl Work<'_> {
             return Ok(false);
         }
         let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
-        let event = match basis.plan(operation.id, &environment, &operation.definition, self.now) {
+        let event = match self.make_plan(operation, &environment, &basis).await? {
             Ok(plan) => {
                 self.record(&plan).await?;
+                self.note_versions(&plan, &basis).await?;
                 Event::Planned(plan)
             }
             Err(refusal) => Event::PlanRefused(refusal),
@@ -178,6 +199,25 @@ impl Work<'_> {
         let again = self.now.checked_add(self.manager.config.planning_retry).unwrap_or(Timestamp::MAX);
         let late = operation.deadline_at.filter(|_| !operation.late);
         self.tx.put_timer(operation.id, Some(late.map_or(again, |late| late.min(again)))).await?;
+        Ok(())
+    }
+
+    /// Remembers which versions were planned: their region keeps them, so that a replay can run them. Once an hour
+    /// for each version, not with every plan.
+    async fn note_versions(&mut self, plan: &Plan, basis: &PlanBasis) -> Result<()> {
+        let before = |time| self.now.checked_sub(time).unwrap_or(Timestamp::MIN);
+        let (fresh, oldest) = (before(PLANNED_GRAIN), before(self.manager.config.replayable));
+        for step in plan.steps.values().filter(|step| step.state == StepState::Blocked) {
+            let noted = basis.planned.get(&step.hook).and_then(|versions| versions.get(&step.template_hash));
+            if noted.is_some_and(|at| *at > fresh) {
+                continue;
+            }
+            if let Some(mut row) = self.tx.hook(&step.hook).await? {
+                row.planned.retain(|_, at| *at > oldest);
+                row.planned.insert(step.template_hash.clone(), self.now);
+                self.tx.put_hook(&row).await?;
+            }
+        }
         Ok(())
     }
 

@@ -80,7 +80,7 @@ impl Work<'_> {
 
     /// The locked environment as it was at a generation: what an operation plans and applies, whatever clients have
     /// wished since.
-    pub(super) async fn environment_at(&mut self, generation: u64) -> Result<Environment> {
+    pub(crate) async fn environment_at(&mut self, generation: u64) -> Result<Environment> {
         let mut environment = self.environment()?.clone();
         if environment.generation != generation {
             let document = self.tx.generation(environment.id, generation).await?.ok_or_else(|| {

@@ -218,6 +218,12 @@ async fn follow_region(db: Db<'_>, id: &str, region: &str) -> Result<()> {
         .execute(&mut *db)
         .await
         .map_err(failed("move an environment's operations"))?;
+    sqlx::query("UPDATE approvals SET region = $1 WHERE environment = $2")
+        .bind(region)
+        .bind(id)
+        .execute(&mut *db)
+        .await
+        .map_err(failed("move an environment's approvals"))?;
     sqlx::query("UPDATE attentions SET home = $1 WHERE environment = $2")
         .bind(region)
         .bind(id)

@@ -209,3 +209,23 @@ pub async fn running_in(db: Db<'_>, region: &RegionName, page: &Page) -> Result<
 fn parse(table: &'static str, id: &str) -> Result<OperationId> {
     id.parse().map_err(|source| damaged(table, id, source))
 }
+
+pub async fn replays(db: Db<'_>, original: OperationId) -> Result<Vec<OperationId>> {
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT replay FROM replays WHERE original = $1 ORDER BY replay LIMIT 1000")
+            .bind(original.to_string())
+            .fetch_all(db)
+            .await
+            .map_err(failed("read the replays of an operation"))?;
+    ids.into_iter().map(|id| parse("replays", &id)).collect()
+}
+
+pub async fn put_replay(db: Db<'_>, original: OperationId, replay: OperationId) -> Result<()> {
+    sqlx::query("INSERT INTO replays (original, replay) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(original.to_string())
+        .bind(replay.to_string())
+        .execute(db)
+        .await
+        .map_err(failed("write a replay"))?;
+    Ok(())
+}

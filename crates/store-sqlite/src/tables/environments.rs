@@ -197,6 +197,10 @@ async fn follow_region(db: Db<'_>, id: &str, region: &str) -> Result<()> {
         .execute(&mut *db)
         .await
         .map_err(failed("move an environment's operations"))?;
+    sqlx::query!("UPDATE approvals SET region = ? WHERE environment = ?", region, id)
+        .execute(&mut *db)
+        .await
+        .map_err(failed("move an environment's approvals"))?;
     sqlx::query!("UPDATE attentions SET home = ? WHERE environment = ?", region, id)
         .execute(&mut *db)
         .await

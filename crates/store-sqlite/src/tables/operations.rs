@@ -210,3 +210,23 @@ pub async fn running_in(db: Db<'_>, region: &RegionName, page: &Page) -> Result<
 fn parse(table: &'static str, id: &str) -> Result<OperationId> {
     id.parse().map_err(|source| damaged(table, id, source))
 }
+
+pub async fn replays(db: Db<'_>, original: OperationId) -> Result<Vec<OperationId>> {
+    let original = original.to_string();
+    sqlx::query_scalar!("SELECT replay FROM replays WHERE original = ? ORDER BY replay LIMIT 1000", original)
+        .fetch_all(db)
+        .await
+        .map_err(failed("read the replays of an operation"))?
+        .into_iter()
+        .map(|id| parse("replays", &id))
+        .collect()
+}
+
+pub async fn put_replay(db: Db<'_>, original: OperationId, replay: OperationId) -> Result<()> {
+    let (original, replay) = (original.to_string(), replay.to_string());
+    sqlx::query!("INSERT OR IGNORE INTO replays (original, replay) VALUES (?, ?)", original, replay)
+        .execute(db)
+        .await
+        .map_err(failed("note a replay"))?;
+    Ok(())
+}

@@ -109,6 +109,13 @@ pub const TABLES: &[Table] = &[
     table("audit_chains", 1, &[t("chain"), n("position"), n("sealed")]),
     table("audit_heads", 1, &[n("number"), t("payload")]),
     table("settings", 1, &[t("key"), t("payload")]),
+    table("holds", 1, &[t("id"), n("open"), t("region"), t("payload")]),
+    table(
+        "approvals",
+        1,
+        &[t("id"), n("open"), t("operation"), t("environment"), t("tenant"), t("region"), t("payload")],
+    ),
+    table("replays", 2, &[t("original"), t("replay")]),
     table("schedules", 1, &[t("id"), t("name"), n("due"), t("payload")]),
     table(
         "schedule_runs",

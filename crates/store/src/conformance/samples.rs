@@ -237,6 +237,7 @@ pub fn hook(name: &str) -> HookRow {
             remedy: "r".to_owned(),
         }],
         last_good: Some(contract),
+        planned: BTreeMap::from([(TemplateHash("cd".repeat(32)), at(25))]),
         absent_since: Some(at(16)),
         retired: Some(Retired { by: actor(), reason: "gone".to_owned(), at: at(17) }),
         seen_at: at(18),

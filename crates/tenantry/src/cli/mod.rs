@@ -8,6 +8,7 @@ mod op;
 mod other;
 mod retention;
 mod schedule;
+mod steering;
 mod store;
 
 pub use audit::*;
@@ -18,6 +19,7 @@ pub use op::*;
 pub use other::*;
 pub use retention::*;
 pub use schedule::*;
+pub use steering::*;
 pub use store::*;
 
 use crate::settings::{self, Settings};
@@ -66,6 +68,12 @@ pub enum Command {
     /// Schedules: operations that run when their time comes
     #[command(subcommand)]
     Schedule(ScheduleCommand),
+    /// Holds by predicate: steps that must not start
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Verbs that wait for a second person
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// What waits for a person
     Attention(AttentionArgs),
     /// Who changed what, when and why; and whether that record is whole
@@ -179,6 +187,6 @@ pub struct StartArgs {
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
     /// Only say what would happen
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run")]
     pub validate_only: bool,
 }

@@ -69,8 +69,38 @@ pub enum OpCommand {
         #[command(flatten)]
         connection: Connection,
     },
+    /// Keeps a step from starting; a running one finishes and its successors wait
+    Hold {
+        /// When the hold lifts by itself: a time (2026-11-21T06:00:00Z) or from now (8h)
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        verb: Verb,
+    },
+    /// Ends a step's running attempt and holds the step; it begins again when it is released
+    Stop {
+        /// When the hold lifts by itself: a time (2026-11-21T06:00:00Z) or from now (8h)
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        verb: Verb,
+    },
+    /// Lifts a hold of a step
+    Release {
+        /// That of this hold by predicate, for this step only; without it what `hold` or `stop` put on the step
+        #[arg(long, value_name = "ID")]
+        hold: Option<String>,
+        #[command(flatten)]
+        verb: Verb,
+    },
     /// Starts another attempt of a step
-    Rerun(Verb),
+    Rerun {
+        /// Everything that started after it begins again too; without it consumers become stale
+        #[arg(long)]
+        with_successors: bool,
+        #[command(flatten)]
+        verb: Verb,
+    },
     /// Ends a step's running attempt; it is not tried again by itself
     Kill(Verb),
     /// Leaves a step out
@@ -83,18 +113,44 @@ pub enum OpCommand {
         #[command(flatten)]
         verb: Verb,
     },
+    /// Lets a step start without waiting for a predecessor
+    IgnoreDependency {
+        /// Which: NAMESPACE/NAME (or REGION/NAMESPACE/NAME); without it all that the step still waits for
+        #[arg(long, value_name = "HOOK")]
+        on: Option<String>,
+        #[command(flatten)]
+        verb: Verb,
+    },
     /// Says that an unknown attempt will never be heard of again
     DeclareLost(Verb),
-    /// Ends an operation
-    Cancel {
+    /// Starts no new steps of an operation; what runs goes on to its end
+    Pause(OperationVerbArgs),
+    /// Lets a paused operation go on
+    Resume(OperationVerbArgs),
+    /// Runs an operation that has ended again, as a new one
+    Replay {
         operation: String,
-        /// Why
+        /// From this step on: NAMESPACE/NAME; several allowed. What is not after one of them is kept with its outputs
+        #[arg(long, value_name = "STEP")]
+        from: Vec<String>,
+        /// Run the versions of the hooks that are in force now, not those that ran
         #[arg(long)]
-        reason: String,
-        #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "settled")]
-        wait: Option<Wait>,
+        current_hooks: bool,
+        /// Parameter that is different, KEY=VALUE (VALUE as YAML; null takes it away); several allowed
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        #[command(flatten)]
+        start: StartArgs,
         #[command(flatten)]
         connection: Connection,
+    },
+    /// Ends an operation
+    Cancel {
+        #[command(flatten)]
+        verb: OperationVerbArgs,
+        /// Afterwards wait for the end
+        #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "settled")]
+        wait: Option<Wait>,
     },
 }
 
@@ -116,9 +172,29 @@ pub struct Verb {
     /// Repeating a command with the same key does nothing twice
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
+    /// Only say what would happen
+    #[arg(long, visible_alias = "validate-only")]
+    pub dry_run: bool,
     /// Afterwards wait for the operation
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "decision")]
     pub wait: Option<Wait>,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// A verb on an operation.
+#[derive(Clone, Debug, Args)]
+pub struct OperationVerbArgs {
+    pub operation: String,
+    /// Why (kept in the audit log)
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Repeating a command with the same key does nothing twice
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Only say what would happen
+    #[arg(long, visible_alias = "validate-only")]
+    pub dry_run: bool,
     #[command(flatten)]
     pub connection: Connection,
 }

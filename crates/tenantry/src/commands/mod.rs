@@ -1,5 +1,6 @@
 //! What the commands do. Each reads its words, calls the API, and prints; none of them knows a store or an engine.
 
+mod approval;
 mod attention;
 mod audit;
 mod audit_verify;
@@ -8,6 +9,7 @@ mod connect;
 mod definition;
 mod env;
 mod generated;
+mod hold;
 mod hook;
 mod hook_files;
 mod hook_run;
@@ -17,6 +19,7 @@ mod resolve;
 mod retention;
 mod schedule;
 mod start;
+mod steer;
 mod store;
 mod tenant;
 mod token;
@@ -46,6 +49,8 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Env(command) => env::run(context, command).await,
         Command::Op(command) => op::run(context, command).await,
         Command::Schedule(command) => schedule::run(context, command).await,
+        Command::Hold(command) => hold::run(context, command).await,
+        Command::Approval(command) => approval::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Retention(command) => retention::run(context, command).await,

@@ -1,9 +1,9 @@
 //! `tenantry op …`
 
-use super::resolve::{environment, name, operation as id_of, step as step_of, usage, word};
+use super::resolve::{environment, name, operation as id_of, step as step_of, word};
 use super::start::{call, finish, operation_lines, wait};
-use super::{Context, connect, connect::all};
-use crate::cli::{Format, OpCommand, Verb};
+use super::{Context, connect, connect::all, steer};
+use crate::cli::{Format, OpCommand};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Rows};
 use crate::progress::{describe, duration};
@@ -12,11 +12,10 @@ use anyhow::Result;
 use futures::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_api_types::v1::{
-    CancelOperation, ConfirmStep, ExpectedStep, LogQuery, Operation, OperationsQuery, RunOperation,
-    SteerStep, Step,
+    LogQuery, Operation, OperationsQuery, ReplayOperation, RerunStep, RunOperation, SteerStep, Step,
 };
-use tenantry_client::{Call, Client, StepVerb};
-use tenantry_model::{AttemptId, EnvironmentId, HookRef};
+use tenantry_client::{Client, OperationVerb, StepVerb};
+use tenantry_model::{AttemptId, EnvironmentId, ReplayVersions};
 
 /// A line of `op list`: people know environments by name, not by id.
 #[derive(serde::Serialize)]
@@ -112,35 +111,52 @@ pub async fn run(context: Context, command: OpCommand) -> Result<Exit> {
             let operation = client.operation(id_of(&operation)?).await?;
             logs(&client, &operation, step.as_deref(), attempt, follow).await
         }
-        OpCommand::Rerun(args) => steer(context, args, StepVerb::Rerun).await,
-        OpCommand::Kill(args) => steer(context, args, StepVerb::Kill).await,
-        OpCommand::Skip(args) => steer(context, args, StepVerb::Skip).await,
-        OpCommand::DeclareLost(args) => steer(context, args, StepVerb::DeclareLost).await,
-        OpCommand::Confirm { outputs, verb } => confirm(context, verb, &outputs).await,
-        OpCommand::Cancel { operation, reason, wait: until, connection } => {
+        OpCommand::Hold { until, verb } => {
+            steer::step(context, verb, StepVerb::Hold(steer::hold(until.as_deref())?)).await
+        }
+        OpCommand::Stop { until, verb } => {
+            steer::step(context, verb, StepVerb::Stop(steer::hold(until.as_deref())?)).await
+        }
+        OpCommand::Release { hold, verb } => {
+            steer::step(context, verb, StepVerb::Release(steer::release(hold.as_deref())?)).await
+        }
+        OpCommand::Rerun { with_successors, verb } => {
+            let body = RerunStep { with_successors, ..RerunStep::default() };
+            steer::step(context, verb, StepVerb::Rerun(body)).await
+        }
+        OpCommand::Kill(args) => steer::step(context, args, StepVerb::Kill(SteerStep::default())).await,
+        OpCommand::Skip(args) => steer::step(context, args, StepVerb::Skip(SteerStep::default())).await,
+        OpCommand::DeclareLost(args) => {
+            steer::step(context, args, StepVerb::DeclareLost(SteerStep::default())).await
+        }
+        OpCommand::Confirm { outputs, verb } => {
+            steer::step(context, verb, StepVerb::Confirm(steer::confirm(&outputs)?)).await
+        }
+        OpCommand::IgnoreDependency { on, verb } => {
+            steer::ignore_dependency(context, verb, on.as_deref()).await
+        }
+        OpCommand::Pause(args) => steer::operation(context, args, OperationVerb::Pause).await,
+        OpCommand::Resume(args) => steer::operation(context, args, OperationVerb::Resume).await,
+        OpCommand::Cancel { verb, wait } => steer::cancel(context, verb, wait).await,
+        OpCommand::Replay { operation, from, current_hooks, set, start, connection } => {
             let client = connect(connection)?;
-            let body = CancelOperation { reason, expected_state: None };
-            let operation = client.cancel(id_of(&operation)?, &body, &Call::default()).await?;
-            match until {
-                // A cancel that was waited for has done what was asked when the operation has ended, however.
-                Some(until) => {
-                    let (_, ended) = wait(&client, operation.id, operation.name.to_string(), until).await?;
-                    show(context, &ended)?;
-                    Ok(if ended.done { Exit::Done } else { Exit::NeedsPerson })
-                }
-                None => {
-                    show(context, &operation)?;
-                    Ok(Exit::Done)
-                }
-            }
+            let original = client.operation(id_of(&operation)?).await?;
+            let from = from.iter().map(|text| step_of(&original, text)).collect::<Result<_>>()?;
+            let versions = if current_hooks { ReplayVersions::Current } else { ReplayVersions::Frozen };
+            let reason = start.reason.clone();
+            let set = pairs(&set, "set")?;
+            let body = ReplayOperation { reason, from, versions, set, on_conflict: None };
+            let accepted = client.replay(original.id, &body, &call(&start)).await?;
+            finish(context, &client, accepted, &start).await
         }
     }
 }
 
-fn show(context: Context, operation: &Operation) -> Result<()> {
+pub(super) fn show(context: Context, operation: &Operation) -> Result<()> {
     output::one(context.format, operation, |operation| {
         let mut lines = operation_lines(operation);
         lines.insert(2, ("environment", operation.environment.to_string()));
+        lines.extend(history(operation));
         lines
     })?;
     if let (Format::Table, Some(steps)) = (context.format, &operation.steps) {
@@ -150,61 +166,32 @@ fn show(context: Context, operation: &Operation) -> Result<()> {
     Ok(())
 }
 
+/// What a person did to the operation as a whole, and its links.
+fn history(operation: &Operation) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(pause) = &operation.pause {
+        lines.push(("paused by", format!("{} since {:.0}: {}", pause.by.name, pause.at, pause.reason)));
+    }
+    if let Some(replay) = &operation.replay {
+        lines.push(("replays", format!("{} with {} hooks", replay.of, output::word(&replay.versions))));
+        let from: Vec<String> = replay.from.iter().map(|hook| hook.path().to_string()).collect();
+        lines.push(("from", from.join(" ")));
+        let told = |value: &Option<serde_json::Value>| {
+            value.as_ref().map_or("nothing".to_owned(), ToString::to_string)
+        };
+        for (name, change) in &replay.changed {
+            lines.push(("changed", format!("{name}: {} → {}", told(&change.before), told(&change.after))));
+        }
+    }
+    let ids: Vec<String> = operation.replays.iter().map(ToString::to_string).collect();
+    lines.push(("replayed by", ids.join(" ")));
+    lines
+}
+
 fn row(step: &Step) -> Vec<String> {
     let after: Vec<String> = step.after.iter().map(|hook| hook.path().to_string()).collect();
     let object = step.attempts.last().and_then(|attempt| attempt.object.clone()).unwrap_or_default();
     vec![step.hook.path().to_string(), describe(step), step.attempt.to_string(), object, after.join(" ")]
-}
-
-async fn steer(context: Context, args: Verb, verb: StepVerb) -> Result<Exit> {
-    let (client, operation, step) = target(&args).await?;
-    let body = SteerStep { reason: args.reason.clone(), expected: expected(&args)? };
-    let call = Call { key: args.idempotency_key.clone(), ..Call::default() };
-    let operation = client.steer(operation.id, &step, verb, &body, &call).await?;
-    after_verb(context, &client, operation, &args).await
-}
-
-async fn confirm(context: Context, args: Verb, outputs: &[String]) -> Result<Exit> {
-    let (client, operation, step) = target(&args).await?;
-    let outputs: BTreeMap<String, String> = outputs
-        .iter()
-        .map(|entry| {
-            let (key, value) =
-                entry.split_once('=').ok_or_else(|| usage(format!("--set {entry}: write KEY=VALUE")))?;
-            Ok((key.to_owned(), value.to_owned()))
-        })
-        .collect::<Result<_>>()?;
-    let body = ConfirmStep { reason: args.reason.clone(), expected: expected(&args)?, outputs };
-    let call = Call { key: args.idempotency_key.clone(), ..Call::default() };
-    let operation = client.confirm(operation.id, &step, &body, &call).await?;
-    after_verb(context, &client, operation, &args).await
-}
-
-async fn target(args: &Verb) -> Result<(Client, Operation, HookRef)> {
-    let client = connect(args.connection.clone())?;
-    let operation = client.operation(id_of(&args.operation)?).await?;
-    let step = step_of(&operation, &args.step)?;
-    Ok((client, operation, step))
-}
-
-fn expected(args: &Verb) -> Result<Option<ExpectedStep>> {
-    let state = args.expect_state.as_deref().map(|state| word(state, "state")).transpose()?;
-    Ok((state.is_some() || args.expect_attempt.is_some())
-        .then_some(ExpectedStep { state, attempt: args.expect_attempt }))
-}
-
-async fn after_verb(context: Context, client: &Client, operation: Operation, args: &Verb) -> Result<Exit> {
-    match args.wait {
-        Some(until) => {
-            let (exit, operation) = wait(client, operation.id, operation.name.to_string(), until).await?;
-            show(context, &operation)?;
-            Ok(exit)
-        }
-        None => {
-            show(context, &operation)?;
-            Ok(Exit::Done)
-        }
-    }
 }
 
 async fn logs(

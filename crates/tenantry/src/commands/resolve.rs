@@ -45,13 +45,24 @@ pub fn operation(text: &str) -> Result<OperationId> {
     })
 }
 
-/// A step of an operation, by `namespace/name` or `region/namespace/name`.
+/// A moment: RFC 3339, or a time from now (`8h`).
+pub fn until(text: &str) -> Result<jiff::Timestamp> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let length: jiff::SignedDuration = text.parse().map_err(|_| {
+        usage(format!("{text:?} is neither a time (2026-11-21T06:00:00Z) nor a length of time (8h)"))
+    })?;
+    jiff::Timestamp::now().checked_add(length).map_err(usage)
+}
+
+/// A step of an operation, by `namespace/name`, `region/namespace/name` or `region.namespace.name`.
 pub fn step(operation: &Operation, text: &str) -> Result<HookRef> {
     let steps = operation.steps.as_deref().unwrap_or_default();
     let found: Vec<&HookRef> = steps
         .iter()
         .map(|step| &step.hook)
-        .filter(|hook| hook.to_string() == text || hook.path().to_string() == text)
+        .filter(|hook| hook.to_string() == text || hook.path().to_string() == text || hook.slug() == text)
         .collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),

@@ -1,7 +1,7 @@
 //! `tenantry manager`, and the part of `up` that is the same.
 
 use super::storage::{self, refused};
-use super::{log, shutdown_on_signal};
+use super::{log, notify, shutdown_on_signal};
 use crate::cli::ManagerArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -9,10 +9,13 @@ use crate::settings::{OfGroup, Settings};
 use anyhow::{Context, Result};
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
+use tenantry_engine::VerbKind;
+use tenantry_logs::{Limits, LogStore};
 use tenantry_manager::{Manager, ManagerConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +59,11 @@ impl Running {
             .map_err(|error| refused(&error))?;
         let loops = tokio::spawn({
             let (manager, shutdown) = (manager.clone(), shutdown.clone());
-            async move { manager.run(shutdown).await }
+            let sinks = notify::sinks(settings)?;
+            async move {
+                // Each ends by itself when it is told to; neither waits for the other.
+                tokio::join!(manager.run(shutdown.clone()), manager.notify(sinks, shutdown));
+            }
         });
         Ok(Self { manager, server, loops })
     }
@@ -69,7 +76,8 @@ impl Running {
 }
 
 fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<ManagerConfig> {
-    let mut config = ManagerConfig::default();
+    let four_eyes = four_eyes(&settings.list("four-eyes"))?;
+    let mut config = ManagerConfig { four_eyes, ..ManagerConfig::default() };
     let duration = |key, into: &mut SignedDuration| -> Result<()> {
         if let Some(value) = settings.parse::<SignedDuration>(key)? {
             *into = value;
@@ -79,6 +87,12 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
     duration("agent-silent", &mut config.agent_silent_after)?;
     duration("absent-grace", &mut config.absent_grace)?;
     duration("retention", &mut config.default_retention)?;
+    duration("held-too-long", &mut config.held_too_long)?;
+    duration("approval-time", &mut config.approval_time)?;
+    duration("replayable", &mut config.replayable)?;
+    if let Some(value) = settings.parse("hold-cap")? {
+        config.hold_cap = value;
+    }
     duration("audit-heads-every", &mut config.audit.heads_every)?;
     duration("keep-answers", &mut config.idempotency_retention)?;
     let kept = |key, into: &mut Option<SignedDuration>| -> Result<()> {
@@ -107,6 +121,20 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
         config.further_regions.insert(region.parse().context("setting `further-regions`")?);
     }
     Ok(config)
+}
+
+/// The verbs that can be set to need a second person: those that change the truth by hand.
+fn four_eyes(words: &[String]) -> Result<BTreeSet<VerbKind>> {
+    const CAN: [VerbKind; 4] =
+        [VerbKind::Confirm, VerbKind::IgnoreDependency, VerbKind::DeclareLost, VerbKind::Skip];
+    let read = |word: &String| {
+        CAN.into_iter().find(|verb| verb.name() == word).ok_or_else(|| {
+            let known: Vec<&str> = CAN.iter().map(|verb| verb.name()).collect();
+            let message = format!("setting `four-eyes` knows {}; {word:?} is none of them", known.join(", "));
+            Failure::new(Exit::Usage, message).into()
+        })
+    };
+    words.iter().map(read).collect()
 }
 
 /// Runs until a signal.

@@ -6,6 +6,7 @@ mod executor;
 mod joined;
 mod log;
 mod manager;
+mod notify;
 mod private;
 mod status;
 pub mod storage;

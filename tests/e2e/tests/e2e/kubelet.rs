@@ -194,7 +194,7 @@ fn back_late(world: &World) -> Result<()> {
     says_that_it_may_overlap(world, id, &overlapped)?;
     // Nobody may start another one beside what may still run, and a person gets out by saying so.
     let refused =
-        site.steer(id, "given-up", StepVerb::Rerun, "hurry").err().context("a rerun was not refused")?;
+        site.steer(id, "given-up", StepVerb::rerun(), "hurry").err().context("a rerun was not refused")?;
     ensure!(
         refused.to_string().starts_with("409") && refused.to_string().contains("declare it lost"),
         "{refused:#}"
@@ -206,7 +206,7 @@ fn back_late(world: &World) -> Result<()> {
     ensure!(step_lost.waiting && newest_is(step_lost, AttemptState::Lost), "{step_lost:?}");
     let lost_message = step_lost.attempts[0].outcome.as_ref().map(|outcome| outcome.message.clone());
     ensure!(lost_message.as_deref().is_some_and(|said| said.contains("the node burns")), "{lost_message:?}");
-    site.steer(id, "given-up", StepVerb::Rerun, "on the other node")?;
+    site.steer(id, "given-up", StepVerb::rerun(), "on the other node")?;
 
     evict(world, &team.namespace, &node)?;
     let before = site.operation(id)?;

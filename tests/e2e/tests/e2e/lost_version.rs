@@ -56,7 +56,7 @@ fn lost_version(world: &World) -> Result<()> {
     ensure!(site.log_text(id, "planned", 1)?.is_empty());
     ensure!(world.witness().starts(id, "planned")? == 0, "another version ran in its place");
 
-    site.steer(id, "planned", StepVerb::Skip, "the next operation runs the new version")?;
+    site.steer(id, "planned", StepVerb::skip(), "the next operation runs the new version")?;
     let operation = site.wait_succeeded(id)?;
     ensure!(crate::reasons::step(&operation, "planned")?.state == StepState::Skipped);
     site.finish()

@@ -86,7 +86,7 @@ fn failing(world: &World) -> Result<()> {
     ensure!(waiting.operation == Some(id) && waiting.remedy.contains("rerun"), "{waiting:?}");
     ensure!(site.cli(&["attention"])?.expect(0)?.out.contains(&accounts.path()));
 
-    site.steer(id, "accounts", StepVerb::Rerun, "mended")?;
+    site.steer(id, "accounts", StepVerb::rerun(), "mended")?;
     site.wait_succeeded(id)?;
     world.witness().check(id, &[("accounts", &[]), ("tenant", &["accounts"]), ("other", &[])])?;
     ensure!(world.witness().starts(id, "accounts")? == 2);

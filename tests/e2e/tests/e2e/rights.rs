@@ -68,7 +68,7 @@ fn whole_cluster(world: &World) -> Result<()> {
     ensure!(refused.reason == Some(FailureReason::Rejected), "{refused:?}");
     ensure!(refused.message.contains("forbidden") && refused.message.contains("billing"), "{refused:?}");
     consent(&billing)?;
-    site.steer(id, "closed", StepVerb::Rerun, "the team has let it in")?;
+    site.steer(id, "closed", StepVerb::rerun(), "the team has let it in")?;
     site.wait_for(id, "the steps of both teams", |operation| {
         let done = |name| step(operation, name).is_ok_and(|step| step.state == StepState::Succeeded);
         (done("open") && done("closed")).then_some(())

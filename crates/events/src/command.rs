@@ -1,0 +1,78 @@
+//! A program that gets each event on its standard input; exit code 0 means that it has taken it.
+//!
+//! It runs without a shell and without the manager's environment, which may hold credentials.
+
+use crate::{CloudEvent, Sink, Undelivered};
+use async_trait::async_trait;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// How long the program may run; then it is killed.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// So much of what it says goes into an error.
+const SAID: usize = 300;
+/// What it gets of the manager's environment.
+const ENVIRONMENT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
+
+/// A program.
+pub struct CommandSink {
+    name: String,
+    program: PathBuf,
+}
+
+impl CommandSink {
+    /// The program at this path.
+    #[must_use]
+    pub fn new(program: &Path) -> Self {
+        Self { name: format!("command:{}", program.display()), program: program.to_owned() }
+    }
+
+    async fn run(&self, body: &[u8]) -> Result<(), String> {
+        let kept = ENVIRONMENT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        let mut child = Command::new(&self.program)
+            .env_clear()
+            .envs(kept)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("cannot be started: {error}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that does not read to the end decides by its exit code.
+            let _ = stdin.write_all(body).await;
+        }
+        let output =
+            child.wait_with_output().await.map_err(|error| format!("cannot be waited for: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(SAID).collect();
+        Err(format!("ended with {}: {said}", output.status))
+    }
+}
+
+#[async_trait]
+impl Sink for CommandSink {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn deliver(&self, event: &CloudEvent) -> Result<(), Undelivered> {
+        let mut body = serde_json::to_vec(event).map_err(|error| Undelivered {
+            message: format!("cannot be written: {error}"),
+            permanent: true,
+        })?;
+        body.push(b'\n');
+        let done = tokio::time::timeout(TIMEOUT, self.run(&body)).await;
+        let message = match done {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(message)) => message,
+            Err(_) => format!("did not end within {} s", TIMEOUT.as_secs()),
+        };
+        Err(Undelivered { message, permanent: false })
+    }
+}

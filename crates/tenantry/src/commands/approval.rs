@@ -1,0 +1,90 @@
+//! `tenantry approval …`
+
+use super::resolve::{operation, usage};
+use super::steer::show_preview;
+use super::{Context, connect, connect::all};
+use crate::cli::{ApprovalCommand, DecideArgs, Format};
+use crate::exit::Exit;
+use crate::output::{self, Rows, word};
+use anyhow::Result;
+use tenantry_api_types::v1::{Approval, ApprovalsQuery, DecideApproval};
+use tenantry_client::Call;
+use tenantry_model::ApprovalId;
+
+impl Rows for Approval {
+    const HEADINGS: &'static [&'static str] =
+        &["approval", "state", "operation", "step", "verb", "asked by", "until", "reason"];
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            word(&self.state),
+            self.operation.to_string(),
+            self.step.path().to_string(),
+            self.verb.clone(),
+            self.requested_by.name.clone(),
+            format!("{:.0}", self.expires_at),
+            self.reason.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+/// Runs the command.
+pub async fn run(context: Context, command: ApprovalCommand) -> Result<Exit> {
+    match command {
+        ApprovalCommand::List { operation: of, decided, limit, connection } => {
+            let client = connect(connection)?;
+            let of = of.as_deref().map(operation).transpose()?;
+            let items = all(limit, |page_size, page_token| {
+                let query = ApprovalsQuery { operation: of, decided, page_size: Some(page_size), page_token };
+                let client = &client;
+                async move { client.approvals(&query).await }
+            })
+            .await?;
+            output::list(context.format, &items)?;
+        }
+        ApprovalCommand::Get { approval, connection } => {
+            show(context, &connect(connection)?.approval(id_of(&approval)?).await?)?;
+        }
+        ApprovalCommand::Approve(args) => decide(context, args, true).await?,
+        ApprovalCommand::Reject(args) => decide(context, args, false).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn decide(context: Context, args: DecideArgs, approve: bool) -> Result<()> {
+    let client = connect(args.connection)?;
+    let (id, body) = (id_of(&args.approval)?, DecideApproval { reason: args.reason });
+    let call = Call { validate_only: args.dry_run, ..Call::default() };
+    let decided =
+        if approve { client.approve(id, &body, &call).await } else { client.reject(id, &body, &call).await }?;
+    match (context.format, &decided.preview) {
+        (Format::Table, Some(preview)) => show_preview(context, preview),
+        (Format::Table, None) => show(context, &decided.approval),
+        (format, _) => output::document(format, &decided),
+    }
+}
+
+fn id_of(text: &str) -> Result<ApprovalId> {
+    text.parse().map_err(|error| {
+        usage(format!("approval {text:?} is no UUID ({error}); `tenantry approval list` shows them"))
+    })
+}
+
+/// One approval for people.
+pub fn show(context: Context, approval: &Approval) -> Result<()> {
+    output::one(context.format, approval, |approval| {
+        let decided = approval.decided_by.as_ref().map(|by| by.name.clone());
+        vec![
+            ("approval", approval.id.to_string()),
+            ("state", word(&approval.state)),
+            ("operation", approval.operation.to_string()),
+            ("step", approval.step.to_string()),
+            ("verb", approval.verb.clone()),
+            ("asked by", approval.requested_by.name.clone()),
+            ("reason", approval.reason.clone().unwrap_or_default()),
+            ("until", format!("{:.0}", approval.expires_at)),
+            ("decided by", decided.unwrap_or_default()),
+            ("because", approval.decision_reason.clone().unwrap_or_default()),
+        ]
+    })
+}
