@@ -119,8 +119,8 @@ async fn what_is_wrong_with_a_schedule_has_a_code_of_its_own() {
     bench.post(&bench.admin, "/v1/schedules", &good).await;
     bench.post(&bench.admin, "/v1/schedules", &good).await.is_problem(409, "already-exists");
     let path = "/v1/schedules/nightly";
-    let patch = bench.ask(&bench.admin, Method::PATCH, path).json(&json!({}));
-    crate::harness::got(patch).await.is_problem(428, "if-match-required");
+    let change = bench.ask(&bench.admin, Method::PATCH, path).json(&json!({}));
+    crate::harness::got(change).await.is_problem(428, "if-match-required");
     bench.post(&bench.admin, &format!("{path}:pause"), &json!({})).await.is_problem(400, "invalid-body");
     bench.get(&bench.admin, &format!("{path}:preview?count=0")).await.is_problem(400, "invalid-query");
     let range = json!({"from": "2020-01-01T00:00:00Z", "until": "2019-01-01T00:00:00Z", "reason": "x"});
@@ -159,8 +159,8 @@ async fn a_schedule_belongs_to_those_for_whom_it_runs() {
     client.create_schedule(&named("mine", selector(Some("acme"))), &Call::default()).await.unwrap();
     let made = client.create_schedule(&nightly(mine), &Call::default()).await.unwrap();
     let seen = client.schedules(&PageQuery::default()).await.unwrap().items;
-    let names: Vec<String> = seen.iter().map(|schedule| schedule.name.to_string()).collect();
-    assert_eq!(names, ["mine", "nightly"]);
+    let known: Vec<String> = seen.iter().map(|schedule| schedule.name.to_string()).collect();
+    assert_eq!(known, ["mine", "nightly"]);
     // What is not theirs does not exist for them, and cannot become their schedule's target.
     assert_eq!(client.schedule(&"theirs".parse().unwrap()).await.unwrap_err().problem().unwrap().status, 404);
     let pause = PauseSchedule { reason: "x".to_owned() };

@@ -75,9 +75,13 @@ impl Manager {
                 |environment: &&Environment| can_run(environment) && selector.matches(&environment.labels);
             found.extend(part.items.iter().filter(matches).map(|environment| environment.id));
             if part.next.is_none() {
-                let matched = found.len();
-                let fits = u32::try_from(matched).is_ok_and(|matched| matched <= cap);
-                return if fits { Ok(found) } else { Err(ManagerError::ScheduleTooWide { matched, cap }) };
+                let count = found.len();
+                let fits = u32::try_from(count).is_ok_and(|count| count <= cap);
+                return if fits {
+                    Ok(found)
+                } else {
+                    Err(ManagerError::ScheduleTooWide { matched: count, cap })
+                };
             }
             page.after = part.next;
         }

@@ -35,7 +35,11 @@ async fn distinct(manager: &Manager) -> BTreeSet<(EnvironmentId, Timestamp)> {
 async fn a_process_that_dies_at_any_moment_neither_loses_nor_doubles_a_run() {
     let mut night = Night::new().await;
     more(&night.manager, 1, "gold-too").await;
-    night.schedule(NewSchedule { target: selector("", 10), catch_up: CatchUp::All, ..night.nightly() }).await;
+    // As many nights as it takes, so in a zone whose days all have 24 hours.
+    let (cron, time_zone) = ("0 20 * * *".to_owned(), "UTC".to_owned());
+    let target = selector("", 10);
+    let new = NewSchedule { target, cron, time_zone, catch_up: CatchUp::All, ..night.nightly() };
+    night.schedule(new).await;
     let Night { world, store, manager, agent, .. } = &mut night;
     let (mut day, mut survived, mut deaths) = (at("2026-09-21T20:00:00Z"), 0, 0);
     for polls in 0.. {

@@ -200,14 +200,7 @@ pub async fn run(context: Context, command: ScheduleCommand) -> Result<Exit> {
         }
         ScheduleCommand::Preview { name: None, cron, time_zone, after, count, .. } => {
             let times = line(&cron.unwrap_or_default(), &time_zone.unwrap_or_default())?;
-            let count = usize::try_from(count.clamp(1, 1000)).unwrap_or_default();
-            let found: Vec<_> = times.after(after.unwrap_or_else(Timestamp::now)).take(count).collect();
-            let shown = |at: Timestamp| {
-                at.to_zoned(times.zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-            };
-            let rows: Vec<_> =
-                found.iter().map(|time| vec![shown(time.at), clock(time.hour).to_owned()]).collect();
-            preview(context, &rows, rows.clone())?;
+            preview_line(context, &times, after.unwrap_or_else(Timestamp::now), count)?;
         }
         ScheduleCommand::Delete { name: own, connection } => {
             let client = connect(connection)?;
@@ -236,6 +229,16 @@ fn preview<T: serde::Serialize>(
         Format::Table => output::table(&["time", "clock"], rows),
         format => output::document(format, document),
     }
+}
+
+/// The times of a line that is in no schedule.
+fn preview_line(context: Context, times: &Times, after: Timestamp, count: u32) -> Result<()> {
+    let count = usize::try_from(count.clamp(1, 1000)).unwrap_or_default();
+    let shown =
+        |at: Timestamp| at.to_zoned(times.zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let row = |time: tenantry_schedule::Occurrence| vec![shown(time.at), clock(time.hour).to_owned()];
+    let rows: Vec<_> = times.after(after).take(count).map(row).collect();
+    preview(context, &rows, rows.clone())
 }
 
 fn clock(hour: Hour) -> &'static str {
