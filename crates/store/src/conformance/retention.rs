@@ -135,13 +135,17 @@ pub async fn a_removed_operation_takes_its_rows_along<S: Store>(store: Arc<S>) {
 /// In bounded bites; the newest event stays.
 pub async fn old_events_and_settled_attention_go_in_bounded_bites<S: Store>(store: Arc<S>) {
     let mut write = store.write().await.unwrap();
-    let mut positions = Vec::new();
     for n in 0..10 {
-        positions.push(write.append_event(&event(None, None, json!(n))).await.unwrap());
+        write.append_event(&event(None, None, json!(n))).await.unwrap();
         let mut row = attention(&format!("key {n}"));
         row.settled_at = (n > 0).then(|| at(n));
         write.put_attention(&row).await.unwrap();
     }
+    // Positions are given at the commit.
+    write.commit().await.unwrap();
+    let mut write = store.write().await.unwrap();
+    let events = write.events(&EventFilter::default(), 0, 100).await.unwrap();
+    let positions: Vec<u64> = events.iter().map(|event| event.position).collect();
     assert_eq!(write.count_expired(at(6), at(0)).await.unwrap(), (5, 0));
     assert_eq!(write.expire_attentions(at(6), 3).await.unwrap(), 3);
     assert_eq!(write.expire_attentions(at(6), 3).await.unwrap(), 2);
