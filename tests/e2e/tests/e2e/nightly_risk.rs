@@ -6,10 +6,9 @@ use libtest_mimic::Trial;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tenantry_api_types::v1::{CancelOperation, CreateEnvironment, CreateTenant, Operation, RunOperation};
 use tenantry_client::Call;
-use tenantry_e2e::{AgentSettings, Answer, Needs, Site, World, repository, testbed, trial};
+use tenantry_e2e::{AgentSettings, Needs, Site, World, repository, trial};
 use tenantry_model::{EnvironmentId, OperationId, StepState};
 
 const SPACE: &str = "northbank-risk";
@@ -18,7 +17,6 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial(Needs::Laptop, "a_night_of_risk_agrees_with_its_reference", agrees),
         trial(Needs::Laptop, "a_bad_quote_fails_exactly_its_scenario", bad_quote),
-        trial(Needs::GivenNames, "a_night_of_risk_in_spark_on_a_cluster_has_the_laptops_figures", spark),
     ]
 }
 
@@ -84,12 +82,8 @@ fn customer(site: &Site, region: &str) -> Result<EnvironmentId> {
     site.cli(&["definition", "apply", "-f", &definition])?.expect(0)?;
     let tenant = CreateTenant { name: "northbank".parse()?, display_name: None };
     site.call(site.client().create_tenant(&tenant, &Call::default()))?;
-    customer_named(site, region, "risk")
-}
-
-fn customer_named(site: &Site, region: &str, name: &str) -> Result<EnvironmentId> {
     let body: CreateEnvironment = serde_json::from_value(serde_json::json!({
-        "tenant": "northbank", "name": name, "region": region, "spec": {"settings": {"paths": 10_000}}
+        "tenant": "northbank", "name": "risk", "region": region, "spec": {"settings": {"paths": 10_000}}
     }))?;
     let created = site.call(site.client().create_environment(&body, &Call::default()))?;
     site.wait_succeeded(created.operation.context("no operation")?.id)?;
@@ -120,15 +114,12 @@ fn number(outputs: &BTreeMap<String, String>, key: &str) -> Result<f64> {
 }
 
 /// Every scenario's figures lie within the reference's tolerance; the analytic one has no noise.
-fn check_figures(operation: &Operation, engine: Option<&str>) -> Result<()> {
+fn check_figures(operation: &Operation) -> Result<()> {
     let reference = reference()?;
     ensure!(reference.scenarios.len() == 8);
     for (name, wanted) in &reference.scenarios {
         let found = outputs(operation, &format!("scenario-{name}"))?;
         ensure!(found["businessDate"] == reference.business_date, "{found:?}");
-        if let Some(engine) = engine {
-            ensure!(found["engine"] == engine, "{found:?}");
-        }
         for (key, wanted, tolerance) in [
             ("var99", wanted.var99, reference.tolerance),
             ("es975", wanted.es975, reference.tolerance),
@@ -146,7 +137,7 @@ fn agrees(world: &World) -> Result<()> {
     let date = reference()?.business_date;
     let first = bank.site.wait_succeeded(bank.night(&date)?)?;
     ensure!(first.steps.as_ref().is_some_and(|steps| steps.len() == 14), "{:?}", first.steps);
-    check_figures(&first, None)?;
+    check_figures(&first)?;
     let sum = outputs(&first, "aggregate")?;
     ensure!(sum["worstScenario"] == "volatility-up" && sum["byHand"] == "0", "{sum:?}");
     ensure!(sum["var99"] == outputs(&first, "scenario-base")?["var99"], "{sum:?}");
@@ -219,45 +210,4 @@ fn bad_quote(world: &World) -> Result<()> {
     bank.site.call(bank.site.client().cancel(id, &body, &Call::default()))?;
     bank.site.wait_done(id)?;
     bank.site.finish()
-}
-
-/// The manifests as they are, but for the image: where it has a Java runtime and `PySpark`, the paths run in Spark.
-fn spark(world: &World) -> Result<()> {
-    let cluster = world.cluster()?;
-    let mut build = Command::new(testbed().context("no test bed")?);
-    Answer::of(build.arg("build-images").arg(world.folder()).arg("spark"))?.expect(0)?;
-    cluster.testbed(&["load-image"], &[&world.folder().join("spark.tar").display().to_string()])?;
-
-    world.owns(SPACE);
-    for claim in ["data", "feed"] {
-        world.volume(SPACE, claim, "nightly-risk-example")?;
-    }
-    let files = ["namespace.yaml", "scripts.yaml", "hooks.yaml"].map(|file| example().join(file));
-    cluster.apply_files(&files.each_ref().map(PathBuf::as_path))?;
-    let scenarios = std::fs::read_to_string(example().join("scenarios.yaml"))?;
-    cluster.kubectl_with(&["apply", "-f", "-"], &scenarios.replace("local/python:1", "local/spark:1"))?;
-
-    let mut site = Site::start(world, &[])?;
-    site.add_region("eu1", AgentSettings::kubernetes(&cluster.kubeconfig, &[SPACE]))?;
-    site.add_region("local", AgentSettings::process(&example()))?;
-    for region in ["eu1", "local"] {
-        site.wait_for_hooks(region, &["northbank-risk/scenario-base", "northbank-risk/report"])?;
-    }
-    let date = reference()?.business_date;
-    let on_cluster = customer(&site, "eu1")?;
-    let cluster_night = site.wait_succeeded(night(&site, on_cluster, &date)?)?;
-    check_figures(&cluster_night, Some("spark"))?;
-
-    let on_laptop = customer_named(&site, "local", "risk-local")?;
-    let laptop_night = site.wait_succeeded(night(&site, on_laptop, &date)?)?;
-    for scenario in reference()?.scenarios.keys() {
-        let step = format!("scenario-{scenario}");
-        let (spark, plain) = (outputs(&cluster_night, &step)?, outputs(&laptop_night, &step)?);
-        for key in ["var99", "es975", "deltaNormal", "value"] {
-            // Cents: the outputs have two digits, the engines agree within 1e-9.
-            let off = (number(spark, key)? - number(plain, key)?).abs();
-            ensure!(off < 0.015, "{scenario}: {key} is {} in Spark and {} without", spark[key], plain[key]);
-        }
-    }
-    site.finish()
 }
