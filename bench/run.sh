@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
 
-# The benchmark's own program only starts others and reads clocks: how it is built makes no difference.
+# The benchmark's own program starts others and reads clocks, so how it is built makes no difference; only the figure
+# `engine` runs in it, which a dev build optimises a little (profile.dev.package).
 cargo build --locked -p tenantry-bench
 if [ -z "${TENANTRY_BIN:-}" ]; then
   cargo build --locked --release -p tenantry

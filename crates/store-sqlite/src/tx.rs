@@ -120,6 +120,9 @@ impl Read for Tx {
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>> {
         ask!(self, steps::attempts(id))
     }
+    async fn attempt(&mut self, id: &AttemptId) -> Result<Option<Attempt>> {
+        ask!(self, steps::attempt(id))
+    }
     async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
         ask!(self, operations::due(now, limit))
     }

@@ -89,6 +89,8 @@ pub trait Read: Send {
     async fn steps(&mut self, id: OperationId) -> Result<Vec<Step>>;
     /// Attempts of an operation, by step and number.
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>>;
+    /// One attempt, without the rest of its operation.
+    async fn attempt(&mut self, id: &AttemptId) -> Result<Option<Attempt>>;
     /// Operations whose timer is due, earliest first.
     async fn due(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OperationId>>;
     /// When the operation's timer is due, if it has one.

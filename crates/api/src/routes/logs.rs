@@ -131,8 +131,7 @@ async fn attempt(state: &ApiState, segments: &Segments) -> Answer<AttemptId> {
         step: segments.hook("step")?,
         number: segments.get("attempt")?,
     };
-    let view = state.manager.operation(id.operation).await?;
-    if view.attempts.iter().any(|attempt| attempt.id == id) {
+    if state.manager.has_attempt(&id).await? {
         return Ok(id);
     }
     Err(Problem::new("not-found", format!("attempt {id} does not exist")))

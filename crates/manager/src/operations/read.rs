@@ -3,7 +3,7 @@
 use super::OperationView;
 use crate::error::{ManagerError, Result};
 use crate::{Manager, Principal};
-use tenantry_model::{Operation, OperationId, Page, Paged};
+use tenantry_model::{AttemptId, Operation, OperationId, Page, Paged};
 use tenantry_store::OperationFilter;
 
 impl Manager {
@@ -23,6 +23,11 @@ impl Manager {
             environment_name: environment.name,
             region: environment.region,
         })
+    }
+
+    /// Whether there is such an attempt; of a large operation nothing else is read for it.
+    pub async fn has_attempt(&self, id: &AttemptId) -> Result<bool> {
+        Ok(self.runs.has_attempt(id) || self.store.read().await?.attempt(id).await?.is_some())
     }
 
     /// Operations, newest first; the filter's scopes are replaced by the caller's.

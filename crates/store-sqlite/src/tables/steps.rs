@@ -5,7 +5,7 @@ use crate::{
     codec::{decode, encode},
     errors::failed,
 };
-use tenantry_model::{Attempt, OperationId, Step};
+use tenantry_model::{Attempt, AttemptId, OperationId, Step};
 use tenantry_store::Result;
 
 pub async fn steps(db: Db<'_>, operation: OperationId) -> Result<Vec<Step>> {
@@ -52,6 +52,21 @@ pub async fn attempts(db: Db<'_>, operation: OperationId) -> Result<Vec<Attempt>
         .collect::<Result<Vec<Attempt>>>()?;
     attempts.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(attempts)
+}
+
+pub async fn attempt(db: Db<'_>, id: &AttemptId) -> Result<Option<Attempt>> {
+    let (operation, step, number) = (id.operation.to_string(), id.step.to_string(), i64::from(id.number));
+    sqlx::query_scalar!(
+        "SELECT payload FROM attempts WHERE operation = ? AND step = ? AND number = ?",
+        operation,
+        step,
+        number
+    )
+    .fetch_optional(db)
+    .await
+    .map_err(failed("read an attempt"))?
+    .map(|payload| decode("attempts", id, &payload))
+    .transpose()
 }
 
 pub async fn put_attempt(db: Db<'_>, attempt: &Attempt) -> Result<()> {

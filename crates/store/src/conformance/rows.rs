@@ -7,7 +7,7 @@ use super::samples::{
 use crate::{CommandKind, EnvironmentFilter, EventFilter, Lease, Store};
 use serde_json::json;
 use std::sync::Arc;
-use tenantry_model::{AttemptState, EnvironmentId, OperationId, OperationState, Page};
+use tenantry_model::{AttemptId, AttemptState, EnvironmentId, OperationId, OperationState, Page};
 use uuid::Uuid;
 
 /// Field by field.
@@ -71,7 +71,10 @@ pub async fn what_was_put_reads_back_equal<S: Store>(store: Arc<S>) {
     assert_eq!(read.unfinished(environment.id).await.unwrap(), vec![operation.clone()]);
     assert_eq!(read.next_due().await.unwrap(), Some(at(30)));
     assert_eq!(read.steps(operation.id).await.unwrap(), vec![step]);
-    assert_eq!(read.attempts(operation.id).await.unwrap(), vec![attempt]);
+    assert_eq!(read.attempts(operation.id).await.unwrap(), vec![attempt.clone()]);
+    assert_eq!(read.attempt(&attempt.id).await.unwrap().as_ref(), Some(&attempt));
+    let next = AttemptId { number: attempt.id.number + 1, ..attempt.id };
+    assert_eq!(read.attempt(&next).await.unwrap(), None);
     assert_eq!(read.region(&region.name).await.unwrap().as_ref(), Some(&region));
     assert_eq!(read.regions().await.unwrap(), vec![region]);
     assert_eq!(read.hook(&hook.hook).await.unwrap().as_ref(), Some(&hook));
