@@ -131,6 +131,9 @@ impl Read for Tx {
     async fn steps(&mut self, id: OperationId) -> Result<Vec<Step>> {
         ask!(self, steps::steps(id))
     }
+    async fn attempt(&mut self, id: &AttemptId) -> Result<Option<Attempt>> {
+        ask!(self, steps::attempt(id))
+    }
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>> {
         ask!(self, steps::attempts(id))
     }

@@ -5,7 +5,7 @@ use crate::{
     codec::{decode, encode},
     errors::failed,
 };
-use tenantry_model::{Attempt, OperationId, Step};
+use tenantry_model::{Attempt, AttemptId, OperationId, Step};
 use tenantry_store::Result;
 
 pub async fn steps(db: Db<'_>, operation: OperationId) -> Result<Vec<Step>> {
@@ -36,6 +36,20 @@ pub async fn put_step(db: Db<'_>, step: &Step) -> Result<()> {
     .await
     .map_err(failed("write a step"))?;
     Ok(())
+}
+
+pub async fn attempt(db: Db<'_>, id: &AttemptId) -> Result<Option<Attempt>> {
+    sqlx::query_scalar::<_, String>(
+        "SELECT payload FROM attempts WHERE operation = $1 AND step = $2 AND number = $3",
+    )
+    .bind(id.operation.to_string())
+    .bind(id.step.to_string())
+    .bind(i64::from(id.number))
+    .fetch_optional(db)
+    .await
+    .map_err(failed("read an attempt"))?
+    .map(|payload| decode("attempts", id, &payload))
+    .transpose()
 }
 
 pub async fn attempts(db: Db<'_>, operation: OperationId) -> Result<Vec<Attempt>> {
