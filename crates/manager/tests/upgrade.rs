@@ -12,7 +12,7 @@ use common::*;
 use jiff::SignedDuration;
 use std::path::Path;
 use tenantry_engine::StepVerb;
-use tenantry_manager::{LogPiece, ReportedHook};
+use tenantry_manager::{LogPiece, ReportedHook, StepOptions};
 use tenantry_model::*;
 use tenantry_store::{OperationFilter, Store as _};
 use tenantry_store_sqlite::SqliteStore;
@@ -71,7 +71,13 @@ async fn an_operation_that_version_1_began_runs_to_its_end() {
     // The decision that waited since then is made now.
     let check = hook_ref("night/check");
     manager
-        .steer_step(&admin(), first.id, &check, StepVerb::Rerun { with_successors: false }, None, None)
+        .steer_step(
+            &admin(),
+            first.id,
+            &check,
+            StepVerb::Rerun { with_successors: false },
+            StepOptions::default(),
+        )
         .await
         .unwrap();
     assert_eq!(agent.run_all(&manager, world.now()).await[..2], ["night/check", "night/report"]);

@@ -1,6 +1,7 @@
 //! Deadlines of scheduled runs: at risk, missed, and settled.
 
 use super::*;
+use tenantry_manager::StepOptions;
 
 /// Five nights of which `load` took an hour and `report` half an hour, then tonight's run, which has begun at 20:00.
 async fn after_five_nights(deadline: &str) -> Night {
@@ -61,25 +62,18 @@ async fn a_risk_that_is_gone_is_settled() {
     let report = night.agent.starts(&night.manager).await.remove(0);
     night.agent.running(&night.manager, &report.attempt, night.world.now()).await;
     // A person shortens what is left.
-    let expected = None;
+    let why = |reason: &str| StepOptions { reason: Some(reason.to_owned()), ..StepOptions::default() };
+    let kill = tenantry_engine::StepVerb::Kill;
     night
         .manager
-        .steer_step(
-            &admin(),
-            report.attempt.operation,
-            &report.attempt.step,
-            tenantry_engine::StepVerb::Kill,
-            Some("by hand".to_owned()),
-            expected,
-        )
+        .steer_step(&admin(), report.attempt.operation, &report.attempt.step, kill, why("by hand"))
         .await
         .unwrap();
     night.agent.ended(&night.manager, &report.attempt, night.world.now(), failure()).await;
     let confirm = tenantry_engine::StepVerb::Confirm { outputs: BTreeMap::new() };
-    let reason = Some("sent by mail".to_owned());
     night
         .manager
-        .steer_step(&admin(), report.attempt.operation, &report.attempt.step, confirm, reason, None)
+        .steer_step(&admin(), report.attempt.operation, &report.attempt.step, confirm, why("sent by mail"))
         .await
         .unwrap();
     assert_eq!(night.waiting().await, []);

@@ -1,7 +1,7 @@
 //! A time that comes while an earlier run goes on.
 
 use super::*;
-use tenantry_manager::Lifecycle;
+use tenantry_manager::{Lifecycle, OperationVerb};
 
 fn shown(runs: &[(&str, RunState)]) -> Vec<(String, RunState)> {
     runs.iter().map(|(day, state)| ((*day).to_owned(), *state)).collect()
@@ -96,7 +96,8 @@ async fn a_run_that_fails_lets_the_next_one_begin() {
     night.go_to("2026-09-22T20:00:00Z").await;
     let first = night.operations().await[0].id;
     let expected = tenantry_manager::ExpectedOperation::default();
-    night.manager.cancel_operation(&admin(), first, "enough".to_owned(), expected).await.unwrap();
+    let (cancel, reason) = (OperationVerb::Cancel, Some("enough".to_owned()));
+    night.manager.steer_operation(&admin(), first, cancel, reason, expected, false).await.unwrap();
     for start in night.agent.starts(&night.manager).await {
         night.agent.ended(&night.manager, &start.attempt, night.world.now(), failure()).await;
     }

@@ -1,7 +1,7 @@
 //! `tenantry op …`
 
 use super::resolve::{environment, name, operation as id_of, step as step_of, word};
-use super::start::{call, finish, operation_lines, wait};
+use super::start::{call, finish, operation_lines};
 use super::{Context, connect, connect::all, steer};
 use crate::cli::{Format, OpCommand};
 use crate::exit::{Exit, Failure};

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
 use tenantry_engine::VerbKind;
-use tenantry_logs::{Limits, LogStore};
 use tenantry_manager::{Manager, ManagerConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -1,50 +1,127 @@
-//! From an intent to calls of the manager.
+//! From an intent to calls of the manager, and from what a verb would do to lines for people.
 
 use super::verbs::Verb;
 use super::view::Intent;
 use crate::commands::explain;
 use crate::output::word;
-use tenantry_api_types::v1::{CancelOperation, ConfirmStep, Operation, SteerStep};
-use tenantry_client::{Call, Client, StepVerb};
-use tenantry_model::OperationId;
+use tenantry_api_types::v1::{
+    CancelOperation, ConfirmStep, HoldStep, IgnoreDependency, ReleaseStep, RerunStep, SteerOperation,
+    SteerStep, VerbPreview,
+};
+use tenantry_client::{Call, Client, OperationVerb, Steered, StepVerb};
+use tenantry_model::{AttemptId, HookRef, OperationId};
 
 /// What the verb would do, in lines for people; nothing is changed.
 pub async fn preview(client: &Client, id: OperationId, intent: &Intent) -> Result<Vec<String>, String> {
-    let operation = client.operation(id).await.map_err(|error| explain(&error))?;
-    let Some(hook) = &intent.step else {
-        let running = operation.steps.iter().flatten().filter(|step| !step.state.is_done()).count();
-        return Ok(vec![format!("{running} steps are not done yet")]);
-    };
-    let step = operation.steps.iter().flatten().find(|step| step.hook == *hook);
-    let step = step.ok_or_else(|| format!("the operation has no step {} any more", hook.path()))?;
-    Ok(vec![format!("{} is {}, attempt {}", hook.path(), word(&step.state), step.attempt)])
+    let call = Call { validate_only: true, ..Call::default() };
+    match send(client, id, intent, &call).await? {
+        Steered::Preview(preview) => Ok(lines(&preview)),
+        Steered::Pending(_) => Ok(vec!["a second person must approve it".to_owned()]),
+        Steered::Done(_) => Err("the manager did it without being asked to".to_owned()),
+    }
 }
 
-/// Does it; answers the operation with its steps.
-pub async fn act(client: &Client, id: OperationId, intent: &Intent) -> Result<Box<Operation>, String> {
-    let call = Call::default();
+/// Does it.
+pub async fn act(client: &Client, id: OperationId, intent: &Intent) -> Result<Steered, String> {
+    send(client, id, intent, &Call::default()).await
+}
+
+async fn send(client: &Client, id: OperationId, intent: &Intent, call: &Call) -> Result<Steered, String> {
     let (reason, expected) = (intent.reason.clone(), intent.expected.clone());
-    let answer = match (intent.verb, &intent.step) {
-        (Verb::Cancel, _) => {
-            let body =
-                CancelOperation { reason: reason.unwrap_or_default(), expected_state: intent.expected_state };
-            client.cancel(id, &body, &call).await
-        }
-        (Verb::Confirm, Some(step)) => {
-            let body = ConfirmStep { reason, expected, outputs: intent.outputs.clone() };
-            client.confirm(id, step, &body, &call).await
-        }
-        (verb, Some(step)) => {
-            let verb = match verb {
-                Verb::Rerun => StepVerb::Rerun,
-                Verb::Kill => StepVerb::Kill,
-                Verb::Skip => StepVerb::Skip,
-                Verb::DeclareLost => StepVerb::DeclareLost,
-                other => return Err(format!("the manager does not know {} yet", other.word())),
+    let answer = match (&intent.step, step_verb(intent)) {
+        (Some(step), Some(verb)) => client.steer(id, step, &verb.with(reason, expected), call).await,
+        _ => {
+            let expected_state = intent.expected_state;
+            let steer = SteerOperation { reason: reason.clone(), expected_state };
+            let verb = match intent.verb {
+                Verb::Pause => OperationVerb::Pause(steer),
+                Verb::Resume => OperationVerb::Resume(steer),
+                _ => OperationVerb::Cancel(CancelOperation {
+                    reason: reason.unwrap_or_default(),
+                    expected_state,
+                }),
             };
-            client.steer(id, step, verb, &SteerStep { reason, expected }, &call).await
+            client.steer_operation(id, &verb, call).await
         }
-        (verb, None) => return Err(format!("the manager does not know {} yet", verb.word())),
     };
-    answer.map(Box::new).map_err(|error| explain(&error))
+    answer.map_err(|error| explain(&error))
+}
+
+fn step_verb(intent: &Intent) -> Option<StepVerb> {
+    Some(match intent.verb {
+        Verb::Hold => StepVerb::Hold(HoldStep::default()),
+        Verb::Release => StepVerb::Release(ReleaseStep::default()),
+        Verb::Rerun => StepVerb::Rerun(RerunStep::default()),
+        Verb::RerunWithSuccessors => {
+            StepVerb::Rerun(RerunStep { with_successors: true, ..RerunStep::default() })
+        }
+        Verb::Skip => StepVerb::Skip(SteerStep::default()),
+        Verb::Confirm => {
+            StepVerb::Confirm(ConfirmStep { outputs: intent.outputs.clone(), ..ConfirmStep::default() })
+        }
+        Verb::Kill => StepVerb::Kill(SteerStep::default()),
+        Verb::IgnoreDependency => StepVerb::IgnoreDependency(IgnoreDependency::default()),
+        Verb::DeclareLost => StepVerb::DeclareLost(SteerStep::default()),
+        Verb::Pause | Verb::Resume | Verb::Cancel => return None,
+    })
+}
+
+/// What is ended first: that is what cannot be taken back.
+fn lines(preview: &VerbPreview) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut attempts = |what: &str, which: &[AttemptId]| {
+        lines.extend(which.iter().map(|id| format!("{what:<10}{} attempt {}", id.step.path(), id.number)));
+    };
+    attempts("killed", &preview.killed);
+    attempts("given up", &preview.lost);
+    attempts("started", &preview.started);
+    let mut steps = |what: &str, which: &[HookRef]| {
+        lines.extend(which.iter().map(|hook| format!("{what:<10}{}", hook.path())));
+    };
+    steps("again", &preview.reset);
+    steps("stale", &preview.stale);
+    steps("settled", &preview.settled);
+    steps("held", &preview.held);
+    steps("released", &preview.released);
+    steps("cancelled", &preview.cancelled);
+    for dropped in &preview.dropped {
+        let reason = dropped.decision.reason.as_deref().unwrap_or("no reason given");
+        let (verb, by) = (&dropped.decision.verb, &dropped.decision.by.name);
+        lines.push(format!("{:<10}{}: {verb} by {by} ({reason})", "dropped", dropped.step.path()));
+    }
+    if let Some(state) = &preview.operation {
+        lines.push(format!("the operation becomes {}", word(state)));
+    }
+    if lines.is_empty() {
+        lines.push("nothing that can be seen at once".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_preview_names_what_is_ended_first_and_every_decision_that_is_dropped() {
+        let preview: VerbPreview = serde_json::from_value(json!({
+            "killed": [{"operation": "01a1fe68-9586-74bf-b868-1d21f8883203", "step": "eu1/bank/sum", "number": 2}],
+            "reset": ["eu1/bank/load", "eu1/bank/sum"],
+            "dropped": [{"step": "eu1/bank/check", "decision": {
+                "verb": "skip", "by": {"kind": "token", "name": "anna"}, "reason": "known gap",
+                "at": "2026-03-03T21:02:00Z"}}],
+        }))
+        .expect("a sample is a preview");
+        assert_eq!(
+            lines(&preview),
+            [
+                "killed    bank/sum attempt 2",
+                "again     bank/load",
+                "again     bank/sum",
+                "dropped   bank/check: skip by anna (known gap)",
+            ]
+        );
+        assert_eq!(lines(&VerbPreview::default()), ["nothing that can be seen at once"]);
+    }
 }

@@ -101,9 +101,7 @@ fn note(step: &Step) -> String {
         let code = outcome.exit_code.map(|code| format!(" ({code})")).unwrap_or_default();
         parts.push(format!("{}{code}", word(reason)));
     }
-    if step.held {
-        parts.push("held".to_owned());
-    }
+    parts.extend(step.holds.iter().map(|hold| format!("held by {}: {}", hold.by.name, hold.reason)));
     if step.stale {
         parts.push("stale: a predecessor ran again".to_owned());
     }

@@ -18,7 +18,7 @@ use ratatui::backend::CrosstermBackend;
 use std::io::{Stdout, stdout};
 use std::time::Duration;
 use tenantry_api_types::v1::Operation;
-use tenantry_client::Client;
+use tenantry_client::{Client, Steered};
 use tenantry_model::{AttemptId, OperationId, OperationState};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -38,7 +38,7 @@ enum Update {
     /// What a verb would do, or why it cannot.
     Previewed(Intent, Result<Vec<String>, String>),
     /// What a verb did.
-    Acted(Intent, Result<Box<Operation>, String>),
+    Acted(Intent, Result<Steered, String>),
     Log(Result<(Vec<u8>, bool), String>),
 }
 
@@ -160,14 +160,24 @@ fn take(view: &mut View, update: Update) {
                 }
             }
         }
-        Update::Acted(intent, answer) => match answer {
-            Ok(operation) => {
-                view.mode = Mode::Graph;
-                view.message = format!("{}: done", intent.verb.word());
-                view.update(*operation);
+        Update::Acted(intent, answer) => {
+            view.mode = Mode::Graph;
+            match answer {
+                Ok(Steered::Done(operation)) => {
+                    view.message = format!("{}: done", intent.verb.word());
+                    view.update(*operation);
+                }
+                Ok(Steered::Pending(approval)) => {
+                    let word = intent.verb.word();
+                    view.message = format!(
+                        "{word}: a second person must approve it: tenantry approval approve {}",
+                        approval.id
+                    );
+                }
+                Ok(Steered::Preview(_)) => view.message = format!("{}: nothing was done", intent.verb.word()),
+                Err(why) => refuse(view, &intent, &why),
             }
-            Err(why) => refuse(view, &intent, &why),
-        },
+        }
         Update::Log(part) => {
             if let Mode::Log(log) = &mut view.mode {
                 match part {

@@ -8,6 +8,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use tenantry_api_types::v1::SteerStep;
 use tenantry_client::StepVerb;
 use tenantry_e2e::{AgentSettings, Answer, Hook, Needs, Site, World, testbed, trial, within};
 use tenantry_model::{AttemptState, FailureReason};
@@ -101,7 +102,7 @@ fn ends(world: &World) -> Result<()> {
             let answer = site.cli(&["op", "logs", &id.to_string(), &format!("team/{name}")])?;
             Ok(follow(&answer.out))
         })?;
-        site.steer(id, name, StepVerb::Kill, "seen enough")?;
+        site.steer(id, name, StepVerb::Kill(SteerStep::default()), "seen enough")?;
     }
     for (name, state, reason, code) in [
         ("bad", AttemptState::Failed, FailureReason::HookFailed, Some(3)),

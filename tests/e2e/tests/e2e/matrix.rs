@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use tenantry_api_types::v1::RerunStep;
 use tenantry_client::StepVerb;
 use tenantry_e2e::{AgentSettings, Answer, Needs, Site, World, repository, trial, within};
 use tenantry_model::{OperationId, OperationState};
@@ -115,7 +116,12 @@ fn failing_steps(world: &World) -> Result<()> {
             for (environment, id) in &open {
                 let operation = site.operation(*id)?;
                 for step in operation.steps.iter().flatten().filter(|step| step.waiting) {
-                    site.steer(*id, &step.hook.path().to_string(), StepVerb::Rerun, "mended")?;
+                    site.steer(
+                        *id,
+                        &step.hook.path().to_string(),
+                        StepVerb::Rerun(RerunStep::default()),
+                        "mended",
+                    )?;
                     failures += 1;
                 }
                 match operation.state {

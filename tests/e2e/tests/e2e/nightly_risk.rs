@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tenantry_api_types::v1::{CancelOperation, CreateEnvironment, CreateTenant, Operation, RunOperation};
-use tenantry_client::Call;
+use tenantry_client::{Call, OperationVerb};
 use tenantry_e2e::{AgentSettings, Needs, Site, World, repository, trial};
 use tenantry_model::{EnvironmentId, OperationId, StepState};
 
@@ -197,7 +197,11 @@ fn bad_quote(world: &World) -> Result<()> {
         let log = bank.site.log_text(id, step, 1)?;
         ensure!(log.contains(message) && log.contains("rerun this step"), "{log}");
         let body = CancelOperation { reason: "seen".to_owned(), expected_state: None };
-        bank.site.call(bank.site.client().cancel(id, &body, &Call::default()))?;
+        bank.site.call(bank.site.client().steer_operation(
+            id,
+            &OperationVerb::Cancel(body),
+            &Call::default(),
+        ))?;
         bank.site.wait_done(id)?;
     }
     // A file of the vendor that cannot be read stops the night where it is read, before anything is calculated.
@@ -207,7 +211,7 @@ fn bad_quote(world: &World) -> Result<()> {
     let log = bank.site.log_text(id, "load-market-data", 1)?;
     ensure!(log.contains("2026-03-12.json cannot be read"), "{log}");
     let body = CancelOperation { reason: "seen".to_owned(), expected_state: None };
-    bank.site.call(bank.site.client().cancel(id, &body, &Call::default()))?;
+    bank.site.call(bank.site.client().steer_operation(id, &OperationVerb::Cancel(body), &Call::default()))?;
     bank.site.wait_done(id)?;
     bank.site.finish()
 }

@@ -16,7 +16,7 @@ use plan::{Planned, plan};
 use scene::{REGION, Scene};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
-use tenantry_api_types::v1::{Operation, StartOperation};
+use tenantry_api_types::v1::{Operation, RerunStep, StartOperation};
 use tenantry_client::{Call, Client, ClientConfig, StepVerb};
 use tenantry_e2e::{Hook, Needs, World, trial, within};
 use tenantry_model::{EnvironmentId, OperationId};
@@ -213,7 +213,11 @@ impl Work {
         for step in operation.steps.iter().flatten().filter(|step| step.waiting) {
             let path = step.hook.path().to_string();
             // The manager may be away; it is asked again with the next look.
-            if scene.site.steer(operation.id, &path, StepVerb::Rerun, "chaos took it").is_ok() {
+            if scene
+                .site
+                .steer(operation.id, &path, StepVerb::Rerun(RerunStep::default()), "chaos took it")
+                .is_ok()
+            {
                 self.reruns += 1;
             }
         }
