@@ -1,5 +1,6 @@
 //! `check` finds nothing in good data, and each planted fault by its name.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;
@@ -86,7 +87,7 @@ async fn plant(folder: &Path, statements: &str) {
 
 #[tokio::test]
 async fn good_data_has_no_findings_at_rest_and_beside_the_work() {
-    let world = Box::pin(good()).await;
+    let world = good().await;
     assert_eq!(check(world.folder.path()).await, []);
     assert_eq!(findings(&world.manager().await).await, []);
 }
@@ -176,7 +177,7 @@ const PLANTED: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn each_planted_fault_is_named() {
-    let world = Box::pin(good()).await;
+    let world = good().await;
     for (name, statements) in PLANTED {
         let scratch = tempfile::tempdir().unwrap();
         copy(world.folder.path(), scratch.path());
@@ -189,7 +190,7 @@ async fn each_planted_fault_is_named() {
 
 #[tokio::test]
 async fn a_damaged_segment_is_named_and_so_is_a_damaged_database() {
-    let world = Box::pin(good()).await;
+    let world = good().await;
     let folder = world.folder.path();
     let segment = segments(&folder.join("logs")).remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
@@ -224,7 +225,7 @@ fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
 
 #[tokio::test]
 async fn a_folder_at_rest_is_taken_and_not_made() {
-    let world = Box::pin(good()).await;
+    let world = good().await;
     let running = world.manager().await;
     let error = SqliteStore::open_to_look(&world.folder.path().join("data")).await.unwrap_err();
     assert!(error.to_string().contains("in use by process"), "{error}");

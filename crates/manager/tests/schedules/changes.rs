@@ -34,7 +34,7 @@ async fn what_is_wrong_with_a_schedule_is_said_and_nothing_is_made() {
         (
             with(&|new| {
                 new.target =
-                    ScheduleTarget::Environment("0192d9a4-0000-7000-8000-000000000001".parse().unwrap())
+                    ScheduleTarget::Environment("0192d9a4-0000-7000-8000-000000000001".parse().unwrap());
             }),
             "not-found",
             "environment",

@@ -1,5 +1,6 @@
 //! Schedules over a real store with a clock that the test moves.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 #[path = "../common/mod.rs"]
