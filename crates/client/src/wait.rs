@@ -45,10 +45,9 @@ impl Client {
     /// The operation with its steps, now and after each change, until it has ended. Changes that come fast are
     /// taken together.
     pub fn watch_operation(&self, id: OperationId) -> impl Stream<Item = Result<Operation>> + Send + use<> {
-        let client = self.patient(WHILE_WAITING);
         let watch = Watch {
-            messages: client.messages(format!("v1/operations/{id}/events"), Vec::new(), None).boxed(),
-            client,
+            messages: self.messages(format!("v1/operations/{id}/events"), Vec::new(), None).boxed(),
+            client: self.clone(),
             id,
             rested: tokio::time::Instant::now(),
         };
@@ -71,7 +70,7 @@ impl Client {
         mut progress: impl FnMut(&Operation) + Send,
     ) -> Result<Waited> {
         let wait = async {
-            let mut changes = Box::pin(self.watch_operation(id));
+            let mut changes = Box::pin(self.patient(WHILE_WAITING).watch_operation(id));
             while let Some(operation) = changes.next().await {
                 let operation = operation?;
                 progress(&operation);

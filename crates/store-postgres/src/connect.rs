@@ -73,7 +73,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (user, name) = (self.options.get_username(), self.options.get_database().unwrap_or_default());
         match self.options.get_socket() {
-            Some(socket) => write!(f, "postgres://{user}@/{name}?host={}", socket.display()),
+            Some(socket) => write!(f, "postgres:///{name}?host={}&user={user}", socket.display()),
             None => {
                 write!(f, "postgres://{user}@{}:{}/{name}", self.options.get_host(), self.options.get_port())
             }
@@ -94,9 +94,10 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        for url in
-            ["postgres://ann:geheim@db.example:5433/tenantry", "postgres://ann:geheim@/tenantry?host=/run/pg"]
-        {
+        for url in [
+            "postgres://ann:geheim@db.example:5433/tenantry",
+            "postgres:///tenantry?host=/run/pg&user=ann&password=geheim",
+        ] {
             let database = Database::new(url, None).unwrap();
             let shown = format!("{database} {database:?}");
             assert!(
@@ -114,7 +115,9 @@ mod tests {
         let mode = |url| Database::new(url, None).unwrap().options.get_ssl_mode();
         assert!(matches!(mode("postgres://a@db.example/x"), PgSslMode::VerifyFull));
         assert!(matches!(mode("postgres://a@db.example/x?sslmode=disable"), PgSslMode::Disable));
-        for here in ["postgres://a@127.0.0.1/x", "postgres://a@localhost/x", "postgres://a@/x?host=/run/pg"] {
+        for here in
+            ["postgres://a@127.0.0.1/x", "postgres://a@localhost/x", "postgres:///x?host=/run/pg&user=a"]
+        {
             assert!(matches!(mode(here), PgSslMode::Prefer), "{here}");
         }
     }

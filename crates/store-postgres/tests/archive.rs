@@ -5,14 +5,14 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
 use std::io::Cursor;
 use tempfile::TempDir;
-use tenantry_model::{AttemptState, OperationState};
+use tenantry_model::{AttemptState, OperationState, RunState};
 use tenantry_postgres_test::server;
 use tenantry_store::{
     CommandKind, EventFilter, Store,
     archive::{self, ArchiveError, Contents, TABLES, Whole},
     conformance::samples::{
-        answer, applied, at, attempt, attention, command, definition, entry, environment, event, hook,
-        operation, region, step, tenant, text, token,
+        answer, applied, approval, at, attempt, attention, command, definition, entry, environment, event,
+        hold_of, hook, operation, region, schedule, schedule_run, step, tenant, text, token,
     },
 };
 use tenantry_store_postgres::{Database, PostgresStore};
@@ -101,6 +101,15 @@ async fn fill(store: &dyn Store) {
     let head = tenantry_store::AuditHead { number: 1, document: "{}".to_owned() };
     write.put_audit_head(&head, &[]).await.unwrap();
     write.put_token(&token("ana")).await.unwrap();
+    write.put_hold(&hold_of(Some("eu1"))).await.unwrap();
+    write.put_approval(&approval(&home, run.id)).await.unwrap();
+    write
+        .put_replay(run.id, operation(home.id, "lifecycle.upsert", OperationState::Running).id)
+        .await
+        .unwrap();
+    let nightly = schedule("nightly");
+    write.put_schedule(&nightly).await.unwrap();
+    write.put_schedule_run(&schedule_run(nightly.id, home.id, 40, RunState::Requested)).await.unwrap();
     write.put_idempotent(&answer("k", 5)).await.unwrap();
     write.put_setting("platform-schema", &json!({"type": "object"})).await.unwrap();
     write.commit().await.unwrap();

@@ -1,18 +1,18 @@
 //! Rows to store. Each is complete, so that a column that an implementation forgets is missed.
 
-use crate::{AuditEntry, Command, CommandKind, EventRecord, HookRow, IdempotentAnswer, Retired};
+use crate::{AuditEntry, Command, CommandKind, EventRecord, HoldRow, HookRow, IdempotentAnswer, Retired};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{AfterTarget, AttemptKind, Hook};
 use tenantry_model::{
-    Actor, ActorKind, AgentSessionId, AppliedHook, Attempt, AttemptId, AttemptState, Attention, AttentionId,
-    AttentionKind, BatchId, Cancel, ChangedInput, CommandId, Decision, Environment, EnvironmentId,
-    EnvironmentSpec, EnvironmentState, Executor, HoldId, HookRef, Kept, KillCause, KillRequest, OnFailure,
-    OnLost, Operation, OperationDefinition, OperationId, OperationState, Outcome, Pause, Paused, Problem,
-    Region, Replay, ReplayVersions, Retention, Role, RunCause, RunState, Schedule, ScheduleId, ScheduleRun,
-    ScheduleTarget, Scope, Staleness, Step, StepHold, StepPolicy, StepState, TemplateHash, Tenant, Token,
-    TokenId, TokenKind,
+    Actor, ActorKind, AgentSessionId, AppliedHook, Approval, ApprovalId, ApprovalState, Attempt, AttemptId,
+    AttemptState, Attention, AttentionId, AttentionKind, BatchId, Cancel, ChangedInput, CommandId, Decision,
+    Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Executor, Hold, HoldId, HoldPredicate,
+    HookRef, Kept, KillCause, KillRequest, OnFailure, OnLost, Operation, OperationDefinition, OperationId,
+    OperationState, Outcome, Pause, Paused, Problem, Region, Replay, ReplayVersions, Retention, Role,
+    RunCause, RunState, Schedule, ScheduleId, ScheduleRun, ScheduleTarget, Scope, Staleness, Step, StepHold,
+    StepPolicy, StepState, TemplateHash, Tenant, Token, TokenId, TokenKind,
 };
 use uuid::Uuid;
 
@@ -386,5 +386,52 @@ pub fn schedule_run(
         missed: true,
         created_at: at(seconds + 1),
         changed_at: at(seconds + 2),
+    }
+}
+
+/// A hold by predicate with everything set but its end.
+pub fn hold_of(region: Option<&str>) -> HoldRow {
+    HoldRow {
+        hold: Hold {
+            id: HoldId(Uuid::now_v7()),
+            predicate: HoldPredicate {
+                hook: Some(text("crm/crm-tenant")),
+                namespace: Some(text("crm")),
+                region: region.map(text),
+                operation: Some(text("crm.reindex")),
+                selector: "tier in (gold)".to_owned(),
+            },
+            by: actor(),
+            reason: "freeze".to_owned(),
+            since: at(1),
+            until: Some(at(2)),
+        },
+        lifted: None,
+        told: false,
+    }
+}
+
+/// A verb that waits for a second person.
+pub fn approval(environment: &Environment, operation: OperationId) -> Approval {
+    Approval {
+        id: ApprovalId(Uuid::now_v7()),
+        state: ApprovalState::Pending,
+        environment: environment.id,
+        operation,
+        step: text("eu1/crm/crm-tenant"),
+        verb: "confirm".to_owned(),
+        outputs: BTreeMap::from([("url".to_owned(), "https://x".to_owned())]),
+        on: Some(text("eu1/billing/accounts")),
+        reason: Some("by hand".to_owned()),
+        requested_by: actor(),
+        token: Some(TokenId(Uuid::now_v7())),
+        role: Role::Operator,
+        step_state: StepState::Failed,
+        step_attempt: 3,
+        created_at: at(3),
+        expires_at: at(4),
+        decided_by: None,
+        decision_reason: None,
+        decided_at: None,
     }
 }

@@ -1,63 +1,14 @@
 //! Holds by predicate, verbs that wait for a second person, and the way back from an original to its replays.
 
-use super::samples::{actor, at, environment, text};
-use crate::{ApprovalFilter, HoldFilter, HoldRow, Lifted, Store};
-use std::collections::BTreeMap;
+use super::samples::{actor, approval, at, environment, hold_of, text};
+use crate::{ApprovalFilter, HoldFilter, Lifted, Store};
 use std::sync::Arc;
-use tenantry_model::{
-    Approval, ApprovalId, ApprovalState, Environment, Hold, HoldId, HoldPredicate, OperationId, Page, Role,
-    Scope, StepState, TokenId,
-};
+use tenantry_model::{ApprovalState, HoldId, OperationId, Page, Scope};
 use uuid::Uuid;
-
-fn hold(region: Option<&str>) -> HoldRow {
-    HoldRow {
-        hold: Hold {
-            id: HoldId(Uuid::now_v7()),
-            predicate: HoldPredicate {
-                hook: Some(text("crm/crm-tenant")),
-                namespace: Some(text("crm")),
-                region: region.map(text),
-                operation: Some(text("crm.reindex")),
-                selector: "tier in (gold)".to_owned(),
-            },
-            by: actor(),
-            reason: "freeze".to_owned(),
-            since: at(1),
-            until: Some(at(2)),
-        },
-        lifted: None,
-        told: false,
-    }
-}
-
-fn approval(environment: &Environment, operation: OperationId) -> Approval {
-    Approval {
-        id: ApprovalId(Uuid::now_v7()),
-        state: ApprovalState::Pending,
-        environment: environment.id,
-        operation,
-        step: text("eu1/crm/crm-tenant"),
-        verb: "confirm".to_owned(),
-        outputs: BTreeMap::from([("url".to_owned(), "https://x".to_owned())]),
-        on: Some(text("eu1/billing/accounts")),
-        reason: Some("by hand".to_owned()),
-        requested_by: actor(),
-        token: Some(TokenId(Uuid::now_v7())),
-        role: Role::Operator,
-        step_state: StepState::Failed,
-        step_attempt: 3,
-        created_at: at(3),
-        expires_at: at(4),
-        decided_by: None,
-        decision_reason: None,
-        decided_at: None,
-    }
-}
 
 /// Open until it is lifted and everybody knows; then only in the history.
 pub async fn a_hold_is_open_until_it_is_lifted_and_told<S: Store>(store: Arc<S>) {
-    let (mut here, anywhere) = (hold(Some("eu1")), hold(None));
+    let (mut here, anywhere) = (hold_of(Some("eu1")), hold_of(None));
     let mut write = store.write().await.unwrap();
     write.put_hold(&here).await.unwrap();
     write.put_hold(&anywhere).await.unwrap();

@@ -25,7 +25,7 @@ pub async fn run(client: &Client, operation: Operation, until: Wait, format: For
         Wait::Decision => WaitFor::DoneOrDecision,
         Wait::Settled => WaitFor::Settled,
     };
-    let mut events = Box::pin(client.events(EventScope::Operation(operation.id), Some(0)));
+    let mut events = Box::pin(client.events(EventScope::Operation(operation.id), Some(0)).fuse());
     let mut wait = Box::pin(client.wait_operation(operation.id, until, None, |_| {}));
     let waited = loop {
         tokio::select! {

@@ -76,7 +76,14 @@ pub fn night() -> Operation {
                 &json!({"waiting": true, "attempt": 2, "attempts": [
                 attempt(1, "failed", &failed), attempt(2, "failed", &failed)]}),
             ),
-            step("aggregate", &scenarios, "blocked", &json!({"held": true})),
+            step(
+                "aggregate",
+                &scenarios,
+                "blocked",
+                &json!({"held": true, "holds": [{
+                "id": null, "by": {"kind": "token", "name": "anna"}, "reason": "wait for repair",
+                "since": "2026-03-03T21:03:00Z", "until": null}]}),
+            ),
             step("report", &["aggregate"], "blocked", &json!({})),
         ],
     )
