@@ -19,10 +19,12 @@ struct Up {
 }
 
 impl Up {
-    fn start() -> Self {
+    fn start(templates: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tenantry"))
-            .args(["up", "--temporary", "--log", "warn", "--templates", "examples/saas", "--env-file"])
+            .args(["up", "--temporary", "--log", "warn", "--templates", templates, "--root"])
+            .arg(scratch.path().join("root"))
+            .arg("--env-file")
             .arg(scratch.path().join("env"))
             .current_dir(repository())
             .stdout(Stdio::null())
@@ -50,6 +52,7 @@ impl Up {
             ])
             .env("PATH", path)
             .env("SCRATCH", self.scratch.path())
+            .env("ROOT", self.scratch.path().join("root"))
             .env("SCRIPT", script)
             .current_dir(repository())
             .output()
@@ -95,7 +98,11 @@ fn blocks(page: &str) -> Vec<String> {
 }
 
 fn run_page(page: &str) {
-    let up = Up::start();
+    run_page_with(page, "examples/saas");
+}
+
+fn run_page_with(page: &str, templates: &str) {
+    let up = Up::start(templates);
     for block in blocks(page) {
         let (succeeded, output) = up.run(&block);
         assert!(succeeded, "{page}: this failed:\n{block}\nwith:\n{output}");
@@ -127,6 +134,11 @@ fn the_commands_for_platform_engineers_work() {
 #[test]
 fn the_commands_for_schedules_work() {
     run_page("docs/guide/schedules.md");
+}
+
+#[test]
+fn the_commands_of_the_banks_night_work() {
+    run_page_with("docs/guide/nightly-risk.md", "examples/nightly-risk");
 }
 
 #[test]
