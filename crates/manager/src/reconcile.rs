@@ -108,7 +108,7 @@ impl Manager {
     }
 
     /// Applies what is due now; returns how many operations were looked at. One that fails does not keep the others
-    /// from their turn (it is due again after [`CLAIM`]); the first error comes back when all have had theirs.
+    /// from their turn (it is due again after its claim); the first error comes back when all have had theirs.
     ///
     /// Every manager does this: what one has claimed, the others pass over. Time passing is applied under the
     /// environment's lock to rows read under it, so that one that is late changes nothing; no role is needed.
