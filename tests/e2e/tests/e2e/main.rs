@@ -9,6 +9,7 @@ mod kubelet;
 mod lost_version;
 mod matrix;
 mod nightly_risk;
+mod nightly_risk_spark;
 mod order;
 mod reasons;
 mod reasons_cases;
@@ -37,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(vm_ansible::trials());
     trials.extend(chaos::trials());
     trials.extend(nightly_risk::trials());
+    trials.extend(nightly_risk_spark::trials());
     trials.extend(containers::trials());
     tenantry_e2e::run(trials)
 }

@@ -11,7 +11,7 @@ use tenantry_client::{Call, OperationVerb};
 use tenantry_e2e::{AgentSettings, Needs, Site, World, repository, trial};
 use tenantry_model::{EnvironmentId, OperationId, StepState};
 
-const SPACE: &str = "northbank-risk";
+pub const SPACE: &str = "northbank-risk";
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -23,26 +23,26 @@ pub fn trials() -> Vec<Trial> {
 /// What `reference.json` holds.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reference {
-    business_date: String,
+pub struct Reference {
+    pub business_date: String,
     /// Relative; three and a half standard errors of a night's 10,000 paths.
     tolerance: f64,
-    scenarios: BTreeMap<String, Figures>,
+    pub scenarios: BTreeMap<String, Figures>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Figures {
+pub struct Figures {
     var99: f64,
     es975: f64,
     delta_normal: f64,
 }
 
-fn example() -> PathBuf {
+pub fn example() -> PathBuf {
     repository().join("examples/nightly-risk")
 }
 
-fn reference() -> Result<Reference> {
+pub fn reference() -> Result<Reference> {
     Ok(serde_json::from_str(&std::fs::read_to_string(example().join("reference.json"))?)?)
 }
 
@@ -77,20 +77,25 @@ impl Bank {
 }
 
 /// The customer with the example's definition, in a region.
-fn customer(site: &Site, region: &str) -> Result<EnvironmentId> {
+pub fn customer(site: &Site, region: &str) -> Result<EnvironmentId> {
     let definition = example().join("definition.yaml").display().to_string();
     site.cli(&["definition", "apply", "-f", &definition])?.expect(0)?;
     let tenant = CreateTenant { name: "northbank".parse()?, display_name: None };
     site.call(site.client().create_tenant(&tenant, &Call::default()))?;
+    customer_named(site, region, "risk")
+}
+
+/// One more of the customer's environments.
+pub fn customer_named(site: &Site, region: &str, name: &str) -> Result<EnvironmentId> {
     let body: CreateEnvironment = serde_json::from_value(serde_json::json!({
-        "tenant": "northbank", "name": "risk", "region": region, "spec": {"settings": {"paths": 10_000}}
+        "tenant": "northbank", "name": name, "region": region, "spec": {"settings": {"paths": 10_000}}
     }))?;
     let created = site.call(site.client().create_environment(&body, &Call::default()))?;
     site.wait_succeeded(created.operation.context("no operation")?.id)?;
     Ok(created.environment.id)
 }
 
-fn night(site: &Site, environment: EnvironmentId, date: &str) -> Result<OperationId> {
+pub fn night(site: &Site, environment: EnvironmentId, date: &str) -> Result<OperationId> {
     let body = RunOperation {
         operation: "risk.nightly".parse()?,
         reason: None,
@@ -103,18 +108,18 @@ fn night(site: &Site, environment: EnvironmentId, date: &str) -> Result<Operatio
     Ok(accepted.operation.context("no operation")?.id)
 }
 
-fn outputs<'a>(operation: &'a Operation, step: &str) -> Result<&'a BTreeMap<String, String>> {
+pub fn outputs<'a>(operation: &'a Operation, step: &str) -> Result<&'a BTreeMap<String, String>> {
     let steps = operation.steps.as_deref().unwrap_or_default();
     let found = steps.iter().find(|found| found.hook.name.as_str() == step);
     Ok(&found.with_context(|| format!("no step {step}"))?.outputs)
 }
 
-fn number(outputs: &BTreeMap<String, String>, key: &str) -> Result<f64> {
+pub fn number(outputs: &BTreeMap<String, String>, key: &str) -> Result<f64> {
     Ok(outputs.get(key).with_context(|| format!("no {key} in {outputs:?}"))?.parse()?)
 }
 
 /// Every scenario's figures lie within the reference's tolerance; the analytic one has no noise.
-fn check_figures(operation: &Operation) -> Result<()> {
+pub fn check_figures(operation: &Operation) -> Result<()> {
     let reference = reference()?;
     ensure!(reference.scenarios.len() == 8);
     for (name, wanted) in &reference.scenarios {
