@@ -264,6 +264,8 @@ fn a_kill_that_nobody_names_in_time_is_never_guessed_to_be_the_memory() {
     for part in ["SIGKILL", "limit of 48Mi", "by itself"] {
         assert!(ended.message.contains(part), "{part:?} is not in {ended:?}");
     }
+    // Who only cleans up does not wait.
+    assert!(later_than(unnamed(Some("48Mi"), "Running"), &Wait::OVER, 0).is_end());
     // A kubelet that has not asked its runtime again gets more time, not for ever.
     assert!(!later_than(unnamed(Some("48Mi"), "Running"), &wait, 29).is_end());
     assert!(later_than(unnamed(Some("48Mi"), "Running"), &wait, 30).is_end());

@@ -38,6 +38,11 @@ pub struct Wait {
     pub since: Timestamp,
 }
 
+impl Wait {
+    /// For who only asks whether an attempt is over: why it is was waited for long enough.
+    pub(crate) const OVER: Self = Self { kind: WaitKind::FinalWord, since: Timestamp::MIN };
+}
+
 /// What a wait leads to.
 pub(crate) struct Patience {
     pub wait: Wait,
