@@ -4,7 +4,7 @@
 //! It must never remove an attempt that is not proven to be over.
 
 use crate::{
-    Known, RunError, Runner, Settings, Settled, View, apply, classify,
+    Known, RunError, Runner, Settings, Settled, View, Wait, apply, classify,
     runner::{Inner, lock},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -86,7 +86,7 @@ impl Runner {
 
 fn verdict(view: &View, settings: &Settings, now: Timestamp) -> classify::Verdict {
     let container = view.identity().map(|identity| identity.container).unwrap_or_default();
-    classify::classify(view, &container, None, settings, now)
+    classify::classify(view, &container, Some(&Wait::OVER), settings, now)
 }
 
 impl Inner {

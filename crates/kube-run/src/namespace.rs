@@ -187,6 +187,7 @@ async fn watch_kind<K: Watched>(
     let mut seen = BTreeSet::new();
     let mut pauses = pauses();
     let mut was_forbidden = false;
+    let mut was_listed = false;
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -198,6 +199,10 @@ async fn watch_kind<K: Watched>(
                     Event::InitApply(object) => seen.extend(store.put(object, false)),
                     Event::InitDone => {
                         store.retain::<K>(&seen);
+                        if std::mem::replace(&mut was_listed, true) {
+                            let (kind, objects) = (K::kind(&()), seen.len());
+                            tracing::info!(%namespace, %kind, objects, "the attempts were listed again");
+                        }
                         K::listed(&store).send_replace(true);
                     }
                 }

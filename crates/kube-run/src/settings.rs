@@ -26,6 +26,10 @@ pub struct Settings {
     pub unexplained_tolerance: Duration,
     /// Past the grace of a deleted Pod, until its kubelet is called silent.
     pub kubelet_tolerance: Duration,
+    /// A container that was ended by SIGKILL for no reason that anybody named is looked at for so long before that is
+    /// said: the runtime hears of the end before it hears that it was the memory, and the kubelet, who asks it again
+    /// one to two seconds after its first word, has the better answer then.
+    pub final_word_tolerance: Duration,
     /// An API server that does not answer for longer leaves attempts unknown.
     pub api_server_tolerance: Duration,
     /// How often the node of an attempt that is unknown is looked at.
@@ -54,6 +58,7 @@ impl Default for Settings {
             preparing_tolerance: Duration::from_mins(10),
             unexplained_tolerance: Duration::from_mins(2),
             kubelet_tolerance: Duration::from_secs(30),
+            final_word_tolerance: Duration::from_secs(10),
             api_server_tolerance: Duration::from_secs(15),
             node_interval: Duration::from_secs(20),
             log_deadline: Duration::from_secs(20),

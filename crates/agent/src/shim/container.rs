@@ -55,8 +55,10 @@ impl Container {
         loop {
             match self.record() {
                 Ok(Record::Running) if kill() => {
-                    // `rm` fails while the engine is away: then it is still running at the next look.
+                    // `rm` fails while the engine is away: then it is still running at the next look. The grace is over: podman's
+                    // `rm --force` alone would give it ten seconds more.
                     forced = true;
+                    let _ = self.call(&["kill", "--signal", "KILL", &self.name]);
                     if self.remove().is_ok() {
                         return End::Signal(SIGKILL);
                     }

@@ -23,6 +23,7 @@ pub(super) fn classify(seen: &JobSeen, view: &View, context: &Context<'_>) -> Ve
     } else {
         going_on(job, &pods, context)
     };
+    settle(&mut verdict, &pods, context);
 
     if deleted.is_some() {
         verdict.end = None;
@@ -31,7 +32,7 @@ pub(super) fn classify(seen: &JobSeen, view: &View, context: &Context<'_>) -> Ve
             .filter(|(pod, state)| {
                 !pod.gone
                     && pod.pod.metadata.deletion_timestamp.is_none()
-                    && !matches!(state, PodState::Over(_))
+                    && !matches!(state, PodState::Over(_) | PodState::Settling { .. })
             })
             .filter_map(|(pod, _)| pod.pod.metadata.name.clone())
             .collect();
@@ -40,6 +41,22 @@ pub(super) fn classify(seen: &JobSeen, view: &View, context: &Context<'_>) -> Ve
     }
     verdict.logs = logs(job, &pods, verdict.is_end(), context);
     verdict
+}
+
+/// A Pod of it may still be corrected. What is waited for otherwise comes first: it keeps the Job from its end anyway.
+fn settle(verdict: &mut Verdict, pods: &[(&PodSeen, PodState)], context: &Context<'_>) {
+    let settling = pods.iter().find_map(|(_, state)| match state {
+        PodState::Settling { wait, until, .. } => Some((wait, *until)),
+        _ => None,
+    });
+    if let Some((_, until)) = settling {
+        verdict.look_again = verdict.look_again.into_iter().chain([until]).min();
+    }
+    if verdict.wait.is_none() {
+        // Waited for once is enough: the Job's controller may take a while after that.
+        let before = context.before.filter(|wait| wait.kind == WaitKind::FinalWord);
+        verdict.wait = settling.map(|(wait, _)| wait).or(before).cloned();
+    }
 }
 
 /// The Job's Pods in the order in which they were made.
@@ -155,7 +172,9 @@ fn going_on(job: &Job, pods: &[(&PodSeen, PodState)], context: &Context<'_>) -> 
         .iter()
         .filter_map(|(_, state)| match state {
             PodState::Running { started_at, .. } => Some(started_at.unwrap_or(context.now)),
-            PodState::Over(over) => Some(over.started_at.unwrap_or(over.ended_at)),
+            PodState::Over(over) | PodState::Settling { over, .. } => {
+                Some(over.started_at.unwrap_or(over.ended_at))
+            }
             _ => None,
         })
         .min();

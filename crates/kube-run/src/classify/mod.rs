@@ -61,6 +61,8 @@ pub(crate) enum PodState {
     Waiting(WaitKind, String),
     /// The hook's container runs, or has ended while others still run.
     Running { started_at: Option<Timestamp>, result_ended: bool },
+    /// Over, proven; why may still be corrected ([`wait::final_word`]).
+    Settling { over: PodOver, wait: Wait, until: Timestamp },
     /// Over, proven.
     Over(PodOver),
     /// Cannot tell.

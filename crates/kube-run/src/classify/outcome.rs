@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use tenantry_hook::parse_outputs;
 use tenantry_model::{FailureReason, Outcome};
 
+/// What a container says that was ended by SIGKILL: 128 + 9. Also what a shell says whose own child was.
+const SIGKILL: i32 = 137;
+
 /// Start, end and outcome.
 pub(super) fn of_pod(
     seen: &PodSeen,
@@ -29,13 +32,15 @@ pub(super) fn of_pod(
     let ended_at = own.as_ref().and_then(|t| t.finished_at.as_ref()).map(|t| t.0).filter(real);
 
     let outcome = match &own {
-        Some(terminated) if ended_by_itself(seen, &status, terminated, ending) => of_container(terminated),
+        Some(terminated) if ended_by_itself(seen, &status, terminated, ending) => {
+            of_container(terminated, memory_limit(pod, container))
+        }
         _ => {
             let exit_code = own.as_ref().map(|t| t.exit_code);
             forced(pod, &status, own.is_some(), ending)
                 .map(|(reason, message)| failed(reason, exit_code, &message))
-                .or_else(|| own.as_ref().map(of_container))
-                .or_else(|| of_init(&status))
+                .or_else(|| own.as_ref().map(|own| of_container(own, memory_limit(pod, container))))
+                .or_else(|| of_init(pod, &status))
                 .unwrap_or_else(|| {
                     failed(
                         FailureReason::HookFailed,
@@ -140,8 +145,31 @@ fn pod_reason(reason: &str) -> Option<FailureReason> {
     }
 }
 
-/// The outcome by the hook's own container.
-fn of_container(terminated: &ContainerStateTerminated) -> Outcome {
+/// It was ended by SIGKILL, nobody is known to have sent it, and it had a memory limit: that it was the memory may
+/// still be said of it, as long as its object is there.
+pub(super) fn may_be_corrected(seen: &PodSeen, container: &str, outcome: &Outcome) -> bool {
+    let status = seen.pod.status.as_ref();
+    let failed_init = || status.and_then(failed_init).and_then(|(name, _)| memory_limit(&seen.pod, name));
+    !seen.gone
+        && outcome.reason == Some(FailureReason::HookFailed)
+        && outcome.exit_code == Some(SIGKILL)
+        && memory_limit(&seen.pod, container).or_else(failed_init).is_some()
+}
+
+/// The memory that a container may use, by its own limit or the Pod's.
+fn memory_limit<'p>(pod: &'p Pod, container: &str) -> Option<&'p str> {
+    let spec = pod.spec.as_ref()?;
+    let mut all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let own = all.find(|one| one.name == container).and_then(|one| one.resources.as_ref());
+    [own, spec.resources.as_ref()]
+        .into_iter()
+        .flatten()
+        .find_map(|resources| resources.limits.as_ref()?.get("memory"))
+        .map(|limit| limit.0.as_str())
+}
+
+/// The outcome by the hook's own container, which may use so much memory.
+fn of_container(terminated: &ContainerStateTerminated, memory: Option<&str>) -> Outcome {
     let reason = terminated.reason.as_deref().unwrap_or_default();
     let message = terminated.message.as_deref().unwrap_or_default();
     let code = Some(terminated.exit_code);
@@ -158,18 +186,32 @@ fn of_container(terminated: &ContainerStateTerminated) -> Outcome {
             failed(FailureReason::OutOfMemory, code, "the container used more memory than its limit")
         }
         "StartError" | "ContainerCannotRun" => failed(FailureReason::CannotStart, code, message),
+        // Never a guess at out-of-memory: a hook may end with this code by itself.
+        _ if terminated.exit_code == SIGKILL => {
+            let words = unnamed_kill(memory);
+            let words = if message.is_empty() { words } else { format!("{words}; it said: {message}") };
+            failed(FailureReason::HookFailed, code, &words)
+        }
         _ => failed(FailureReason::HookFailed, code, message),
     }
 }
 
+fn unnamed_kill(memory: Option<&str>) -> String {
+    match memory {
+        Some(limit) => format!(
+            "137 is SIGKILL, and nobody says who sent it: most likely the container used more memory than its limit of \
+             {limit} and its runtime missed that, unless the hook ended with 137 by itself"
+        ),
+        None => "137 is SIGKILL, and nobody says who sent it: something on the node (it has no memory limit), or the \
+                 hook ended with 137 by itself"
+            .to_owned(),
+    }
+}
+
 /// The outcome by an init container that failed, so that the hook's own never started.
-fn of_init(status: &PodStatus) -> Option<Outcome> {
-    let (name, terminated) =
-        status.init_container_statuses.as_deref().unwrap_or_default().iter().find_map(|c| {
-            let terminated = c.state.as_ref()?.terminated.as_ref()?;
-            (terminated.exit_code != 0).then_some((&c.name, terminated))
-        })?;
-    let mut outcome = of_container(terminated);
+fn of_init(pod: &Pod, status: &PodStatus) -> Option<Outcome> {
+    let (name, terminated) = failed_init(status)?;
+    let mut outcome = of_container(terminated, memory_limit(pod, name));
     outcome.message = cut(&format!(
         "init container {name} ended with {}{}{}",
         terminated.exit_code,
@@ -177,6 +219,13 @@ fn of_init(status: &PodStatus) -> Option<Outcome> {
         outcome.message
     ));
     Some(outcome)
+}
+
+fn failed_init(status: &PodStatus) -> Option<(&str, &ContainerStateTerminated)> {
+    status.init_container_statuses.iter().flatten().find_map(|c| {
+        let terminated = c.state.as_ref()?.terminated.as_ref()?;
+        (terminated.exit_code != 0).then_some((c.name.as_str(), terminated))
+    })
 }
 
 fn words(status: &PodStatus, otherwise: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::{
     Context, Ending, LogSource, PodOver, PodState, Verdict, outcome,
-    wait::{later, patience, waiting_for},
+    wait::{final_word, later, patience, waiting_for},
 };
 use crate::PodSeen;
 use jiff::Timestamp;
@@ -37,6 +37,19 @@ pub(super) fn classify(seen: &PodSeen, context: &Context<'_>) -> Verdict {
                 images: images(pod),
             })
         },
+        PodState::Settling { over, wait, until } => Verdict {
+            wait: Some(wait),
+            look_again: Some(until),
+            ..Verdict::of(match over.started_at {
+                Some(started_at) => Fact::Running {
+                    object,
+                    started_at,
+                    node: node_name(pod).map(ToOwned::to_owned),
+                    images: images(pod),
+                },
+                None => Fact::Starting { object, waiting_for: Some(over.outcome.message) },
+            })
+        },
         PodState::Over(PodOver { started_at, ended_at, outcome }) => {
             Verdict::of(Fact::Ended { started_at, ended_at, outcome, images: images(pod) })
         }
@@ -62,9 +75,17 @@ pub(super) fn state(seen: &PodSeen, ending: Option<&(Ending, String)>, context: 
     let statuses = Statuses::of(&status, context.container);
     let deleted = pod.metadata.deletion_timestamp.as_ref().map(|t| t.0);
     let node = node_name(pod);
+    let terminal = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let over = |ended_at| {
         let (started_at, ended, outcome) = outcome::of_pod(seen, context.container, ending);
-        PodState::Over(PodOver { started_at, ended_at: ended.unwrap_or(ended_at), outcome })
+        let over = PodOver { started_at, ended_at: ended.unwrap_or(ended_at), outcome };
+        if !outcome::may_be_corrected(seen, context.container, &over.outcome) {
+            return PodState::Over(over);
+        }
+        match final_word(terminal, context) {
+            (wait, Some(until)) => PodState::Settling { over, wait, until },
+            (_, None) => PodState::Over(over),
+        }
     };
     let unknown =
         |why: String, look_again| PodState::Unknown { why, node: node.map(ToOwned::to_owned), look_again };
@@ -73,7 +94,6 @@ pub(super) fn state(seen: &PodSeen, ending: Option<&(Ending, String)>, context: 
     if node.is_none() && (deleted.is_some() || seen.gone) {
         return over(deleted.unwrap_or(context.now));
     }
-    let terminal = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let collected = is_collected(&status);
     if statuses.all_terminated(pod) || (terminal && !collected && !statuses.any_running()) {
         return over(last_word(&status).unwrap_or(context.now));

@@ -1,6 +1,6 @@
 //! What statuses prove: the states of which no end-to-end test can be made on one healthy node.
 
-use super::{Ending, Verdict, WaitKind, classify};
+use super::{Ending, Verdict, Wait, WaitKind, classify};
 use crate::{JobSeen, NodeSeen, PodSeen, Settings, View};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
@@ -226,6 +226,105 @@ fn a_container_that_the_kubelet_lost_has_ended_without_an_exit_code() {
         json!({"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": null, "finishedAt": null});
     let ended = outcome(of(pod));
     assert_eq!((ended.reason, ended.exit_code), (Some(FailureReason::HookFailed), None));
+}
+
+/// Ended with 137 for no named reason; the phase is what the kubelet's first word has.
+fn unnamed(limit: Option<&str>, phase: &str) -> Value {
+    let mut pod = terminated(137, "2026-11-21T11:59:59Z");
+    pod["status"]["phase"] = json!(phase);
+    if let Some(limit) = limit {
+        pod["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": limit}});
+    }
+    pod
+}
+
+fn later_than(pod: Value, wait: &Wait, seconds: i64) -> Verdict {
+    let now = now() + SignedDuration::from_secs(seconds);
+    classify(&view(seen(pod)), "hook", Some(wait), &Settings::default(), now)
+}
+
+#[test]
+fn a_kill_that_nobody_names_waits_for_the_kubelets_last_word_and_is_then_named() {
+    let first = of(unnamed(Some("48Mi"), "Running"));
+    assert!(matches!(first.fact, Some(Fact::Running { .. })) && first.end.is_none(), "{first:?}");
+    assert!(first.look_again.is_some() && first.logs.iter().all(|log| log.complete), "{first:?}");
+    let wait = first.wait.unwrap();
+    assert_eq!(wait.kind, WaitKind::FinalWord);
+    let mut named = unnamed(Some("48Mi"), "Failed");
+    named["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = json!("OOMKilled");
+    assert_eq!(outcome(later_than(named, &wait, 2)).reason, Some(FailureReason::OutOfMemory));
+}
+
+#[test]
+fn a_kill_that_nobody_names_in_time_is_never_guessed_to_be_the_memory() {
+    let wait = of(unnamed(Some("48Mi"), "Failed")).wait.unwrap();
+    assert!(!later_than(unnamed(Some("48Mi"), "Failed"), &wait, 9).is_end());
+    let ended = outcome(later_than(unnamed(Some("48Mi"), "Failed"), &wait, 10));
+    assert_eq!((ended.reason, ended.exit_code), (Some(FailureReason::HookFailed), Some(137)));
+    for part in ["SIGKILL", "limit of 48Mi", "by itself"] {
+        assert!(ended.message.contains(part), "{part:?} is not in {ended:?}");
+    }
+    // Who only cleans up does not wait.
+    assert!(later_than(unnamed(Some("48Mi"), "Running"), &Wait::OVER, 0).is_end());
+    // A kubelet that has not asked its runtime again gets more time, not for ever.
+    assert!(!later_than(unnamed(Some("48Mi"), "Running"), &wait, 29).is_end());
+    assert!(later_than(unnamed(Some("48Mi"), "Running"), &wait, 30).is_end());
+}
+
+#[test]
+fn only_a_kill_that_the_memory_may_explain_is_waited_for() {
+    let without = outcome(of(unnamed(None, "Running")));
+    assert_eq!((without.reason, without.exit_code), (Some(FailureReason::HookFailed), Some(137)));
+    assert!(without.message.contains("no memory limit"), "{without:?}");
+    let mut other = unnamed(Some("48Mi"), "Running");
+    other["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] = json!(1);
+    assert_eq!(outcome(of(other)).message, "");
+    // Somebody is known to have sent it.
+    let deleted = deleted(unnamed(Some("48Mi"), "Failed"), "2026-11-21T12:00:00Z", 30);
+    assert_eq!(outcome(of(deleted)).reason, Some(FailureReason::Deleted));
+    let mut evicted = unnamed(Some("48Mi"), "Failed");
+    evicted["status"]["reason"] = json!("Evicted");
+    assert_eq!(outcome(of(evicted)).reason, Some(FailureReason::Evicted));
+    let mut gone = seen(unnamed(Some("48Mi"), "Failed"));
+    gone.gone = true;
+    assert!(classify(&view(gone), "hook", None, &Settings::default(), now()).is_end(), "no word can follow");
+}
+
+#[test]
+fn an_init_container_and_a_limit_of_the_whole_pod_count_as_well() {
+    let mut pod = unnamed(None, "Failed");
+    pod["spec"]["resources"] = json!({"limits": {"memory": "1Gi"}});
+    assert!(of(pod).wait.is_some());
+    let mut pod = unnamed(None, "Failed");
+    let killed = pod["status"]["containerStatuses"][0]["state"].clone();
+    pod["spec"]["initContainers"] = json!([{"name": "prepare", "resources": {"limits": {"memory": "48Mi"}}}]);
+    pod["status"]["initContainerStatuses"] = json!([{
+        "name": "prepare", "image": "i:1", "imageID": "", "ready": false, "restartCount": 0, "state": killed
+    }]);
+    pod["status"]["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "PodInitializing"}});
+    let first = of(pod.clone());
+    assert!(matches!(first.fact, Some(Fact::Starting { .. })), "{first:?}");
+    let ended = outcome(later_than(pod, &first.wait.unwrap(), 10));
+    assert!(ended.message.contains("init container prepare") && ended.message.contains("48Mi"), "{ended:?}");
+}
+
+#[test]
+fn a_job_waits_for_the_last_word_on_its_pod_once() {
+    let failed = job(&json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]));
+    let pods = || vec![unnamed(Some("48Mi"), "Failed")];
+    let first = of_job(failed.clone(), pods());
+    assert!(!first.is_end() && first.end.is_none() && first.look_again.is_some(), "{first:?}");
+    let again = |job: &JobSeen, wait: &Wait, seconds| {
+        let pods = pods().into_iter().map(|pod| ("u1".to_owned(), seen(pod))).collect();
+        let view = View { job: Some(job.clone()), pods, ..View::default() };
+        let now = now() + SignedDuration::from_secs(seconds);
+        classify(&view, "hook", Some(wait), &Settings::default(), now)
+    };
+    let wait = first.wait.unwrap();
+    assert!(again(&failed, &wait, 10).is_end());
+    // Its controller is late: that is not waited for again.
+    let open = again(&job(&json!([])), &wait, 12);
+    assert!(!open.is_end() && again(&failed, &open.wait.unwrap(), 13).is_end());
 }
 
 #[test]

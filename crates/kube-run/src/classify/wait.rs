@@ -25,6 +25,8 @@ pub enum WaitKind {
     CannotStart,
     /// The Job controller has made no Pod.
     NoPods,
+    /// It is over, ended by SIGKILL, and nobody has said why.
+    FinalWord,
 }
 
 /// Since when it waits for the same thing.
@@ -34,6 +36,11 @@ pub struct Wait {
     pub kind: WaitKind,
     /// Since when, as far as this process saw.
     pub since: Timestamp,
+}
+
+impl Wait {
+    /// For who only asks whether an attempt is over: why it is was waited for long enough.
+    pub(crate) const OVER: Self = Self { kind: WaitKind::FinalWord, since: Timestamp::MIN };
 }
 
 /// What a wait leads to.
@@ -58,7 +65,9 @@ pub(crate) fn patience(
     let wait = Wait { kind, since };
     let limits = context.limits;
     let (tolerance, ending) = match kind {
-        WaitKind::Scheduling | WaitKind::Starting => return Patience { wait, end: None, look_again: None },
+        WaitKind::Scheduling | WaitKind::Starting | WaitKind::FinalWord => {
+            return Patience { wait, end: None, look_again: None };
+        }
         WaitKind::Unschedulable => (limits.unschedulable_tolerance, Ending::Unschedulable),
         WaitKind::Preparing => (limits.preparing_tolerance, Ending::CannotStart),
         WaitKind::ImagePull => (limits.image_pull_tolerance, Ending::ImagePull),
@@ -76,6 +85,20 @@ pub(crate) fn patience(
     } else {
         Patience { wait, end: None, look_again: Some(until) }
     }
+}
+
+/// Whether to wait for the kubelet's last word on a container that was ended by SIGKILL for no named reason; until
+/// when. Its first word comes from a cache that may be older than the runtime's own knowledge. Before the Pod's phase is
+/// terminal it has not asked the runtime again.
+pub(crate) fn final_word(is_terminal: bool, context: &Context<'_>) -> (Wait, Option<Timestamp>) {
+    let since = match context.before {
+        Some(before) if before.kind == WaitKind::FinalWord => before.since,
+        _ => context.now,
+    };
+    let limits = context.limits;
+    let tolerance = if is_terminal { limits.final_word_tolerance } else { limits.kubelet_tolerance };
+    let until = later(since, tolerance);
+    (Wait { kind: WaitKind::FinalWord, since }, (context.now < until).then_some(until))
 }
 
 /// `since` + `by`, at most the end of time.

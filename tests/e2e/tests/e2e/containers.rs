@@ -14,7 +14,7 @@ use tenantry_e2e::{AgentSettings, Answer, Hook, Needs, Site, World, testbed, tri
 use tenantry_model::{AttemptState, FailureReason};
 
 pub fn trials() -> Vec<Trial> {
-    let missing = testbed().is_none() || Command::new("podman").arg("--version").output().is_err();
+    let missing = is_missing();
     vec![
         trial(Needs::Laptop, "hooks_in_containers_end_as_their_images_say", ends).with_ignored_flag(missing),
         trial(Needs::Laptop, "containers_are_found_again_after_agent_and_shim_were_killed", found_again)
@@ -22,13 +22,18 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+/// Without podman or its image nothing can run in a container.
+pub fn is_missing() -> bool {
+    testbed().is_none() || Command::new("podman").arg("--version").output().is_err()
+}
+
 /// A container engine with storage and settings of the test's own.
-struct Podman {
+pub struct Podman {
     env: Vec<(&'static str, PathBuf)>,
 }
 
 impl Podman {
-    fn with_image(world: &World) -> Result<Self> {
+    pub fn with_image(world: &World) -> Result<Self> {
         let folder = world.folder();
         // Limits that a machine without CAP_SYS_RESOURCE can set, and the test bed's runc.
         let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
@@ -50,14 +55,14 @@ impl Podman {
         Ok(podman)
     }
 
-    fn run(&self, args: &[&str]) -> Result<String> {
+    pub fn run(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new("podman");
         command.args(args).envs(self.env.iter().map(|(name, value)| (name, value)));
         Ok(Answer::of(&mut command)?.expect(0)?.out)
     }
 
     /// A site whose region `local` runs these hooks in containers.
-    fn site(&self, world: &World, hooks: &[Hook]) -> Result<Site> {
+    pub fn site(&self, world: &World, hooks: &[Hook]) -> Result<Site> {
         let templates = world.folder().join("templates");
         std::fs::create_dir_all(&templates)?;
         for hook in hooks {

@@ -216,7 +216,26 @@ fn api_server(world: &World) -> Result<()> {
     ended(&world.witness(), id, "second")?;
     cluster.steer("start", "apiserver")?;
     cluster.wait_for_api()?;
+    listed_again(&site)?;
     once_each(world, site, id)
+}
+
+/// The agent watched from a version that the new API server does not have in its memory: 410 Gone. So the end of the
+/// step came by a new listing.
+fn listed_again(site: &Site) -> Result<()> {
+    const GONE: &str = "too old resource version";
+    for kind in ["Pod", "Job"] {
+        eventually(format!("a new listing of kind {kind}"), || {
+            let log = site.agent_log("eu1")?;
+            let of_kind = format!("\"kind\":\"{kind}\"");
+            let lines = log.lines().filter(|line| line.contains(&of_kind));
+            let mut lines = lines.skip_while(|line| !line.contains(GONE));
+            let gone = lines.next();
+            let again = lines.find(|line| line.contains("listed again"));
+            Ok(gone.and(again).map(drop))
+        })?;
+    }
+    Ok(())
 }
 
 /// An agent may say that it cannot reach its manager, when that is so.

@@ -5,6 +5,7 @@ mod chaos;
 mod containers;
 mod contract;
 mod faults;
+mod grace;
 mod kubelet;
 mod lost_version;
 mod matrix;
@@ -29,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(order::trials());
     trials.extend(matrix::trials());
     trials.extend(faults::trials());
+    trials.extend(grace::trials());
     trials.extend(reasons::trials());
     trials.extend(lost_version::trials());
     trials.extend(templates::trials());
