@@ -5,11 +5,12 @@
 
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, Steered, Target, outbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tenantry_engine::{Event, Expected, Raised, StepVerb};
+use tenantry_engine::{Event, Expected, Preview, Raised, StepVerb};
 use tenantry_model::{Approval, ApprovalId, ApprovalState, AttentionKind, HookRef, OperationId, Page, Paged};
 use tenantry_store::ApprovalFilter;
 use uuid::Uuid;
@@ -55,7 +56,28 @@ impl Manager {
         validate_only: bool,
     ) -> Result<(Approval, Option<Steered>)> {
         check_reason(reason.as_deref())?;
-        let mut work = self.begin(who).await?;
+        let (approval, preview) =
+            repeating(|| self.decide_once(who, id, decide, reason.as_deref(), validate_only)).await?;
+        // Read outside: what is committed is not to be repeated because a look at it failed.
+        let steered = match preview {
+            Some(preview) => Some(Steered::Preview(Box::new(preview))),
+            None if approval.state == ApprovalState::Approved => {
+                Some(Steered::Done(Box::new(self.operation(approval.operation).await?)))
+            }
+            None => None,
+        };
+        Ok((approval, steered))
+    }
+
+    async fn decide_once(
+        &self,
+        who: &Principal,
+        id: ApprovalId,
+        decide: Decide,
+        reason: Option<&str>,
+        validate_only: bool,
+    ) -> Result<(Approval, Option<Preview>)> {
+        let mut work = self.begin_one(who).await?;
         let missing = || ManagerError::not_found("approval", id);
         let operation = work.tx.approval(id).await?.ok_or_else(missing)?.operation;
         // Read again under the lock: two persons may decide at the same moment.
@@ -72,31 +94,30 @@ impl Manager {
         }
         let before = outbox::approval(&approval);
         approval.decided_by = Some(who.actor.clone());
-        approval.decision_reason = reason.clone();
+        approval.decision_reason = reason.map(str::to_owned);
         approval.decided_at = Some(work.now);
         if decide == Decide::Reject {
             approval.state = ApprovalState::Rejected;
             if !validate_only {
-                work.close(&approval, "approval.reject", reason.as_deref(), before).await?;
+                work.close(&approval, "approval.reject", reason, before).await?;
                 work.commit().await?;
             }
             return Ok((approval, None));
         }
         approval.state = ApprovalState::Approved;
-        let event = verb_event(&approval, &who.actor.name, reason.as_deref())?;
+        let event = verb_event(&approval, &who.actor.name, reason)?;
         if validate_only {
             let preview = work.foresee(approval.operation, &event).await?;
-            return Ok((approval, Some(Steered::Preview(Box::new(preview)))));
+            return Ok((approval, Some(preview)));
         }
         let both = json!({
             "id": approval.id, "requestedBy": approval.requested_by, "approvedBy": who.actor,
         });
         let (operation, step, first) = (approval.operation, approval.step.clone(), approval.reason.clone());
         work.decide(operation, &step, &approval.verb, event, first.as_deref(), Some(both)).await?;
-        work.close(&approval, "approval.approve", reason.as_deref(), before).await?;
+        work.close(&approval, "approval.approve", reason, before).await?;
         work.commit().await?;
-        let view = self.operation(operation).await?;
-        Ok((approval, Some(Steered::Done(Box::new(view)))))
+        Ok((approval, None))
     }
 
     /// Ends what nobody decided in time, or whose operation has ended.
@@ -105,24 +126,28 @@ impl Manager {
         let page = Page { after: None, limit: 1000 };
         let open = self.store.read().await?.approvals(&ApprovalFilter::default(), &page).await?.items;
         for found in open {
-            let mut work = self.begin(&who).await?;
-            work.lock_of(found.operation).await?;
-            let Some(mut approval) = work.tx.approval(found.id).await? else { continue };
-            let operation = work.tx.operation(found.operation).await?;
-            let over = operation.is_none_or(|operation| operation.state.is_final());
-            if approval.state != ApprovalState::Pending || !(over || approval.expires_at <= work.now) {
-                continue;
-            }
-            let before = outbox::approval(&approval);
-            let why = if over { "the operation has ended" } else { "nobody decided in time" };
-            approval.state = ApprovalState::Expired;
-            approval.decided_by = Some(who.actor.clone());
-            approval.decision_reason = Some(why.to_owned());
-            approval.decided_at = Some(work.now);
-            work.close(&approval, "approval.expire", Some(why), before).await?;
-            work.commit().await?;
+            repeating(|| self.expire_approval(&who, &found)).await?;
         }
         Ok(())
+    }
+
+    async fn expire_approval(&self, who: &Principal, found: &Approval) -> Result<()> {
+        let mut work = self.begin_one(who).await?;
+        work.lock_of(found.operation).await?;
+        let Some(mut approval) = work.tx.approval(found.id).await? else { return Ok(()) };
+        let operation = work.tx.operation(found.operation).await?;
+        let over = operation.is_none_or(|operation| operation.state.is_final());
+        if approval.state != ApprovalState::Pending || !(over || approval.expires_at <= work.now) {
+            return Ok(());
+        }
+        let before = outbox::approval(&approval);
+        let why = if over { "the operation has ended" } else { "nobody decided in time" };
+        approval.state = ApprovalState::Expired;
+        approval.decided_by = Some(who.actor.clone());
+        approval.decision_reason = Some(why.to_owned());
+        approval.decided_at = Some(work.now);
+        work.close(&approval, "approval.expire", Some(why), before).await?;
+        work.commit().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Operation definitions: the built-in ones, and what platforms define themselves.
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox, schema};
 use serde_json::Value;
@@ -72,30 +73,42 @@ impl Manager {
                 "names that begin with {RESERVED} are reserved: use TEAM.OPERATION"
             )));
         }
-        let mut work = self.begin(who).await?;
-        let before = work.tx.definition(&name).await?;
-        if before.is_none() && work.tx.definitions().await?.len() >= LIMIT {
-            return Err(ManagerError::field("/name", format!("there are {LIMIT} definitions already")));
-        }
-        work.tx.put_definition(&definition).await?;
-        work.definition_changed("definition.put", &name, shown(before.as_ref()), shown(Some(&definition)))
+        repeating(|| async {
+            let definition = definition.clone();
+            let mut work = self.begin(who).await?;
+            let before = work.tx.definition(&name).await?;
+            if before.is_none() && work.tx.definitions().await?.len() >= LIMIT {
+                return Err(ManagerError::field("/name", format!("there are {LIMIT} definitions already")));
+            }
+            work.tx.put_definition(&definition).await?;
+            work.definition_changed(
+                "definition.put",
+                &name,
+                shown(before.as_ref()),
+                shown(Some(&definition)),
+            )
             .await?;
-        work.commit().await?;
-        Ok(definition)
+            work.commit().await?;
+            Ok(definition)
+        })
+        .await
     }
 
     /// Removes a stored definition (of a built-in one: its changes).
     pub async fn delete_definition(&self, who: &Principal, name: &OperationName) -> Result<()> {
-        let mut work = self.begin(who).await?;
-        let before = work.tx.definition(name).await?;
-        if !work.tx.delete_definition(name).await? {
-            return Err(match built_in(name) {
-                Some(_) => ManagerError::BuiltIn(format!("{name} is built in and cannot be deleted")),
-                None => ManagerError::not_found("operation definition", name),
-            });
-        }
-        work.definition_changed("definition.delete", name, shown(before.as_ref()), Value::Null).await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let before = work.tx.definition(name).await?;
+            if !work.tx.delete_definition(name).await? {
+                return Err(match built_in(name) {
+                    Some(_) => ManagerError::BuiltIn(format!("{name} is built in and cannot be deleted")),
+                    None => ManagerError::not_found("operation definition", name),
+                });
+            }
+            work.definition_changed("definition.delete", name, shown(before.as_ref()), Value::Null).await?;
+            work.commit().await
+        })
+        .await
     }
 }
 

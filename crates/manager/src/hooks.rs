@@ -1,6 +1,7 @@
 //! Hooks as the centre knows them.
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::Note;
 use crate::{Manager, Principal, Target, outbox};
 use tenantry_engine::keys;
@@ -37,25 +38,28 @@ impl Manager {
         if reason.trim().is_empty() {
             return Err(ManagerError::field("/reason", "retiring a hook needs a reason"));
         }
-        let mut work = self.begin(who).await?;
-        let mut row = work.tx.hook(hook).await?.ok_or_else(|| ManagerError::not_found("hook", hook))?;
-        if row.retired.is_some() {
-            return Ok(row);
-        }
-        if row.absent_since.is_none() {
-            return Err(ManagerError::HookPresent(hook.to_string()));
-        }
-        let before = outbox::hook(&row);
-        row.retired = Some(Retired { by: who.actor.clone(), reason: reason.clone(), at: work.now });
-        work.tx.put_hook(&row).await?;
-        work.settle_attention(&keys::hook_quarantined(hook)).await?;
-        work.settle_attention(&keys::hook_left_out(hook)).await?;
-        let after = outbox::hook(&row);
-        work.common_event(outbox::HOOK_CHANGED, after.clone()).await?;
-        let target = format!("hooks/{hook}");
-        work.audit(Note { action: "hook.retire", target, reason: Some(&reason), before, after }).await?;
-        work.wake_planning(&hook.region).await?;
-        work.commit().await?;
-        Ok(row)
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let mut row = work.tx.hook(hook).await?.ok_or_else(|| ManagerError::not_found("hook", hook))?;
+            if row.retired.is_some() {
+                return Ok(row);
+            }
+            if row.absent_since.is_none() {
+                return Err(ManagerError::HookPresent(hook.to_string()));
+            }
+            let before = outbox::hook(&row);
+            row.retired = Some(Retired { by: who.actor.clone(), reason: reason.clone(), at: work.now });
+            work.tx.put_hook(&row).await?;
+            work.settle_attention(&keys::hook_quarantined(hook)).await?;
+            work.settle_attention(&keys::hook_left_out(hook)).await?;
+            let after = outbox::hook(&row);
+            work.common_event(outbox::HOOK_CHANGED, after.clone()).await?;
+            let target = format!("hooks/{hook}");
+            work.audit(Note { action: "hook.retire", target, reason: Some(&reason), before, after }).await?;
+            work.wake_planning(&hook.region).await?;
+            work.commit().await?;
+            Ok(row)
+        })
+        .await
     }
 }

@@ -2,6 +2,7 @@
 //! [`crate::RequestKey`]); the api stores the full answer afterwards, and replays it.
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::{Manager, Principal};
 use tenantry_store::{IdempotentAnswer, StoreError};
 
@@ -54,19 +55,22 @@ impl Manager {
     /// After the request: keeps its answer. The first answer under a key stays.
     pub async fn remember(&self, who: &Principal, answer: StoredAnswer) -> Result<()> {
         let Some(request) = &who.request else { return Ok(()) };
-        let mut work = self.begin_one(who).await?;
-        let row = IdempotentAnswer {
-            key: answer_key(who, &request.key),
-            request_hash: request.hash.clone(),
-            status: answer.status,
-            body: answer.body,
-            etag: answer.etag,
-            at: work.now,
-        };
-        match work.tx.put_idempotent(&row).await {
-            Err(StoreError::Duplicate(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-            Ok(()) => work.commit().await,
-        }
+        repeating(|| async {
+            let mut work = self.begin_one(who).await?;
+            let row = IdempotentAnswer {
+                key: answer_key(who, &request.key),
+                request_hash: request.hash.clone(),
+                status: answer.status,
+                body: answer.body.clone(),
+                etag: answer.etag.clone(),
+                at: work.now,
+            };
+            match work.tx.put_idempotent(&row).await {
+                Err(StoreError::Duplicate(_)) => Ok(()),
+                Err(error) => Err(error.into()),
+                Ok(()) => work.commit().await,
+            }
+        })
+        .await
     }
 }

@@ -194,17 +194,20 @@ impl Manager {
                 Err(error) => return Err(error),
             }
         }
-        let mut work = self.begin(who).await?;
-        // It may have come back meanwhile.
-        let still = work.tx.region(&region.name).await?;
-        if still.is_none_or(|row| row.session != region.session || self.is_alive(&row)) {
-            return Ok(());
-        }
-        work.expire_session(&region.name).await?;
-        let message = format!("region {} is silent since {since}", region.name);
-        debug!(key = region_silent_key(&region.name), "a region is silent");
-        work.raise_for(None, &region_silent(&region.name, message)).await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            // It may have come back meanwhile.
+            let still = work.tx.region(&region.name).await?;
+            if still.is_none_or(|row| row.session != region.session || self.is_alive(&row)) {
+                return Ok(());
+            }
+            work.expire_session(&region.name).await?;
+            let message = format!("region {} is silent since {since}", region.name);
+            debug!(key = region_silent_key(&region.name), "a region is silent");
+            work.raise_for(None, &region_silent(&region.name, message)).await?;
+            work.commit().await
+        })
+        .await
     }
 
     /// Removes answers of old requests; returns how many.

@@ -1,6 +1,7 @@
 //! Regions: made by an admin, joined by an agent.
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::Note;
 use crate::{IssuedToken, Manager, Principal, Target, outbox};
 use jiff::Timestamp;
@@ -11,30 +12,34 @@ impl Manager {
     /// Makes a region.
     pub async fn create_region(&self, who: &Principal, name: RegionName) -> Result<Region> {
         const LIMIT: usize = 1000;
-        let mut work = self.begin(who).await?;
-        if work.tx.region(&name).await?.is_some() {
-            return Err(ManagerError::Exists(format!("region {name}")));
-        }
-        if work.tx.regions().await?.len() >= LIMIT {
-            return Err(ManagerError::field("/name", format!("there are {LIMIT} regions already")));
-        }
-        let region = Region {
-            name,
-            executor: None,
-            agent_version: None,
-            session: None,
-            last_seen_at: None,
-            inventory_complete: false,
-            created_at: work.now,
-        };
-        work.tx.put_region(&region).await?;
-        let after = outbox::region(&region);
-        work.common_event(outbox::REGION_CHANGED, after.clone()).await?;
-        let target = format!("regions/{}", region.name);
-        work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after })
-            .await?;
-        work.commit().await?;
-        Ok(region)
+        repeating(|| async {
+            let name = name.clone();
+            let mut work = self.begin(who).await?;
+            if work.tx.region(&name).await?.is_some() {
+                return Err(ManagerError::Exists(format!("region {name}")));
+            }
+            if work.tx.regions().await?.len() >= LIMIT {
+                return Err(ManagerError::field("/name", format!("there are {LIMIT} regions already")));
+            }
+            let region = Region {
+                name,
+                executor: None,
+                agent_version: None,
+                session: None,
+                last_seen_at: None,
+                inventory_complete: false,
+                created_at: work.now,
+            };
+            work.tx.put_region(&region).await?;
+            let after = outbox::region(&region);
+            work.common_event(outbox::REGION_CHANGED, after.clone()).await?;
+            let target = format!("regions/{}", region.name);
+            work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after })
+                .await?;
+            work.commit().await?;
+            Ok(region)
+        })
+        .await
     }
 
     /// One region.

@@ -1,5 +1,5 @@
 //! Repeats a unit of work when another transaction came in between: nothing of it was done, and begun again it sees what
-//! the other one left. Bounded, with growing and uneven pauses, so that two that met do not meet again.
+//! the other one left. Bounded in number and time, with growing and uneven pauses, so that two that met do not meet again.
 //!
 //! A commit whose answer was lost is not repeated here: only whoever asked can look, or repeat it under a key.
 
@@ -7,26 +7,55 @@ use crate::error::{ManagerError, Result};
 use backon::{ExponentialBuilder, Retryable};
 use std::time::Duration;
 use tenantry_store::StoreError;
+use tokio::time::Instant;
 
-/// First and longest pause.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
-/// How often it is tried again.
-const TIMES: usize = 6;
+/// How long it goes on.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// First and longest pause.
+    pauses: (Duration, Duration),
+    /// Most tries after the first one.
+    times: usize,
+    /// Nothing is begun again after this time: whoever asked is not to wait much longer for an answer.
+    deadline: Duration,
+}
+
+/// Many at once on one row pass within some tens of turns.
+const LIMITS: Limits = Limits {
+    pauses: (Duration::from_millis(10), Duration::from_millis(500)),
+    times: 50,
+    deadline: Duration::from_secs(20),
+};
 
 /// Does `unit`, from its beginning to its commit, until it meets no conflict.
 pub(crate) async fn repeating<T, F>(unit: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
+    within(LIMITS, unit).await
+}
+
+async fn within<T, F>(limits: Limits, unit: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
     let pauses = ExponentialBuilder::default()
-        .with_min_delay(PAUSES.0)
-        .with_max_delay(PAUSES.1)
-        .with_max_times(TIMES)
+        .with_min_delay(limits.pauses.0)
+        .with_max_delay(limits.pauses.1)
+        .with_max_times(limits.times)
         .with_jitter();
+    let last = Instant::now() + limits.deadline;
     unit.retry(pauses)
-        .when(|error| matches!(error, ManagerError::Store(StoreError::Conflict { .. })))
+        .when(|error| error.is_conflict() && Instant::now() < last)
         .notify(|error, pause| tracing::debug!(%error, ?pause, "begins again"))
         .await
+}
+
+impl ManagerError {
+    /// Nothing was done because another transaction came in between.
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict { .. }))
+    }
 }
 
 #[cfg(test)]
@@ -34,6 +63,9 @@ where
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const SHORT: Duration = Duration::from_millis(1);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn conflict() -> ManagerError {
         StoreError::Conflict { what: "cannot lock".to_owned(), source: "deadlock".into() }.into()
@@ -43,11 +75,11 @@ mod tests {
         StoreError::Unknown { what: "commit".to_owned(), source: "reset".into() }.into()
     }
 
-    /// How often a unit that fails `times` was tried, and how it ended.
-    async fn tries(times: usize, error: fn() -> ManagerError) -> (usize, Result<()>) {
+    /// How often a unit that fails `fails` times was tried, and how it ended.
+    async fn tries(limits: Limits, fails: usize, error: fn() -> ManagerError) -> (usize, Result<()>) {
         let calls = AtomicUsize::new(0);
-        let done = repeating(|| async {
-            if calls.fetch_add(1, Ordering::SeqCst) < times { Err(error()) } else { Ok(()) }
+        let done = within(limits, || async {
+            if calls.fetch_add(1, Ordering::SeqCst) < fails { Err(error()) } else { Ok(()) }
         })
         .await;
         (calls.into_inner(), done)
@@ -55,11 +87,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_conflict_is_repeated_a_bounded_number_of_times_and_nothing_else_is() {
-        let (calls, done) = tries(2, conflict).await;
-        assert_eq!((calls, done.is_ok()), (3, true));
-        let (calls, done) = tries(100, conflict).await;
-        assert_eq!((calls, done.unwrap_err().code()), (TIMES + 1, "store-conflict"));
-        let (calls, done) = tries(100, unknown).await;
+        let limits = Limits { pauses: (SHORT, SHORT), times: 10, deadline: LONG };
+        let (calls, done) = tries(limits, 9, conflict).await;
+        assert_eq!((calls, done.is_ok()), (10, true));
+        let (calls, done) = tries(limits, 1000, conflict).await;
+        assert_eq!((calls, done.unwrap_err().code()), (11, "store-conflict"));
+        let (calls, done) = tries(limits, 1000, unknown).await;
         assert_eq!((calls, done.unwrap_err().code()), (1, "outcome-unknown"));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_again_after_the_deadline() {
+        let limits = Limits { pauses: (SHORT, SHORT), times: usize::MAX, deadline: SHORT * 500 };
+        let (calls, done) = tries(limits, usize::MAX, conflict).await;
+        assert_eq!(done.unwrap_err().code(), "store-conflict");
+        assert!(calls > 1, "{calls}");
     }
 }

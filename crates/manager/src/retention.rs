@@ -4,6 +4,7 @@
 //! next run sweeps; the other way round it would leave an operation that has lost its logs. The audit log never goes.
 
 use crate::error::Result;
+use crate::repeat::repeating;
 use crate::work::Note;
 use crate::{Manager, Principal};
 use jiff::{SignedDuration, Timestamp};
@@ -239,18 +240,21 @@ impl Manager {
         if counts.iter().all(|count| *count == 0) {
             return Ok(());
         }
-        let mut work = self.begin(who).await?;
-        let after = json!({
-            "operations": gone.operations,
-            "logs": gone.logs,
-            "orphans": gone.orphans,
-            "events": gone.events,
-            "attentions": gone.attentions,
-        });
-        let target = "installation".to_owned();
-        work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
-            .await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let after = json!({
+                "operations": gone.operations,
+                "logs": gone.logs,
+                "orphans": gone.orphans,
+                "events": gone.events,
+                "attentions": gone.attentions,
+            });
+            let target = "installation".to_owned();
+            work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
+                .await?;
+            work.commit().await
+        })
+        .await
     }
 
     /// The loop's step.

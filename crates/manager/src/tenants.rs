@@ -1,6 +1,7 @@
 //! Tenants: they own environments and have no life of their own.
 
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use serde_json::Value;
@@ -19,15 +20,19 @@ impl Manager {
         display_name: String,
     ) -> Result<Tenant> {
         check_display_name(&display_name)?;
-        let mut work = self.begin(who).await?;
-        if work.tx.tenant(&name).await?.is_some() {
-            return Err(ManagerError::Exists(format!("tenant {name}")));
-        }
-        let tenant = Tenant { name, display_name, revision: 1, created_at: work.now };
-        work.tx.put_tenant(&tenant).await?;
-        work.tenant_changed("tenant.create", Value::Null, &tenant).await?;
-        work.commit().await?;
-        Ok(tenant)
+        repeating(|| async {
+            let (display_name, name) = (display_name.clone(), name.clone());
+            let mut work = self.begin(who).await?;
+            if work.tx.tenant(&name).await?.is_some() {
+                return Err(ManagerError::Exists(format!("tenant {name}")));
+            }
+            let tenant = Tenant { name, display_name, revision: 1, created_at: work.now };
+            work.tx.put_tenant(&tenant).await?;
+            work.tenant_changed("tenant.create", Value::Null, &tenant).await?;
+            work.commit().await?;
+            Ok(tenant)
+        })
+        .await
     }
 
     /// One tenant.
@@ -65,18 +70,22 @@ impl Manager {
         display_name: String,
     ) -> Result<Tenant> {
         check_display_name(&display_name)?;
-        let mut work = self.begin(who).await?;
-        let mut tenant = work.tenant(name, expected).await?;
-        if tenant.display_name == display_name {
-            return Ok(tenant);
-        }
-        let before = outbox::tenant(&tenant);
-        tenant.display_name = display_name;
-        tenant.revision += 1;
-        work.tx.put_tenant(&tenant).await?;
-        work.tenant_changed("tenant.update", before, &tenant).await?;
-        work.commit().await?;
-        Ok(tenant)
+        repeating(|| async {
+            let display_name = display_name.clone();
+            let mut work = self.begin(who).await?;
+            let mut tenant = work.tenant(name, expected).await?;
+            if tenant.display_name == display_name {
+                return Ok(tenant);
+            }
+            let before = outbox::tenant(&tenant);
+            tenant.display_name = display_name;
+            tenant.revision += 1;
+            work.tx.put_tenant(&tenant).await?;
+            work.tenant_changed("tenant.update", before, &tenant).await?;
+            work.commit().await?;
+            Ok(tenant)
+        })
+        .await
     }
 
     /// Removes a tenant that has no environments (purged ones count not: their ids stay taken all the same).
@@ -86,18 +95,21 @@ impl Manager {
         name: &TenantName,
         expected: Option<u64>,
     ) -> Result<()> {
-        let mut work = self.begin(who).await?;
-        let tenant = work.tenant(name, expected).await?;
-        if work.has_environments(name).await? {
-            return Err(ManagerError::TenantInUse(name.to_string()));
-        }
-        work.tx.delete_tenant(name).await?;
-        let before = outbox::tenant(&tenant);
-        work.common_event(outbox::TENANT_DELETED, before.clone()).await?;
-        let target = format!("tenants/{name}");
-        work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null })
-            .await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let tenant = work.tenant(name, expected).await?;
+            if work.has_environments(name).await? {
+                return Err(ManagerError::TenantInUse(name.to_string()));
+            }
+            work.tx.delete_tenant(name).await?;
+            let before = outbox::tenant(&tenant);
+            work.common_event(outbox::TENANT_DELETED, before.clone()).await?;
+            let target = format!("tenants/{name}");
+            work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null })
+                .await?;
+            work.commit().await
+        })
+        .await
     }
 }
 

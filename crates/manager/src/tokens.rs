@@ -5,6 +5,7 @@
 
 use crate::audit::hex;
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::Note;
 use crate::{Manager, Principal};
 use aws_lc_rs::{constant_time, digest, rand};
@@ -78,30 +79,37 @@ impl Manager {
         if role > who.role || !(all || scopes.iter().all(|scope| who.scopes.contains(scope))) {
             return Err(ManagerError::Forbidden("a token cannot have more rights than its maker".to_owned()));
         }
-        let mut work = self.begin(who).await?;
-        if expires_at.is_some_and(|at| at <= work.now) {
-            return Err(ManagerError::field("/expiresAt", "lies in the past"));
-        }
-        let issued = issue(name, TokenKind::Api { role, scopes }, expires_at, work.now)?;
-        work.tx.put_token(&issued.token).await?;
-        work.audit(note("token.create", &issued.token, None, Value::Null)).await?;
-        work.commit().await?;
-        Ok(issued)
+        repeating(|| async {
+            let (name, scopes) = (name.clone(), scopes.clone());
+            let mut work = self.begin(who).await?;
+            if expires_at.is_some_and(|at| at <= work.now) {
+                return Err(ManagerError::field("/expiresAt", "lies in the past"));
+            }
+            let issued = issue(name, TokenKind::Api { role, scopes }, expires_at, work.now)?;
+            work.tx.put_token(&issued.token).await?;
+            work.audit(note("token.create", &issued.token, None, Value::Null)).await?;
+            work.commit().await?;
+            Ok(issued)
+        })
+        .await
     }
 
     /// A token with which one agent can join the region, once, within an hour.
     pub(crate) async fn issue_join_token(&self, who: &Principal, region: &RegionName) -> Result<IssuedToken> {
-        let mut work = self.begin(who).await?;
-        if work.tx.region(region).await?.is_none() {
-            return Err(ManagerError::not_found("region", region));
-        }
-        let expires_at = work.now.checked_add(self.config.join_token_time).ok();
-        let kind = TokenKind::Join { region: region.clone(), used_at: None };
-        let issued = issue(format!("join {region}"), kind, expires_at, work.now)?;
-        work.tx.put_token(&issued.token).await?;
-        work.audit(note("region.join-token", &issued.token, None, Value::Null)).await?;
-        work.commit().await?;
-        Ok(issued)
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            if work.tx.region(region).await?.is_none() {
+                return Err(ManagerError::not_found("region", region));
+            }
+            let expires_at = work.now.checked_add(self.config.join_token_time).ok();
+            let kind = TokenKind::Join { region: region.clone(), used_at: None };
+            let issued = issue(format!("join {region}"), kind, expires_at, work.now)?;
+            work.tx.put_token(&issued.token).await?;
+            work.audit(note("region.join-token", &issued.token, None, Value::Null)).await?;
+            work.commit().await?;
+            Ok(issued)
+        })
+        .await
     }
 
     /// Tokens by id, revoked ones included.
@@ -111,17 +119,20 @@ impl Manager {
 
     /// Refuses the token from now on. Revoking twice changes nothing.
     pub async fn revoke_token(&self, who: &Principal, id: TokenId, reason: Option<String>) -> Result<Token> {
-        let mut work = self.begin(who).await?;
-        let mut token = work.tx.token(id).await?.ok_or_else(|| ManagerError::not_found("token", id))?;
-        if token.revoked_at.is_some() {
-            return Ok(token);
-        }
-        let before = shown(&token);
-        token.revoked_at = Some(work.now);
-        work.tx.put_token(&token).await?;
-        work.audit(note("token.revoke", &token, reason.as_deref(), before)).await?;
-        work.commit().await?;
-        Ok(token)
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let mut token = work.tx.token(id).await?.ok_or_else(|| ManagerError::not_found("token", id))?;
+            if token.revoked_at.is_some() {
+                return Ok(token);
+            }
+            let before = shown(&token);
+            token.revoked_at = Some(work.now);
+            work.tx.put_token(&token).await?;
+            work.audit(note("token.revoke", &token, reason.as_deref(), before)).await?;
+            work.commit().await?;
+            Ok(token)
+        })
+        .await
     }
 
     /// What a bearer text allows. The error does not tell a wrong secret from an unknown token.
@@ -151,17 +162,20 @@ impl Manager {
     /// On the very first start: an admin token. `None` on every later one.
     pub async fn ensure_admin_token(&self) -> Result<Option<IssuedToken>> {
         let who = Principal::system();
-        let mut work = self.begin(&who).await?;
-        if work.tx.setting(FIRST_ADMIN).await?.is_some() {
-            return Ok(None);
-        }
-        let kind = TokenKind::Api { role: Role::Admin, scopes: vec![Scope::All] };
-        let issued = issue("admin".to_owned(), kind, None, work.now)?;
-        work.tx.put_token(&issued.token).await?;
-        work.tx.put_setting(FIRST_ADMIN, &json!(issued.token.id)).await?;
-        work.audit(note("token.create", &issued.token, Some("first start"), Value::Null)).await?;
-        work.commit().await?;
-        Ok(Some(issued))
+        repeating(|| async {
+            let mut work = self.begin(&who).await?;
+            if work.tx.setting(FIRST_ADMIN).await?.is_some() {
+                return Ok(None);
+            }
+            let kind = TokenKind::Api { role: Role::Admin, scopes: vec![Scope::All] };
+            let issued = issue("admin".to_owned(), kind, None, work.now)?;
+            work.tx.put_token(&issued.token).await?;
+            work.tx.put_setting(FIRST_ADMIN, &json!(issued.token.id)).await?;
+            work.audit(note("token.create", &issued.token, Some("first start"), Value::Null)).await?;
+            work.commit().await?;
+            Ok(Some(issued))
+        })
+        .await
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{InventoryPart, ReportedHook, agent, current};
 use crate::error::{ManagerError, Result, problems};
+use crate::repeat::repeating;
 use crate::work::Work;
-use crate::{Manager, outbox};
+use crate::{Manager, Principal, outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tenantry_engine::{Raised, keys};
@@ -37,10 +38,23 @@ impl Manager {
         part: InventoryPart,
     ) -> Result<Vec<TemplateHash>> {
         let who = agent(region, None);
-        let mut work = self.begin(&who).await?;
+        let more_to_come = repeating(|| self.take_part(&who, region, session, &part)).await?;
+        // Only the last page of several needs the answer, for which every unfinished operation is read.
+        if more_to_come { Ok(Vec::new()) } else { self.keep_list(region).await }
+    }
+
+    /// One page; tells whether further ones of the same inventory will follow.
+    async fn take_part(
+        &self,
+        who: &Principal,
+        region: &RegionName,
+        session: AgentSessionId,
+        part: &InventoryPart,
+    ) -> Result<bool> {
+        let mut work = self.begin(who).await?;
         let mut row = work.region(region).await?;
         current(&row, session)?;
-        let taken = work.take_in(region, session, &part).await?;
+        let taken = work.take_in(region, session, part).await?;
         if part.end && !row.inventory_complete {
             row.inventory_complete = true;
             row.last_seen_at = Some(work.now);
@@ -51,8 +65,7 @@ impl Manager {
             work.wake_planning(region).await?;
         }
         work.commit().await?;
-        // Only the last page of several needs the answer, for which every unfinished operation is read.
-        if taken.more_to_come { Ok(Vec::new()) } else { self.keep_list(region).await }
+        Ok(taken.more_to_come)
     }
 
     /// The versions whose templates the agent must keep: the last good one of each hook, those of unfinished

@@ -2,9 +2,10 @@
 
 use super::{OpenAttempt, agent};
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::runner::region_silent_key;
 use crate::work::{Note, Work};
-use crate::{IssuedToken, Manager, outbox, tokens};
+use crate::{IssuedToken, Manager, Principal, outbox, tokens};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_model::{
@@ -22,27 +23,31 @@ impl Manager {
         let token = self.store.read().await?.token(join).await?.ok_or(REFUSED)?;
         let TokenKind::Join { region, .. } = &token.kind else { return Err(REFUSED) };
         let who = agent(region, origin);
-        let mut work = self.begin(&who).await?;
-        // Read again under the write lock: of two agents with one token, one joins.
-        let mut token = work.tx.token(join).await?.ok_or(REFUSED)?;
-        tokens::usable(&token, work.now).map_err(ManagerError::Unauthenticated)?;
-        let TokenKind::Join { region, used_at } = &mut token.kind else { return Err(REFUSED) };
-        *used_at = Some(work.now);
-        let region = region.clone();
-        work.tx.put_token(&token).await?;
-        let host: String = host.chars().take(100).collect();
-        let issued = tokens::issue(
-            format!("agent {region} ({host})"),
-            TokenKind::Agent { region: region.clone() },
-            None,
-            work.now,
-        )?;
-        work.tx.put_token(&issued.token).await?;
-        let after = json!({ "token": issued.token.id, "host": host });
-        let target = format!("regions/{region}");
-        work.audit(Note { action: "region.join", target, reason: None, before: Value::Null, after }).await?;
-        work.commit().await?;
-        Ok(issued)
+        repeating(|| async {
+            let mut work = self.begin(&who).await?;
+            // Read again under the write lock: of two agents with one token, one joins.
+            let mut token = work.tx.token(join).await?.ok_or(REFUSED)?;
+            tokens::usable(&token, work.now).map_err(ManagerError::Unauthenticated)?;
+            let TokenKind::Join { region, used_at } = &mut token.kind else { return Err(REFUSED) };
+            *used_at = Some(work.now);
+            let region = region.clone();
+            work.tx.put_token(&token).await?;
+            let host: String = host.chars().take(100).collect();
+            let issued = tokens::issue(
+                format!("agent {region} ({host})"),
+                TokenKind::Agent { region: region.clone() },
+                None,
+                work.now,
+            )?;
+            work.tx.put_token(&issued.token).await?;
+            let after = json!({ "token": issued.token.id, "host": host });
+            let target = format!("regions/{region}");
+            work.audit(Note { action: "region.join", target, reason: None, before: Value::Null, after })
+                .await?;
+            work.commit().await?;
+            Ok(issued)
+        })
+        .await
     }
 
     /// A new life of the region's agent: breaks the leases of earlier ones. Answers with the attempts that the
@@ -55,7 +60,19 @@ impl Manager {
         version: &str,
     ) -> Result<Vec<OpenAttempt>> {
         let who = agent(region, None);
-        let mut work = self.begin(&who).await?;
+        repeating(|| self.open_session(&who, region, session, executor, version)).await?;
+        self.open_attempts(region).await
+    }
+
+    async fn open_session(
+        &self,
+        who: &Principal,
+        region: &RegionName,
+        session: AgentSessionId,
+        executor: Executor,
+        version: &str,
+    ) -> Result<()> {
+        let mut work = self.begin(who).await?;
         let mut row = work.region(region).await?;
         // The same session again (its answer was lost) keeps what it has reported so far.
         if row.session != Some(session) {
@@ -69,8 +86,7 @@ impl Manager {
         work.tx.break_leases(region, session).await?;
         work.settle_attention(&region_silent_key(region)).await?;
         work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
-        work.commit().await?;
-        self.open_attempts(region).await
+        work.commit().await
     }
 
     async fn open_attempts(&self, region: &RegionName) -> Result<Vec<OpenAttempt>> {
@@ -110,15 +126,18 @@ impl Manager {
             return Ok(());
         }
         let who = agent(&region.name, None);
-        let mut work = self.begin(&who).await?;
-        let mut row = work.region(&region.name).await?;
-        if row.session == region.session {
-            row.last_seen_at = Some(work.now);
-            work.tx.put_region(&row).await?;
-            work.settle_attention(&region_silent_key(&row.name)).await?;
-            work.commit().await?;
-        }
-        Ok(())
+        repeating(|| async {
+            let mut work = self.begin(&who).await?;
+            let mut row = work.region(&region.name).await?;
+            if row.session == region.session {
+                row.last_seen_at = Some(work.now);
+                work.tx.put_region(&row).await?;
+                work.settle_attention(&region_silent_key(&row.name)).await?;
+                work.commit().await?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -5,6 +5,7 @@ use super::check::{check_aliases, check_labels};
 use super::{ChangeOptions, EnvironmentAnswer, EnvironmentChange, NewEnvironment};
 use crate::error::{ManagerError, Result};
 use crate::operations::Wish;
+use crate::repeat::repeating;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
@@ -26,41 +27,45 @@ impl Manager {
     ) -> Result<EnvironmentAnswer> {
         check_labels(&new.labels, &self.config)?;
         check_aliases(&new.aliases, &self.config)?;
-        let mut work = self.begin(who).await?;
-        work.check_spec(&new.spec).await?;
-        if work.tx.tenant(&new.tenant).await?.is_none() {
-            return Err(ManagerError::not_found("tenant", &new.tenant));
-        }
-        work.check_region(&new.region).await?;
-        let id = new.id.unwrap_or_else(|| EnvironmentId(Uuid::now_v7()));
-        if work.tx.environment(id).await?.is_some() {
-            return Err(ManagerError::Exists(format!("environment {id}")));
-        }
-        let environment = Environment {
-            id,
-            tenant: new.tenant,
-            name: new.name,
-            aliases: new.aliases,
-            labels: new.labels,
-            region: new.region,
-            spec: new.spec,
-            state: EnvironmentState::Provisioning,
-            generation: 1,
-            revision: 1,
-            version: 1,
-            retention: None,
-            created_at: work.now,
-            updated_at: work.now,
-        };
-        work.insert(environment.clone()).await?;
-        work.tx.put_generation(id, 1, &generation_document(&environment)).await?;
-        let after = outbox::environment(&environment);
-        work.event(outbox::ENVIRONMENT_CHANGED, None, after.clone()).await?;
-        let target = format!("environments/{id}");
-        let reason = options.reason.as_deref();
-        let note = Note { action: "environment.create", target, reason, before: Value::Null, after };
-        work.audit(note).await?;
-        work.reconcile_and_commit(options).await
+        repeating(|| async {
+            let (new, options) = (new.clone(), options.clone());
+            let mut work = self.begin(who).await?;
+            work.check_spec(&new.spec).await?;
+            if work.tx.tenant(&new.tenant).await?.is_none() {
+                return Err(ManagerError::not_found("tenant", &new.tenant));
+            }
+            work.check_region(&new.region).await?;
+            let id = new.id.unwrap_or_else(|| EnvironmentId(Uuid::now_v7()));
+            if work.tx.environment(id).await?.is_some() {
+                return Err(ManagerError::Exists(format!("environment {id}")));
+            }
+            let environment = Environment {
+                id,
+                tenant: new.tenant,
+                name: new.name,
+                aliases: new.aliases,
+                labels: new.labels,
+                region: new.region,
+                spec: new.spec,
+                state: EnvironmentState::Provisioning,
+                generation: 1,
+                revision: 1,
+                version: 1,
+                retention: None,
+                created_at: work.now,
+                updated_at: work.now,
+            };
+            work.insert(environment.clone()).await?;
+            work.tx.put_generation(id, 1, &generation_document(&environment)).await?;
+            let after = outbox::environment(&environment);
+            work.event(outbox::ENVIRONMENT_CHANGED, None, after.clone()).await?;
+            let target = format!("environments/{id}");
+            let reason = options.reason.as_deref();
+            let note = Note { action: "environment.create", target, reason, before: Value::Null, after };
+            work.audit(note).await?;
+            work.reconcile_and_commit(options).await
+        })
+        .await
     }
 
     /// Changes what is wished. The generation is raised only by a real difference.
@@ -71,48 +76,54 @@ impl Manager {
         change: EnvironmentChange,
         options: ChangeOptions,
     ) -> Result<EnvironmentAnswer> {
-        let mut work = self.begin(who).await?;
-        work.lock(id).await?;
-        let before = work.environment()?.clone();
-        check_revision(|| format!("environment {id}"), before.revision, options.expected_revision)?;
-        let hint = match before.state {
-            EnvironmentState::Provisioning | EnvironmentState::Active | EnvironmentState::Suspended => None,
-            EnvironmentState::Decommissioned => Some("; undelete it first"),
-            EnvironmentState::Migrating | EnvironmentState::Purged => Some(""),
-        };
-        if let Some(hint) = hint {
-            return Err(ManagerError::EnvironmentState {
-                what: "an update".to_owned(),
-                environment: id.to_string(),
-                state: before.state,
-                hint: hint.to_owned(),
-            });
-        }
-        let mut after = before.clone();
-        if let Some(labels) = change.labels {
-            check_labels(&labels, &self.config)?;
-            after.labels = labels;
-        }
-        if let Some(aliases) = change.aliases {
-            check_aliases(&aliases, &self.config)?;
-            after.aliases = aliases;
-        }
-        if let Some(spec) = change.spec {
-            work.check_spec(&spec).await?;
-            after.spec = spec;
-        }
-        if let Some(region) = change.region.filter(|region| *region != before.region) {
-            work.check_region(&region).await?;
-            if !work.tx.applied(id).await?.is_empty() {
-                return Err(ManagerError::RegionFixed(id.to_string()));
+        repeating(|| async {
+            let (change, options) = (change.clone(), options.clone());
+            let mut work = self.begin_one(who).await?;
+            work.lock(id).await?;
+            let before = work.environment()?.clone();
+            check_revision(|| format!("environment {id}"), before.revision, options.expected_revision)?;
+            let hint = match before.state {
+                EnvironmentState::Provisioning | EnvironmentState::Active | EnvironmentState::Suspended => {
+                    None
+                }
+                EnvironmentState::Decommissioned => Some("; undelete it first"),
+                EnvironmentState::Migrating | EnvironmentState::Purged => Some(""),
+            };
+            if let Some(hint) = hint {
+                return Err(ManagerError::EnvironmentState {
+                    what: "an update".to_owned(),
+                    environment: id.to_string(),
+                    state: before.state,
+                    hint: hint.to_owned(),
+                });
             }
-            after.region = region;
-        }
-        if after == before {
-            return Ok(EnvironmentAnswer { environment: before, operation: None });
-        }
-        work.store_change(&before, after, options.reason.as_deref()).await?;
-        work.reconcile_and_commit(options).await
+            let mut after = before.clone();
+            if let Some(labels) = change.labels {
+                check_labels(&labels, &self.config)?;
+                after.labels = labels;
+            }
+            if let Some(aliases) = change.aliases {
+                check_aliases(&aliases, &self.config)?;
+                after.aliases = aliases;
+            }
+            if let Some(spec) = change.spec {
+                work.check_spec(&spec).await?;
+                after.spec = spec;
+            }
+            if let Some(region) = change.region.filter(|region| *region != before.region) {
+                work.check_region(&region).await?;
+                if !work.tx.applied(id).await?.is_empty() {
+                    return Err(ManagerError::RegionFixed(id.to_string()));
+                }
+                after.region = region;
+            }
+            if after == before {
+                return Ok(EnvironmentAnswer { environment: before, operation: None });
+            }
+            work.store_change(&before, after, options.reason.as_deref()).await?;
+            work.reconcile_and_commit(options).await
+        })
+        .await
     }
 }
 

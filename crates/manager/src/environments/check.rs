@@ -1,6 +1,7 @@
 //! What an environment must keep to, whoever changes it.
 
 use crate::error::{FieldError, ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, ManagerConfig, Principal, schema};
 use serde_json::{Value, json};
@@ -27,13 +28,17 @@ impl Manager {
             }
             schema::compile("the platform's schema", schema)?;
         }
-        let mut work = self.begin(who).await?;
-        let before = work.tx.setting(PLATFORM_SCHEMA).await?.unwrap_or_default();
-        let after = schema.unwrap_or_default();
-        work.tx.put_setting(PLATFORM_SCHEMA, &after).await?;
-        let target = format!("settings/{PLATFORM_SCHEMA}");
-        work.audit(Note { action: "setting.put", target, reason: None, before, after }).await?;
-        work.commit().await
+        repeating(|| async {
+            let schema = schema.clone();
+            let mut work = self.begin(who).await?;
+            let before = work.tx.setting(PLATFORM_SCHEMA).await?.unwrap_or_default();
+            let after = schema.unwrap_or_default();
+            work.tx.put_setting(PLATFORM_SCHEMA, &after).await?;
+            let target = format!("settings/{PLATFORM_SCHEMA}");
+            work.audit(Note { action: "setting.put", target, reason: None, before, after }).await?;
+            work.commit().await
+        })
+        .await
     }
 }
 

@@ -3,6 +3,7 @@
 use super::change::{UPSERT, wish};
 use super::{Lifecycle, LifecycleOptions};
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::runner::{BACKUP_PARAMETER, RETENTION_PARAMETER};
 use crate::tenants::check_revision;
 use crate::work::Work;
@@ -27,41 +28,45 @@ impl Manager {
         what: Lifecycle,
         options: LifecycleOptions,
     ) -> Result<OperationAnswer> {
-        let mut work = self.begin(who).await?;
-        work.lock(id).await?;
-        let revision = work.environment()?.revision;
-        check_revision(|| format!("environment {id}"), revision, options.expected_revision)?;
-        let mut parameters = Map::new();
-        let name = match what {
-            Lifecycle::Reconcile => {
-                work.not_decommissioned("reconcile")?;
-                UPSERT
+        repeating(|| async {
+            let options = options.clone();
+            let mut work = self.begin_one(who).await?;
+            work.lock(id).await?;
+            let revision = work.environment()?.revision;
+            check_revision(|| format!("environment {id}"), revision, options.expected_revision)?;
+            let mut parameters = Map::new();
+            let name = match what {
+                Lifecycle::Reconcile => {
+                    work.not_decommissioned("reconcile")?;
+                    UPSERT
+                }
+                Lifecycle::Undelete => {
+                    work.can_be_undeleted()?;
+                    UPSERT
+                }
+                Lifecycle::Suspend => SUSPEND,
+                Lifecycle::Resume => RESUME,
+                Lifecycle::Backup => BACKUP,
+                Lifecycle::Restore { backup } => {
+                    let backup = work.backup(backup).await?;
+                    parameters.insert(BACKUP_PARAMETER.to_owned(), json!(backup));
+                    RESTORE
+                }
+                Lifecycle::Decommission { retention } => {
+                    let retention = self.retention(retention)?;
+                    parameters.insert(RETENTION_PARAMETER.to_owned(), Value::String(retention.to_string()));
+                    DECOMMISSION
+                }
+            };
+            let mut wish = wish(name, parameters, options.reason)?;
+            wish.on_conflict = options.on_conflict;
+            let answer = work.ask(wish, options.validate_only).await?;
+            if !options.validate_only {
+                work.commit().await?;
             }
-            Lifecycle::Undelete => {
-                work.can_be_undeleted()?;
-                UPSERT
-            }
-            Lifecycle::Suspend => SUSPEND,
-            Lifecycle::Resume => RESUME,
-            Lifecycle::Backup => BACKUP,
-            Lifecycle::Restore { backup } => {
-                let backup = work.backup(backup).await?;
-                parameters.insert(BACKUP_PARAMETER.to_owned(), json!(backup));
-                RESTORE
-            }
-            Lifecycle::Decommission { retention } => {
-                let retention = self.retention(retention)?;
-                parameters.insert(RETENTION_PARAMETER.to_owned(), Value::String(retention.to_string()));
-                DECOMMISSION
-            }
-        };
-        let mut wish = wish(name, parameters, options.reason)?;
-        wish.on_conflict = options.on_conflict;
-        let answer = work.ask(wish, options.validate_only).await?;
-        if !options.validate_only {
-            work.commit().await?;
-        }
-        Ok(answer)
+            Ok(answer)
+        })
+        .await
     }
 
     fn retention(&self, asked: Option<SignedDuration>) -> Result<SignedDuration> {

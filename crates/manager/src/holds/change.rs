@@ -4,6 +4,7 @@ use super::reach::Reach;
 use super::{HoldView, LIMIT, NewHold, hold_target, long_key};
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, Target, outbox};
 use serde_json::Value;
@@ -39,13 +40,18 @@ impl Manager {
         if new.validate_only {
             return Ok(view(row, &reach));
         }
-        let mut work = self.begin(who).await?;
-        let page = Page { after: None, limit: LIMIT };
-        if work.tx.holds(&HoldFilter::default(), &page).await?.items.len() >= LIMIT as usize {
-            return Err(ManagerError::field("", format!("there are {LIMIT} holds already: lift some")));
-        }
-        work.put_hold(&row, "hold.create", Some(&row.hold.reason), Value::Null).await?;
-        work.commit().await?;
+        repeating(|| async {
+            // Alone: a plan that did not see the row has ended before it (and is found by the look below), and one that
+            // begins afterwards sees it.
+            let mut work = self.begin(who).await?;
+            let page = Page { after: None, limit: LIMIT };
+            if work.tx.holds(&HoldFilter::default(), &page).await?.items.len() >= LIMIT as usize {
+                return Err(ManagerError::field("", format!("there are {LIMIT} holds already: lift some")));
+            }
+            work.put_hold(&row, "hold.create", Some(&row.hold.reason), Value::Null).await?;
+            work.commit().await
+        })
+        .await?;
         // Again: what was planned since the first look did not see the row.
         let reach = self.would_hold(&row.hold).await?;
         self.tell(who, &mut row, reach.keys().copied()).await?;
@@ -62,25 +68,40 @@ impl Manager {
         validate_only: bool,
     ) -> Result<HoldView> {
         check_reason(reason.as_deref())?;
+        let (mut row, already) =
+            repeating(|| self.lift_once(who, id, reason.as_deref(), validate_only)).await?;
+        if already {
+            return Ok(view(row, &Reach::new()));
+        }
+        let held = self.holds_now(&row.hold).await?;
+        if !validate_only {
+            self.tell(who, &mut row, held.keys().copied()).await?;
+        }
+        Ok(view(row, &held))
+    }
+
+    /// The row as it is lifted, and whether it was before.
+    pub(super) async fn lift_once(
+        &self,
+        who: &Principal,
+        id: HoldId,
+        reason: Option<&str>,
+        validate_only: bool,
+    ) -> Result<(HoldRow, bool)> {
         let mut work = self.begin(who).await?;
         let mut row = work.tx.hold(id).await?.ok_or_else(|| ManagerError::not_found("hold", id))?;
         if row.lifted.is_some() {
-            return Ok(view(row, &Reach::new()));
+            return Ok((row, true));
         }
         let before = outbox::hold(&row);
-        let lifted = Lifted { by: who.actor.clone(), reason: reason.clone(), at: work.now };
+        let lifted = Lifted { by: who.actor.clone(), reason: reason.map(str::to_owned), at: work.now };
         (row.lifted, row.told) = (Some(lifted), false);
-        if validate_only {
-            drop(work);
-            let held = self.holds_now(&row.hold).await?;
-            return Ok(view(row, &held));
+        if !validate_only {
+            work.put_hold(&row, "hold.lift", reason, before).await?;
+            work.settle_attention(&long_key(id)).await?;
+            work.commit().await?;
         }
-        work.put_hold(&row, "hold.lift", reason.as_deref(), before).await?;
-        work.settle_attention(&long_key(id)).await?;
-        work.commit().await?;
-        let held = self.holds_now(&row.hold).await?;
-        self.tell(who, &mut row, held.keys().copied()).await?;
-        Ok(view(row, &held))
+        Ok((row, false))
     }
 
     /// One hold and what it holds.
@@ -149,22 +170,31 @@ impl Manager {
         // The request's key is claimed by the hold's own transaction.
         let who = Principal { request: None, ..who.clone() };
         for id in operations {
-            self.tell_one(&who, row, id).await?;
+            repeating(|| self.tell_one(&who, row, id)).await?;
         }
-        let mut work = self.begin(&who).await?;
-        // Somebody may have lifted it meanwhile: then it is theirs to say that everybody knows.
-        let Some(now) = work.tx.hold(row.hold.id).await? else { return Ok(()) };
-        if now.lifted == row.lifted && !now.told {
-            row.told = true;
-            work.tx.put_hold(row).await?;
+        row.told |= repeating(|| async {
+            let mut work = self.begin(&who).await?;
+            // Somebody may have lifted it meanwhile: then it is theirs to say that everybody knows.
+            let Some(now) = work.tx.hold(row.hold.id).await? else { return Ok(false) };
+            if now.lifted != row.lifted || now.told {
+                return Ok(false);
+            }
+            work.tx.put_hold(&HoldRow { told: true, ..row.clone() }).await?;
             work.commit().await?;
-        }
+            Ok(true)
+        })
+        .await?;
         Ok(())
     }
 
     async fn tell_one(&self, who: &Principal, row: &HoldRow, id: OperationId) -> Result<()> {
         let hold = &row.hold;
-        let mut work = self.begin(who).await?;
+        let mut work = self.begin_one(who).await?;
+        // It may have been lifted meanwhile, and who lifted it may have told everybody: what is told after them would
+        // stay. Holds change only alone, so that this is still so at the commit.
+        if work.tx.hold(hold.id).await?.is_none_or(|now| now.lifted != row.lifted) {
+            return Ok(());
+        }
         work.lock_of(id).await?;
         let (action, reason, event) = match &row.lifted {
             Some(lifted) => ("step.release", lifted.reason.clone(), Event::Lifted { hold: hold.id }),

@@ -2,11 +2,12 @@
 
 use super::long_key;
 use crate::error::Result;
-use crate::{Manager, Principal, outbox};
+use crate::repeat::repeating;
+use crate::{Manager, Principal};
 use jiff::Timestamp;
 use tenantry_engine::Raised;
 use tenantry_model::{AttentionKind, Hold, Page};
-use tenantry_store::{HoldFilter, HoldRow, Lifted, Read};
+use tenantry_store::{HoldFilter, HoldRow, Read};
 
 /// Why the system lifts a hold.
 const SYSTEM_REASON: &str = "its time has come";
@@ -19,18 +20,12 @@ impl Manager {
         let rows = all_open(&mut *self.store.read().await?).await?;
         for mut row in rows {
             if row.lifted.is_none() && row.hold.until.is_some_and(|until| until <= self.now()) {
-                let mut work = self.begin(&who).await?;
-                let Some(fresh) = work.tx.hold(row.hold.id).await?.filter(|fresh| fresh.lifted.is_none())
-                else {
+                let (lifted, already) =
+                    repeating(|| self.lift_once(&who, row.hold.id, Some(SYSTEM_REASON), false)).await?;
+                if already {
                     continue;
-                };
-                let before = outbox::hold(&fresh);
-                let reason = Some(SYSTEM_REASON.to_owned());
-                let lifted = Lifted { by: who.actor.clone(), reason, at: work.now };
-                row = HoldRow { lifted: Some(lifted), told: false, ..fresh };
-                work.put_hold(&row, "hold.lift", Some(SYSTEM_REASON), before).await?;
-                work.settle_attention(&long_key(row.hold.id)).await?;
-                work.commit().await?;
+                }
+                row = lifted;
             }
             if !row.told {
                 let reach = match row.lifted {
@@ -40,9 +35,12 @@ impl Manager {
                 self.tell(&who, &mut row, reach.keys().copied()).await?;
             }
             if row.lifted.is_none() && self.lasts_long(&row.hold) {
-                let mut work = self.begin(&who).await?;
-                work.raise_for(None, &long(&row.hold)).await?;
-                work.commit().await?;
+                repeating(|| async {
+                    let mut work = self.begin(&who).await?;
+                    work.raise_for(None, &long(&row.hold)).await?;
+                    work.commit().await
+                })
+                .await?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 use super::request::{Wish, check_reason};
 use super::{OperationAnswer, ReplayWish};
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::runner::PlanBasis;
 use crate::work::Work;
 use crate::{Manager, Principal};
@@ -69,18 +70,21 @@ impl Manager {
             return Err(ManagerError::Rejected(Rejected::ReasonRequired("replay")));
         }
         check_reason(wish.reason.as_deref())?;
-        let mut work = self.begin(who).await?;
-        work.lock_of(original).await?;
-        let (operation, unfinished) = work.draft_replay(original, wish.clone()).await?;
-        let plan = work.check_replay(&operation).await?;
-        if wish.validate_only {
-            let preview = work.preview_of(operation, &unfinished, Ok(plan)).await?;
-            return Ok(OperationAnswer::Preview(Box::new(preview)));
-        }
-        work.tx.put_replay(original, operation.id).await?;
-        let operation = work.request_drafted(operation, &unfinished).await?;
-        work.commit().await?;
-        Ok(OperationAnswer::Requested(Box::new(operation)))
+        repeating(|| async {
+            let mut work = self.begin_one(who).await?;
+            work.lock_of(original).await?;
+            let (operation, unfinished) = work.draft_replay(original, wish.clone()).await?;
+            let plan = work.check_replay(&operation).await?;
+            if wish.validate_only {
+                let preview = work.preview_of(operation, &unfinished, Ok(plan)).await?;
+                return Ok(OperationAnswer::Preview(Box::new(preview)));
+            }
+            work.tx.put_replay(original, operation.id).await?;
+            let operation = work.request_drafted(operation, &unfinished).await?;
+            work.commit().await?;
+            Ok(OperationAnswer::Requested(Box::new(operation)))
+        })
+        .await
     }
 }
 

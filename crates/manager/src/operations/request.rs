@@ -3,6 +3,7 @@
 use super::{NewOperation, OperationAnswer};
 use crate::definitions::{RESERVED, meaning};
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox, schema};
@@ -41,22 +42,26 @@ impl Manager {
             );
             return Err(ManagerError::field("/name", message));
         }
-        let mut work = self.begin(who).await?;
-        work.lock(environment).await?;
-        let revision = work.environment()?.revision;
-        check_revision(|| format!("environment {environment}"), revision, new.expected_revision)?;
-        let wish = Wish {
-            name: new.name,
-            parameters: new.parameters,
-            reason: new.reason,
-            on_conflict: new.on_conflict,
-            scheduled_time: new.scheduled_time,
-        };
-        let answer = work.ask(wish, new.validate_only).await?;
-        if !new.validate_only {
-            work.commit().await?;
-        }
-        Ok(answer)
+        repeating(|| async {
+            let new = new.clone();
+            let mut work = self.begin_one(who).await?;
+            work.lock(environment).await?;
+            let revision = work.environment()?.revision;
+            check_revision(|| format!("environment {environment}"), revision, new.expected_revision)?;
+            let wish = Wish {
+                name: new.name,
+                parameters: new.parameters,
+                reason: new.reason,
+                on_conflict: new.on_conflict,
+                scheduled_time: new.scheduled_time,
+            };
+            let answer = work.ask(wish, new.validate_only).await?;
+            if !new.validate_only {
+                work.commit().await?;
+            }
+            Ok(answer)
+        })
+        .await
     }
 }
 

@@ -4,6 +4,7 @@
 use super::request::check_reason;
 use super::{ExpectedOperation, OperationVerb, OperationView, Steered, StepOptions};
 use crate::error::{ManagerError, Result};
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal};
 use serde_json::{Value, json};
@@ -23,28 +24,38 @@ impl Manager {
     ) -> Result<Steered> {
         check_reason(options.reason.as_deref())?;
         let kind = verb.kind();
-        let mut work = self.begin(who).await?;
-        work.lock_of(operation).await?;
-        let event = Event::Verb {
-            step: step.clone(),
-            verb: verb.clone(),
-            by: who.actor.clone(),
-            reason: options.reason.clone(),
-            expected: options.expected,
-        };
-        if options.validate_only {
-            return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
-        }
-        if self.config.four_eyes.contains(&kind) {
-            // What could not be done now is refused now, not when the second person looks at it.
-            work.foresee(operation, &event).await?;
-            let approval = work.ask_approval(operation, step, verb, options.reason).await?;
+        let instead = repeating(|| async {
+            let options = options.clone();
+            let mut work = self.begin_one(who).await?;
+            work.lock_of(operation).await?;
+            let event = Event::Verb {
+                step: step.clone(),
+                verb: verb.clone(),
+                by: who.actor.clone(),
+                reason: options.reason.clone(),
+                expected: options.expected,
+            };
+            if options.validate_only {
+                return Ok(Some(Steered::Preview(Box::new(work.foresee(operation, &event).await?))));
+            }
+            if self.config.four_eyes.contains(&kind) {
+                // What could not be done now is refused now, not when the second person looks at it.
+                work.foresee(operation, &event).await?;
+                let approval =
+                    work.ask_approval(operation, step, verb.clone(), options.reason.clone()).await?;
+                work.commit().await?;
+                return Ok(Some(Steered::Pending(Box::new(approval))));
+            }
+            work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
             work.commit().await?;
-            return Ok(Steered::Pending(Box::new(approval)));
+            Ok(None)
+        })
+        .await?;
+        // Read outside: what is committed is not to be repeated because a look at it failed.
+        match instead {
+            Some(instead) => Ok(instead),
+            None => Ok(Steered::Done(Box::new(self.operation(operation).await?))),
         }
-        work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
-        work.commit().await?;
-        Ok(Steered::Done(Box::new(self.operation(operation).await?)))
     }
 
     /// A verb on an operation.
@@ -58,30 +69,37 @@ impl Manager {
         validate_only: bool,
     ) -> Result<Steered> {
         check_reason(reason.as_deref())?;
-        let mut work = self.begin(who).await?;
-        work.lock_of(operation).await?;
-        let (state, revision) = work.operation_state(operation).await?;
-        let moved = expected.state.is_some_and(|seen| seen != state)
-            || expected.revision.is_some_and(|seen| seen != revision);
-        if moved {
-            return Err(ManagerError::OperationMoved { operation, state });
+        let preview = repeating(|| async {
+            let mut work = self.begin_one(who).await?;
+            work.lock_of(operation).await?;
+            let (state, revision) = work.operation_state(operation).await?;
+            let moved = expected.state.is_some_and(|seen| seen != state)
+                || expected.revision.is_some_and(|seen| seen != revision);
+            if moved {
+                return Err(ManagerError::OperationMoved { operation, state });
+            }
+            let (by, text) = (who.actor.clone(), reason.clone().unwrap_or_default());
+            let (action, event) = match verb {
+                OperationVerb::Pause => ("operation.pause", Event::Pause { by, reason: text }),
+                OperationVerb::Resume => ("operation.resume", Event::Resume { by, reason: reason.clone() }),
+                OperationVerb::Cancel => ("operation.cancel", Event::Cancel { by, reason: text }),
+            };
+            if validate_only {
+                return work.foresee(operation, &event).await.map(Some);
+            }
+            work.apply_one(operation, event).await?;
+            let (after, _) = work.operation_state(operation).await?;
+            let target = format!("operations/{operation}");
+            let (before, after) = (json!({ "state": state }), json!({ "state": after }));
+            work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
+            work.commit().await?;
+            Ok(None)
+        })
+        .await?;
+        match preview {
+            Some(preview) => Ok(Steered::Preview(Box::new(preview))),
+            None => Ok(Steered::Done(Box::new(self.operation(operation).await?))),
         }
-        let (by, text) = (who.actor.clone(), reason.clone().unwrap_or_default());
-        let (action, event) = match verb {
-            OperationVerb::Pause => ("operation.pause", Event::Pause { by, reason: text }),
-            OperationVerb::Resume => ("operation.resume", Event::Resume { by, reason: reason.clone() }),
-            OperationVerb::Cancel => ("operation.cancel", Event::Cancel { by, reason: text }),
-        };
-        if validate_only {
-            return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
-        }
-        work.apply_one(operation, event).await?;
-        let (after, _) = work.operation_state(operation).await?;
-        let target = format!("operations/{operation}");
-        let (before, after) = (json!({ "state": state }), json!({ "state": after }));
-        work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
-        work.commit().await?;
-        Ok(Steered::Done(Box::new(self.operation(operation).await?)))
     }
 }
 

@@ -5,6 +5,7 @@ use super::fire::new_run;
 use super::{AskedRun, Backfill, MOST_RUNS};
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
+use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal};
 use jiff::Timestamp;
@@ -26,16 +27,19 @@ impl Manager {
         check_reason(reason.as_deref())?;
         let schedule = self.schedule(name).await?;
         let environments = self.environments_of(&schedule.target).await?;
-        let mut work = self.begin(who).await?;
-        let schedule = work.same_schedule(&schedule).await?;
-        let times = times(&schedule.cron, &schedule.time_zone)?;
-        let now = work.now;
-        let runs = work.ask_for(&schedule, &times, &environments, &[now], RunCause::Request).await?;
-        if !validate_only {
-            work.asked("schedule.run", &schedule, reason.as_deref(), &runs).await?;
-            work.commit().await?;
-        }
-        Ok(runs)
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let schedule = work.same_schedule(&schedule).await?;
+            let times = times(&schedule.cron, &schedule.time_zone)?;
+            let now = work.now;
+            let runs = work.ask_for(&schedule, &times, &environments, &[now], RunCause::Request).await?;
+            if !validate_only {
+                work.asked("schedule.run", &schedule, reason.as_deref(), &runs).await?;
+                work.commit().await?;
+            }
+            Ok(runs)
+        })
+        .await
     }
 
     /// Runs the times of a range that have passed, for the environments that match now, the earliest first and one
@@ -54,14 +58,17 @@ impl Manager {
         let times = times(&schedule.cron, &schedule.time_zone)?;
         let environments = self.environments_of(&schedule.target).await?;
         let range = self.range(&times, &backfill, environments.len())?;
-        let mut work = self.begin(who).await?;
-        let schedule = work.same_schedule(&schedule).await?;
-        let runs = work.ask_for(&schedule, &times, &environments, &range, RunCause::Backfill).await?;
-        if !backfill.validate_only {
-            work.asked("schedule.backfill", &schedule, Some(&backfill.reason), &runs).await?;
-            work.commit().await?;
-        }
-        Ok(runs)
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let schedule = work.same_schedule(&schedule).await?;
+            let runs = work.ask_for(&schedule, &times, &environments, &range, RunCause::Backfill).await?;
+            if !backfill.validate_only {
+                work.asked("schedule.backfill", &schedule, Some(&backfill.reason), &runs).await?;
+                work.commit().await?;
+            }
+            Ok(runs)
+        })
+        .await
     }
 
     /// The times of a range, `from` and `until` included.

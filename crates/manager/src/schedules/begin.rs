@@ -5,6 +5,7 @@ use super::check::can_run;
 use super::{MOST_WAITING, types::AskedRun};
 use crate::error::{ErrorClass, ManagerError, Result};
 use crate::operations::{OperationAnswer, Wish};
+use crate::repeat::repeating;
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use tenantry_engine::Event;
@@ -37,43 +38,49 @@ impl Manager {
     async fn try_to_begin(&self, key: RunKey) -> Result<()> {
         let Some(schedule) = self.store.read().await?.schedule(key.schedule).await? else { return Ok(()) };
         let who = acting(&schedule);
-        let mut work = self.begin(&who).await?;
-        work.lock(key.environment).await?;
-        let Some(mut run) = work.due_run(key).await? else { return Ok(()) };
-        if !can_run(work.environment()?) {
-            work.skip(&schedule, run, "the environment is decommissioned").await?;
-            return work.commit().await;
-        }
-        match work.turn(&schedule, &run).await? {
-            Turn::Now => {
-                run.operation = Some(work.request_run(&schedule, &run).await?);
-                run.note = None;
-                work.put_run(run, RunState::Requested).await?;
-                work.settle_attention(&keys::skipped(schedule.id, key.environment)).await?;
-                work.end_if_over(key).await?;
+        repeating(|| async {
+            let mut work = self.begin_one(&who).await?;
+            work.lock(key.environment).await?;
+            let Some(mut run) = work.due_run(key).await? else { return Ok(()) };
+            if !can_run(work.environment()?) {
+                work.skip(&schedule, run, "the environment is decommissioned").await?;
+                return work.commit().await;
             }
-            Turn::Waits(note) => {
-                run.note = Some(note);
-                work.put_run(run, RunState::Waiting).await?;
-                // The one it waits for may itself have waited for this one's decision.
-                work.let_next_begin(key).await?;
+            match work.turn(&schedule, &run).await? {
+                Turn::Now => {
+                    run.operation = Some(work.request_run(&schedule, &run).await?);
+                    run.note = None;
+                    work.put_run(run, RunState::Requested).await?;
+                    work.settle_attention(&keys::skipped(schedule.id, key.environment)).await?;
+                    work.end_if_over(key).await?;
+                }
+                Turn::Waits(note) => {
+                    run.note = Some(note);
+                    work.put_run(run, RunState::Waiting).await?;
+                    // The one it waits for may itself have waited for this one's decision.
+                    work.let_next_begin(key).await?;
+                }
+                Turn::Skip(why) => work.skip(&schedule, run, &why).await?,
             }
-            Turn::Skip(why) => work.skip(&schedule, run, &why).await?,
-        }
-        work.commit().await
+            work.commit().await
+        })
+        .await
     }
 
     async fn skip_run(&self, key: RunKey, why: &str) -> Result<()> {
         let Some(schedule) = self.store.read().await?.schedule(key.schedule).await? else { return Ok(()) };
         let who = acting(&schedule);
-        let mut work = self.begin(&who).await?;
-        // An environment that is not kept cannot be locked, and nobody waits for its run.
-        if work.tx.environment(key.environment).await?.is_some() {
-            work.lock(key.environment).await?;
-        }
-        let Some(run) = work.due_run(key).await? else { return Ok(()) };
-        work.skip(&schedule, run, why).await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin(&who).await?;
+            // An environment that is not kept cannot be locked, and nobody waits for its run.
+            if work.tx.environment(key.environment).await?.is_some() {
+                work.lock(key.environment).await?;
+            }
+            let Some(run) = work.due_run(key).await? else { return Ok(()) };
+            work.skip(&schedule, run, why).await?;
+            work.commit().await
+        })
+        .await
     }
 }
 

@@ -7,6 +7,7 @@ use super::check::named;
 use super::{NewSchedule, ScheduleChange, attend};
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
+use crate::repeat::repeating;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
@@ -18,37 +19,41 @@ use uuid::Uuid;
 impl Manager {
     /// Makes a schedule; it fires from the next time on.
     pub async fn create_schedule(&self, who: &Principal, new: NewSchedule) -> Result<Schedule> {
-        let mut work = self.begin(who).await?;
-        if work.tx.schedule_by_name(&new.name).await?.is_some() {
-            return Err(ManagerError::Exists(format!("schedule {}", new.name)));
-        }
-        let mut schedule = Schedule {
-            id: ScheduleId(Uuid::now_v7()),
-            name: new.name,
-            description: new.description,
-            operation: new.operation,
-            parameters: new.parameters,
-            target: new.target,
-            cron: new.cron,
-            time_zone: new.time_zone,
-            catch_up: new.catch_up,
-            overlap: new.overlap,
-            deadline: new.deadline,
-            paused: None,
-            last_time: None,
-            next_time: None,
-            revision: 0,
-            created_by: who.actor.clone(),
-            created_at: work.now,
-            updated_at: work.now,
-        };
-        let times = work.check_schedule(&schedule).await?;
-        work.check_count().await?;
-        work.put_changed(None, &mut schedule, &times, "schedule.create", None).await?;
-        if !new.validate_only {
-            work.commit().await?;
-        }
-        Ok(schedule)
+        repeating(|| async {
+            let new = new.clone();
+            let mut work = self.begin(who).await?;
+            if work.tx.schedule_by_name(&new.name).await?.is_some() {
+                return Err(ManagerError::Exists(format!("schedule {}", new.name)));
+            }
+            let mut schedule = Schedule {
+                id: ScheduleId(Uuid::now_v7()),
+                name: new.name,
+                description: new.description,
+                operation: new.operation,
+                parameters: new.parameters,
+                target: new.target,
+                cron: new.cron,
+                time_zone: new.time_zone,
+                catch_up: new.catch_up,
+                overlap: new.overlap,
+                deadline: new.deadline,
+                paused: None,
+                last_time: None,
+                next_time: None,
+                revision: 0,
+                created_by: who.actor.clone(),
+                created_at: work.now,
+                updated_at: work.now,
+            };
+            let times = work.check_schedule(&schedule).await?;
+            work.check_count().await?;
+            work.put_changed(None, &mut schedule, &times, "schedule.create", None).await?;
+            if !new.validate_only {
+                work.commit().await?;
+            }
+            Ok(schedule)
+        })
+        .await
     }
 
     /// Changes a schedule.
@@ -59,27 +64,31 @@ impl Manager {
         expected: Option<u64>,
         change: ScheduleChange,
     ) -> Result<Schedule> {
-        let mut work = self.begin(who).await?;
-        let before = work.locked_schedule(name).await?;
-        check_revision(|| format!("schedule {name}"), before.revision, expected)?;
-        let mut after = before.clone();
-        let ScheduleChange { description, operation, parameters, target, cron, time_zone, .. } = change;
-        set(&mut after.description, description);
-        set(&mut after.operation, operation);
-        set(&mut after.parameters, parameters);
-        set(&mut after.target, target);
-        set(&mut after.cron, cron);
-        set(&mut after.time_zone, time_zone);
-        set(&mut after.catch_up, change.catch_up);
-        set(&mut after.overlap, change.overlap);
-        set(&mut after.deadline, change.deadline);
-        let times = work.check_schedule(&after).await?;
-        if after == before {
-            return Ok(before);
-        }
-        work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
-        work.commit().await?;
-        Ok(after)
+        repeating(|| async {
+            let change = change.clone();
+            let mut work = self.begin(who).await?;
+            let before = work.locked_schedule(name).await?;
+            check_revision(|| format!("schedule {name}"), before.revision, expected)?;
+            let mut after = before.clone();
+            let ScheduleChange { description, operation, parameters, target, cron, time_zone, .. } = change;
+            set(&mut after.description, description);
+            set(&mut after.operation, operation);
+            set(&mut after.parameters, parameters);
+            set(&mut after.target, target);
+            set(&mut after.cron, cron);
+            set(&mut after.time_zone, time_zone);
+            set(&mut after.catch_up, change.catch_up);
+            set(&mut after.overlap, change.overlap);
+            set(&mut after.deadline, change.deadline);
+            let times = work.check_schedule(&after).await?;
+            if after == before {
+                return Ok(before);
+            }
+            work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
+            work.commit().await?;
+            Ok(after)
+        })
+        .await
     }
 
     /// No time runs from now on; runs that wait or were requested go on.
@@ -114,16 +123,20 @@ impl Manager {
         action: &str,
         reason: Option<String>,
     ) -> Result<Schedule> {
-        let mut work = self.begin(who).await?;
-        let before = work.locked_schedule(name).await?;
-        if before.paused.is_some() == paused.is_some() {
-            return Ok(before);
-        }
-        let mut after = Schedule { paused, ..before.clone() };
-        let times = work.check_schedule(&after).await?;
-        work.put_changed(Some(&before), &mut after, &times, action, reason.as_deref()).await?;
-        work.commit().await?;
-        Ok(after)
+        repeating(|| async {
+            let paused = paused.clone();
+            let mut work = self.begin(who).await?;
+            let before = work.locked_schedule(name).await?;
+            if before.paused.is_some() == paused.is_some() {
+                return Ok(before);
+            }
+            let mut after = Schedule { paused, ..before.clone() };
+            let times = work.check_schedule(&after).await?;
+            work.put_changed(Some(&before), &mut after, &times, action, reason.as_deref()).await?;
+            work.commit().await?;
+            Ok(after)
+        })
+        .await
     }
 
     /// Removes a schedule and its runs that wait; operations that were requested go on.
@@ -133,17 +146,20 @@ impl Manager {
         name: &ScheduleName,
         expected: Option<u64>,
     ) -> Result<()> {
-        let mut work = self.begin(who).await?;
-        let before = work.locked_schedule(name).await?;
-        check_revision(|| format!("schedule {name}"), before.revision, expected)?;
-        work.tx.delete_schedule(before.id).await?;
-        work.settle_attention(&attend::keys::late(before.id)).await?;
-        work.settle_attention(&attend::keys::left_out(before.id)).await?;
-        work.common_event(outbox::SCHEDULE_DELETED, outbox::schedule(&before)).await?;
-        let target = format!("schedules/{name}");
-        let (before, after) = (outbox::schedule(&before), Value::Null);
-        work.audit(Note { action: "schedule.delete", target, reason: None, before, after }).await?;
-        work.commit().await
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let before = work.locked_schedule(name).await?;
+            check_revision(|| format!("schedule {name}"), before.revision, expected)?;
+            work.tx.delete_schedule(before.id).await?;
+            work.settle_attention(&attend::keys::late(before.id)).await?;
+            work.settle_attention(&attend::keys::left_out(before.id)).await?;
+            work.common_event(outbox::SCHEDULE_DELETED, outbox::schedule(&before)).await?;
+            let target = format!("schedules/{name}");
+            let (before, after) = (outbox::schedule(&before), Value::Null);
+            work.audit(Note { action: "schedule.delete", target, reason: None, before, after }).await?;
+            work.commit().await
+        })
+        .await
     }
 }
 

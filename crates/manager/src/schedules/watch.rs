@@ -3,6 +3,7 @@
 use super::attend::keys;
 use super::history::last_attempt;
 use crate::error::Result;
+use crate::repeat::repeating;
 use crate::{Manager, Principal};
 use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
 use tenantry_schedule::{PastRun, Prediction, StepLeft, predict};
@@ -60,7 +61,17 @@ impl Manager {
             return Ok(());
         }
         let who = Principal::system();
-        let mut work = self.begin(&who).await?;
+        repeating(|| self.say(&who, run, &operation, &standing)).await
+    }
+
+    async fn say(
+        &self,
+        who: &Principal,
+        run: &ScheduleRun,
+        operation: &Operation,
+        standing: &Standing,
+    ) -> Result<()> {
+        let mut work = self.begin_one(who).await?;
         work.lock(operation.environment).await?;
         // Somebody else may have seen the same, or its end.
         let Some(mut run) = work.tx.schedule_run(&RunKey::of(run)).await?.filter(|now| now == run) else {
@@ -70,11 +81,11 @@ impl Manager {
         match standing {
             Standing::Missed => {
                 run.missed = true;
-                work.settle_attention(&keys::at_risk(id)).await?;
-                work.raise_missed(&operation, &run).await?;
+                work.settle_attention(&keys::at_risk(operation.id)).await?;
+                work.raise_missed(operation, &run).await?;
             }
-            Standing::AtRisk(prediction) => work.raise_at_risk(&operation, &run, &prediction).await?,
-            Standing::Fine => work.settle_attention(&keys::at_risk(id)).await?,
+            Standing::AtRisk(prediction) => work.raise_at_risk(operation, &run, prediction).await?,
+            Standing::Fine => work.settle_attention(&keys::at_risk(operation.id)).await?,
         }
         work.put_run(run, RunState::Requested).await?;
         work.commit().await

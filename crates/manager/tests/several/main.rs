@@ -1,8 +1,13 @@
 //! Two managers over one PostgreSQL, each with its own connections and memory. Ignored where there is no PostgreSQL.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used, clippy::wildcard_imports)] // in tests a panic is the message; `common` is their prelude
 
+mod beside;
+#[path = "../common/mod.rs"]
 mod common;
+mod conflicts;
+mod holds;
 
 use common::*;
 use jiff::SignedDuration;
@@ -38,6 +43,15 @@ fn main() {
         test("a_manager_that_slept_past_its_role_cannot_write_in_it", || block(slept())),
         test("a_role_has_one_manager_and_passes_on_when_it_ends", || block(passes_on())),
         test("one_request_that_reaches_both_is_carried_out_once", || block(claimed())),
+        test("a_plan_under_way_when_a_hold_is_set_is_caught_by_it", || block(holds::planned_before())),
+        test("a_plan_begun_while_a_hold_is_being_set_sees_it", || block(holds::planned_after())),
+        test("a_hold_lifted_while_it_is_being_told_stays_nowhere", || block(holds::lifted_meanwhile())),
+        test("a_conflict_with_another_manager_is_repeated_and_not_answered", || {
+            block(conflicts::repeated());
+        }),
+        test("many_requests_at_two_managers_about_the_same_environments_are_all_answered", || {
+            block(conflicts::many());
+        }),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
@@ -53,7 +67,14 @@ fn block(test: impl Future<Output = ()>) {
 
 /// Two managers and the clock that they share.
 async fn two(world: &World) -> (Manager, Manager) {
-    let database = Database::new(&server().unwrap().database().await.unwrap(), None).unwrap();
+    let (one, two, _) = two_over(world).await;
+    (one, two)
+}
+
+/// The same with the URL of their database.
+async fn two_over(world: &World) -> (Manager, Manager, String) {
+    let url = server().unwrap().database().await.unwrap();
+    let database = Database::new(&url, None).unwrap();
     let mut managers = Vec::new();
     for _ in 0..2 {
         let store = Arc::new(PostgresStore::open(&database, true).await.unwrap());
@@ -61,7 +82,7 @@ async fn two(world: &World) -> (Manager, Manager) {
         managers.push(world.over(store, logs));
     }
     let two = managers.remove(1);
-    (managers.remove(0), two)
+    (managers.remove(0), two, url)
 }
 
 async fn by_turns() {
