@@ -1,6 +1,7 @@
 //! Which of the times that have passed are fired, and which are left out.
 
 use crate::Times;
+use crate::mutants::{Mutant, on};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::VecDeque;
 use tenantry_model::CatchUp;
@@ -27,9 +28,10 @@ pub struct Due {
 
 /// Looks at the times from `next` (which has come) to `now`.
 ///
-/// A time that came no longer than `grace` ago is on time and fires whatever the policy says. Of older ones `none`
-/// fires nothing, `latest` the newest one (and only if no later one is on time), `all` each; in any case at most the
-/// `most` newest (at least one). `most` is what bounds a transaction after a long absence.
+/// A time that came no longer than `grace` ago is on time and fires whatever the policy says; of a line by the minute
+/// that may be several. Of older ones `none` fires nothing, `latest` the newest one (and only if no later one is on
+/// time), `all` each; in any case at most the `most` newest (at least one). `most` is what bounds a transaction after a
+/// long absence.
 #[must_use]
 pub fn due(
     times: &Times,
@@ -39,7 +41,7 @@ pub fn due(
     grace: SignedDuration,
     most: usize,
 ) -> Due {
-    let keep = if policy == CatchUp::Latest { 1 } else { most.max(1) };
+    let keep = most.max(1);
     let mut fire = VecDeque::from([next]);
     let (mut left_out, mut left_out_until) = (0, None);
     let mut leave_out = |at: Timestamp| {
@@ -58,10 +60,23 @@ pub fn due(
         let from = if looked == LOOKS { last.max(now.saturating_sub(DAY).unwrap_or(last)) } else { last };
         upcoming = times.next(from);
     }
-    if policy == CatchUp::None {
-        while let Some(oldest) = fire.pop_front_if(|at| now.duration_since(*at) > grace) {
-            leave_out(oldest);
-        }
+    let policy = if on(Mutant::CatchUpIgnored) { CatchUp::All } else { policy };
+    // Of those that are late, at least so many of the newest stay.
+    let kept = match policy {
+        CatchUp::None => 0,
+        CatchUp::Latest => 1,
+        CatchUp::All => fire.len(),
+    };
+    while fire.len() > kept
+        && let Some(oldest) = fire.pop_front_if(|at| now.duration_since(*at) > grace)
+    {
+        leave_out(oldest);
+    }
+    if on(Mutant::TimeForgotten) && fire.len() > 1 {
+        fire.pop_front();
+    }
+    if on(Mutant::LeftOutUnsaid) {
+        left_out_until = None;
     }
     Due { fire: fire.into(), left_out, left_out_until, last, next: upcoming.map(|found| found.at) }
 }

@@ -9,6 +9,7 @@
 //!   fire twice.
 
 use crate::CronLine;
+use crate::mutants::{Mutant, on};
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
@@ -110,7 +111,8 @@ impl Times {
         let mut wall = ceil_to_minute(span.offset.to_datetime(from))?;
         // What comes twice has come already.
         let twice_until = span.begin.map(|(begin, before)| before.to_datetime(begin));
-        if let (false, Some(until)) = (self.line.is_by_the_hour(), twice_until) {
+        let repeats = self.line.is_by_the_hour() || on(Mutant::RepeatedHourTwice);
+        if let (false, Some(until)) = (repeats, twice_until) {
             wall = wall.max(ceil_to_minute(until)?);
         }
         let wall = self.first_wall(wall)?;
@@ -132,7 +134,7 @@ impl Times {
     /// Whether the line names a time that the clock skips when it goes from one offset to the other.
     fn skips(&self, before: Offset, later: Offset, at: Timestamp) -> bool {
         let (gone, back) = (before.to_datetime(at), later.to_datetime(at));
-        if gone >= back || self.line.is_by_the_hour() {
+        if gone >= back || self.line.is_by_the_hour() || on(Mutant::SkippedHourLost) {
             return false;
         }
         ceil_to_minute(gone).and_then(|gone| self.first_wall(gone)).is_some_and(|first| first < back)

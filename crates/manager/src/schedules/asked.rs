@@ -1,7 +1,6 @@
 //! Runs that a person asks for: one now, or those of a range of past times.
 
 use super::check::times;
-use super::fire::new_run;
 use super::{AskedRun, Backfill, MOST_RUNS};
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
@@ -10,8 +9,8 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tenantry_model::{EnvironmentId, RunCause, RunState, Schedule, ScheduleName};
-use tenantry_schedule::Times;
+use tenantry_model::{EnvironmentId, RunCause, Schedule, ScheduleName};
+use tenantry_schedule::{Times, may_be_asked, new_run, past_times};
 use tenantry_store::RunKey;
 
 impl Manager {
@@ -82,9 +81,7 @@ impl Manager {
         }
         let last = until.min(self.now());
         let most = MOST_RUNS / environments.max(1);
-        let before = from.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(from);
-        let range: Vec<Timestamp> =
-            times.after(before).map(|found| found.at).take_while(|at| *at <= last).take(most + 1).collect();
+        let range = past_times(times, from, until, self.now(), most + 1);
         if range.len() > most {
             let message = format!(
                 "the range has more than {MOST_RUNS} runs ({environments} environment(s), more than {most} times): \
@@ -128,7 +125,7 @@ impl Work<'_> {
                 let key = RunKey::of(&run);
                 let before = self.tx.schedule_run(&key).await?;
                 asked.push(AskedRun::of(key, before.as_ref()));
-                if before.is_none_or(|before| before.state == RunState::Skipped) {
+                if may_be_asked(before.map(|before| before.state)) {
                     self.tx.put_schedule_run(&run).await?;
                 }
             }

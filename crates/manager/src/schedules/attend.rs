@@ -121,12 +121,8 @@ impl Work<'_> {
     }
 
     /// A time that the locked environment did not get.
-    pub(super) async fn raise_skipped(
-        &mut self,
-        schedule: &Schedule,
-        run: &ScheduleRun,
-        why: &str,
-    ) -> Result<()> {
+    pub(super) async fn raise_skipped(&mut self, schedule: &Schedule, run: &ScheduleRun) -> Result<()> {
+        let why = run.note.as_deref().unwrap_or("no reason is known");
         let environment = self.environment()?;
         let message = format!(
             "{} of schedule {} was skipped for {}/{}: {why}",

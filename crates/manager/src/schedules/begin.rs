@@ -1,4 +1,5 @@
-//! From a run that is due to its operation, under its environment's lock and in one transaction.
+//! From a run that is due to its operation, under its environment's lock and in one transaction. Whose turn it is is
+//! decided by `tenantry_schedule::turn`.
 
 use super::attend::keys;
 use super::check::can_run;
@@ -8,21 +9,13 @@ use crate::operations::{OperationAnswer, Wish};
 use crate::repeat::repeating;
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
+use std::collections::BTreeSet;
 use tenantry_engine::Event;
 use tenantry_model::{
-    Actor, ActorKind, OperationId, OperationState, Overlap, RunCause, RunState, Schedule, ScheduleRun,
+    Actor, ActorKind, OperationId, OperationState, Overlap, RunState, Schedule, ScheduleRun,
 };
+use tenantry_schedule::{Replaced, Turn, replaced, request, skipped, turn};
 use tenantry_store::RunKey;
-
-/// What is to be done with a run that is due.
-enum Turn {
-    /// Its operation is requested.
-    Now,
-    /// It waits for those before it.
-    Waits(String),
-    /// It is left out.
-    Skip(String),
-}
 
 impl Manager {
     /// Begins a run that is due. One that somebody else has begun meanwhile is left alone.
@@ -112,77 +105,45 @@ impl Work<'_> {
     }
 
     /// Leaves a run out. What was behind it in the queue has its turn.
-    async fn skip(&mut self, schedule: &Schedule, mut run: ScheduleRun, why: &str) -> Result<()> {
-        run.note = Some(why.chars().take(1000).collect());
+    async fn skip(&mut self, schedule: &Schedule, run: ScheduleRun, why: &str) -> Result<()> {
         let key = RunKey::of(&run);
-        if self.environment().is_ok() {
-            self.raise_skipped(schedule, &run, why).await?;
-        }
-        self.put_run(run, RunState::Skipped).await?;
+        self.put_skipped(schedule, skipped(&run, why, self.now)).await?;
         self.let_next_begin(key).await
     }
 
-    /// What the overlap policy says. Runs that a person asked for always wait their turn and are never replaced: they
-    /// were wanted one by one.
-    async fn turn(&mut self, schedule: &Schedule, run: &ScheduleRun) -> Result<Turn> {
-        let mut open = self.tx.open_schedule_runs(run.schedule, run.environment, MOST_WAITING + 1).await?;
-        if open.len() > MOST_WAITING as usize {
-            return Ok(Turn::Skip(format!("{MOST_WAITING} runs of it wait already")));
+    async fn put_skipped(&mut self, schedule: &Schedule, run: ScheduleRun) -> Result<()> {
+        if self.environment().is_ok() {
+            self.raise_skipped(schedule, &run).await?;
         }
-        open.retain(|other| RunKey::of(other) != RunKey::of(run));
-        let by_time = |run: &ScheduleRun| matches!(run.cause, RunCause::Time | RunCause::CatchUp);
-        if by_time(run) && schedule.overlap == Overlap::Replace {
-            self.replace(schedule, run, &mut open, by_time).await?;
-        }
-        let running = open.iter().find(|other| other.state == RunState::Requested);
-        if let Some(running) = running {
-            let operation = running.operation.map_or_else(String::new, |id| id.to_string());
-            let note = format!("the run of {} has not ended (operation {operation})", running.scheduled_time);
-            let skips = by_time(run) && schedule.overlap == Overlap::Skip;
-            return Ok(if skips { Turn::Skip(note) } else { Turn::Waits(note) });
-        }
-        let ahead = |other: &&ScheduleRun| {
-            other.state == RunState::Waiting && other.scheduled_time < run.scheduled_time
-        };
-        Ok(match open.iter().find(ahead) {
-            Some(other) => Turn::Waits(format!("the run of {} comes first", other.scheduled_time)),
-            None => Turn::Now,
-        })
+        self.put_run(run, RunState::Skipped).await
     }
 
-    /// Takes out of `open` what the new run takes the place of: earlier ones that wait, as rows or as operations that
-    /// have not got their lock.
-    async fn replace(
-        &mut self,
-        schedule: &Schedule,
-        run: &ScheduleRun,
-        open: &mut Vec<ScheduleRun>,
-        by_time: impl Fn(&ScheduleRun) -> bool,
-    ) -> Result<()> {
-        let why = format!("the run of {} took its place", run.scheduled_time);
-        let mut kept = Vec::new();
-        for other in open.drain(..) {
-            let earlier = other.scheduled_time < run.scheduled_time && by_time(&other);
-            match (other.state, other.operation) {
-                (RunState::Waiting | RunState::Due, _) if earlier => {
-                    let mut other = other;
-                    other.note = Some(why.clone());
-                    self.raise_skipped(schedule, &other, &why).await?;
-                    self.put_run(other, RunState::Skipped).await?;
+    /// What the overlap policy says, after the run has taken the place of those that it replaces.
+    async fn turn(&mut self, schedule: &Schedule, run: &ScheduleRun) -> Result<Turn> {
+        let most = MOST_WAITING + 1;
+        let open = self.tx.open_schedule_runs(run.schedule, run.environment, most).await?;
+        if schedule.overlap != Overlap::Replace {
+            return Ok(turn(schedule.overlap, run, &open, MOST_WAITING as usize));
                 }
-                (RunState::Requested, Some(id)) if earlier && self.is_pending(id).await? => {
-                    let by = self.who.actor.clone();
-                    self.apply_each(id, vec![Event::Cancel { by, reason: why.clone() }]).await?;
-                    // It ended at once and its run with it, or its end is on its way and is waited for.
-                    if !self.is_over(id).await? {
-                        kept.push(other);
-                    }
-                }
-                _ => kept.push(other),
+        let mut not_begun = BTreeSet::new();
+        for id in open.iter().filter_map(|other| other.operation) {
+            if self.is_pending(id).await? {
+                not_begun.insert(id);
             }
         }
-        *open = kept;
-        Ok(())
+        let replaced = replaced(schedule.overlap, run, &open, |id| not_begun.contains(&id), self.now);
+        for other in replaced {
+            match other {
+                Replaced::Row(row) => self.put_skipped(schedule, row).await?,
+                Replaced::Operation(id, reason) => {
+                    let by = self.who.actor.clone();
+                    self.apply_each(id, vec![Event::Cancel { by, reason }]).await?;
+                    }
+                }
+            }
+        // What was cancelled has ended and its run with it, or its end is on its way and is waited for.
+        let open = self.tx.open_schedule_runs(run.schedule, run.environment, most).await?;
+        Ok(turn(schedule.overlap, run, &open, MOST_WAITING as usize))
     }
 
     async fn is_pending(&mut self, id: OperationId) -> Result<bool> {
@@ -195,12 +156,13 @@ impl Work<'_> {
     }
 
     async fn request_run(&mut self, schedule: &Schedule, run: &ScheduleRun) -> Result<OperationId> {
+        let asked = request(schedule, run);
         let wish = Wish {
-            name: schedule.operation.clone(),
-            parameters: schedule.parameters.clone(),
-            reason: Some(format!("schedule {}, {}", schedule.name, run.scheduled_time)),
+            name: asked.operation,
+            parameters: asked.parameters,
+            reason: Some(asked.reason),
             on_conflict: None,
-            scheduled_time: Some(run.scheduled_time),
+            scheduled_time: Some(asked.scheduled_time),
         };
         match self.ask(wish, false).await? {
             OperationAnswer::Requested(operation) => Ok(operation.id),

@@ -13,7 +13,7 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use serde_json::Value;
 use tenantry_model::{Paused, Schedule, ScheduleId, ScheduleName};
-use tenantry_schedule::Times;
+use tenantry_schedule::{Times, next_after_change};
 use uuid::Uuid;
 
 impl Manager {
@@ -187,9 +187,7 @@ impl Work<'_> {
     ) -> Result<()> {
         after.revision += 1;
         after.updated_at = self.now;
-        let passed = after.last_time.map_or(self.now, |last| last.max(self.now));
-        after.next_time =
-            if after.paused.is_some() { None } else { times.next(passed).map(|found| found.at) };
+        after.next_time = next_after_change(after, times, self.now);
         self.tx.put_schedule(after).await?;
         self.wakes_schedules = true;
         let shown = outbox::schedule(after);

@@ -5,6 +5,7 @@ use super::attend::keys;
 use crate::error::Result;
 use crate::work::Work;
 use tenantry_model::{Operation, RunState, ScheduleRun};
+use tenantry_schedule::{ended_late, next_to_begin};
 use tenantry_store::RunKey;
 
 impl Work<'_> {
@@ -20,11 +21,9 @@ impl Work<'_> {
     }
 
     pub(super) async fn end_run(&mut self, mut run: ScheduleRun) -> Result<()> {
-        let late = run.deadline_at.is_some_and(|deadline| self.now > deadline);
         if let Some(id) = run.operation {
             // Ended late before anybody looked: it is said all the same, and over at once.
-            if late
-                && !run.missed
+            if ended_late(&run, self.now)
                 && let Some(operation) = self.tx.operation(id).await?
             {
                 run.missed = true;
@@ -41,10 +40,7 @@ impl Work<'_> {
     /// Makes the first run that waits for the same environment due, unless one before it is still open.
     pub(super) async fn let_next_begin(&mut self, over: RunKey) -> Result<()> {
         let open = self.tx.open_schedule_runs(over.schedule, over.environment, MOST_WAITING).await?;
-        if open.iter().any(|run| run.state != RunState::Waiting) {
-            return Ok(());
-        }
-        if let Some(next) = open.into_iter().next() {
+        if let Some(next) = next_to_begin(&open).cloned() {
             self.put_run(next, RunState::Due).await?;
             self.wakes_schedules = true;
         }

@@ -1,22 +1,18 @@
 //! From a time that has come to rows: one for each time and environment, and the schedule's next time, in one
-//! transaction.
+//! transaction. Which rows is decided by `tenantry_schedule::fire`.
 //!
-//! The next time follows from the newest one that has come, never from the clock alone, so that a clock that was set
-//! back meets a schedule that waits. Two managers that see the same time meet at the schedule's row lock, and the second
-//! finds another next time.
+//! Two managers that see the same time meet at the schedule's row lock, and the second finds another next time.
 
 use super::check::times;
 use super::{LONGEST_SLEEP, MOST_RUNS, MOST_TIMES};
 use crate::error::{ManagerError, Result};
 use crate::reconcile::Pause;
-use crate::work::Work;
 use crate::{Manager, Principal, outbox};
-use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tenantry_model::{Actor, EnvironmentId, Paused, RunCause, RunState, Schedule, ScheduleRun};
-use tenantry_schedule::{Due, deadline_after, due};
+use tenantry_model::{Actor, Paused, Schedule};
+use tenantry_schedule::{Bounds, fire, is_same};
 use tenantry_store::RunKey;
 use tracing::warn;
 
@@ -88,7 +84,6 @@ impl Manager {
 
     /// Fires one schedule as it was read. Whom it is for is looked up before the transaction, which stays short.
     async fn fire(&self, schedule: &Schedule) -> Result<()> {
-        let Some(next) = schedule.next_time else { return Ok(()) };
         let times = match times(&schedule.cron, &schedule.time_zone) {
             Ok(times) => times,
             Err(error) => return self.pause_unreadable(schedule, &error).await,
@@ -100,32 +95,26 @@ impl Manager {
             // Too many, or its selector means nothing any more: nobody is run, and that is said.
             Err(_) => &[],
         };
-        let most = (MOST_RUNS / environments.len().max(1)).clamp(1, MOST_TIMES);
-        let grace = self.config.schedules.grace;
-        let due = due(&times, next, self.now(), schedule.catch_up, grace, most);
+        let bounds = Bounds { grace: self.config.schedules.grace, runs: MOST_RUNS, times: MOST_TIMES };
+        let Some(firing) = fire(schedule, &times, environments, self.now(), &bounds) else { return Ok(()) };
         let who = Principal::system();
         let mut work = self.begin(&who).await?;
-        let unchanged = |now: &Schedule| now.next_time == Some(next) && now.revision == schedule.revision;
-        let Some(mut row) = work.tx.lock_schedule(schedule.id).await?.filter(unchanged) else {
+        let locked = work.tx.lock_schedule(schedule.id).await?;
+        if !locked.is_some_and(|now| is_same(schedule, &now)) {
             return Ok(());
-        };
-        row.last_time = row.last_time.max(Some(due.last));
-        row.next_time = due.next;
-        work.tx.put_schedule(&row).await?;
-        for at in &due.fire {
-            let late = work.now.duration_since(*at) > grace;
-            let cause = if late { RunCause::CatchUp } else { RunCause::Time };
-            for environment in environments {
-                let run = new_run(&row, *environment, *at, cause, times.zone(), work.now);
-                work.tx.add_schedule_run(&run).await?;
-            }
+        }
+        let row = &firing.schedule;
+        work.tx.put_schedule(row).await?;
+        for run in &firing.runs {
+            work.tx.add_schedule_run(run).await?;
         }
         let data = json!({
-            "schedule": row.id, "name": row.name, "times": due.fire, "leftOut": due.left_out,
+            "schedule": row.id, "name": row.name, "times": firing.due.fire, "leftOut": firing.due.left_out,
             "environments": environments.len(), "nextTime": row.next_time,
         });
         work.common_event(outbox::SCHEDULE_FIRED, data).await?;
-        work.attend_to_firing(&row, &due, found.err()).await?;
+        work.attend_to_delay(row, firing.due.last, firing.delay).await?;
+        work.attend_to_left_out(row, &firing.due, found.err()).await?;
         work.commit().await
     }
 
@@ -142,48 +131,5 @@ impl Manager {
         work.common_event(outbox::SCHEDULE_CHANGED, outbox::schedule(&row)).await?;
         work.raise_unreadable(&row, error).await?;
         work.commit().await
-    }
-}
-
-/// A run that is due now.
-pub(super) fn new_run(
-    schedule: &Schedule,
-    environment: EnvironmentId,
-    at: Timestamp,
-    cause: RunCause,
-    zone: &jiff::tz::TimeZone,
-    now: Timestamp,
-) -> ScheduleRun {
-    ScheduleRun {
-        schedule: schedule.id,
-        environment,
-        scheduled_time: at,
-        cause,
-        state: RunState::Due,
-        operation: None,
-        note: None,
-        // A past time's deadline has passed with it.
-        deadline_at: schedule
-            .deadline
-            .filter(|_| cause != RunCause::Backfill)
-            .and_then(|deadline| deadline_after(deadline, at, zone)),
-        at_risk: false,
-        missed: false,
-        created_at: now,
-        changed_at: now,
-    }
-}
-
-impl Work<'_> {
-    /// What a firing tells people: that it was late, that times or everybody were left out; or that all is well again.
-    async fn attend_to_firing(
-        &mut self,
-        schedule: &Schedule,
-        due: &Due,
-        nobody: Option<ManagerError>,
-    ) -> Result<()> {
-        let delay = self.now.duration_since(due.last);
-        self.attend_to_delay(schedule, due.last, delay).await?;
-        self.attend_to_left_out(schedule, due, nobody).await
     }
 }

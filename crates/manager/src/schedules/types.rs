@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use tenantry_model::{
     CatchUp, EnvironmentId, OperationName, Overlap, RunDeadline, RunState, ScheduleName, ScheduleTarget,
 };
+use tenantry_schedule::may_be_asked;
 pub use tenantry_schedule::{Hour, Occurrence};
 
 /// A wish for a schedule.
@@ -85,6 +86,6 @@ impl AskedRun {
     /// Whether the request makes it run.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        matches!(self.before, None | Some(RunState::Skipped))
+        may_be_asked(self.before)
     }
 }

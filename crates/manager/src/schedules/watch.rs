@@ -6,19 +6,12 @@ use crate::error::Result;
 use crate::repeat::repeating;
 use crate::{Manager, Principal};
 use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
-use tenantry_schedule::{PastRun, Prediction, StepLeft, predict};
+use tenantry_schedule::{PastRun, Standing, StepLeft, standing};
 use tenantry_store::{Read, RunKey};
 use tracing::warn;
 
 /// Runs that are read at a time.
 const BATCH: u32 = 200;
-
-/// How a run stands to its deadline.
-enum Standing {
-    Missed,
-    AtRisk(Prediction),
-    Fine,
-}
 
 impl Manager {
     /// Judges the deadline of every scheduled run that has one and has not ended; returns how many there are. One that fails does
@@ -52,12 +45,7 @@ impl Manager {
         let standing = self.standing(&mut *read, run, &operation).await?;
         drop(read);
         // What the row says was said is not said again; most runs are fine, and cost no transaction.
-        let news = match &standing {
-            Standing::Missed => !run.missed,
-            Standing::AtRisk(_) => !run.at_risk,
-            Standing::Fine => run.at_risk,
-        };
-        if !news {
+        if !standing.is_news(run) {
             return Ok(());
         }
         let who = Principal::system();
@@ -74,13 +62,12 @@ impl Manager {
         let mut work = self.begin_one(who).await?;
         work.lock(operation.environment).await?;
         // Somebody else may have seen the same, or its end.
-        let Some(mut run) = work.tx.schedule_run(&RunKey::of(run)).await?.filter(|now| now == run) else {
+        let Some(run) = work.tx.schedule_run(&RunKey::of(run)).await?.filter(|now| now == run) else {
             return Ok(());
         };
-        run.at_risk = matches!(standing, Standing::AtRisk(_));
+        let run = standing.said(&run);
         match standing {
             Standing::Missed => {
-                run.missed = true;
                 work.settle_attention(&keys::at_risk(operation.id)).await?;
                 work.raise_missed(operation, &run).await?;
             }
@@ -98,9 +85,8 @@ impl Manager {
         operation: &Operation,
     ) -> Result<Standing> {
         let now = self.now();
-        let Some(deadline) = run.deadline_at else { return Ok(Standing::Fine) };
-        if now > deadline {
-            return Ok(Standing::Missed);
+        if let Some(known) = Standing::at_once(run, now) {
+            return Ok(known);
         }
         let past = self.past_runs.before(read, operation, self.config.schedules.history_runs).await?;
         let steps = read.steps(operation.id).await?;
@@ -123,10 +109,7 @@ impl Manager {
                 .collect()
         };
         let took: Vec<PastRun> = past.iter().map(|past| past.took.clone()).collect();
-        Ok(match predict(&left, &took, now) {
-            Some(prediction) if prediction.ends_at > deadline => Standing::AtRisk(prediction),
-            _ => Standing::Fine,
-        })
+        Ok(standing(run, &left, &took, now))
     }
 
     /// Removes runs of schedules that are older than their retention.

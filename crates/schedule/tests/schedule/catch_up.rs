@@ -45,6 +45,16 @@ fn back_in_time_for_the_newest_it_fires_and_older_ones_are_left_to_the_policy() 
 }
 
 #[test]
+fn of_a_line_by_the_minute_several_times_are_on_time() {
+    let every_minute = times("* * * * *", "UTC");
+    let (first, now) = (at("2026-11-01T22:00:00Z"), at("2026-11-01T22:08:30Z"));
+    for (policy, fired, left_out) in [(CatchUp::None, 5, 4), (CatchUp::Latest, 5, 4), (CatchUp::All, 9, 0)] {
+        let due = due(&every_minute, first, now, policy, GRACE, 100);
+        assert_eq!((due.fire.len(), due.left_out), (fired, left_out), "{policy:?}");
+    }
+}
+
+#[test]
 fn catching_up_is_bounded_to_the_newest() {
     let due = seen("2026-11-25T08:00:00Z", CatchUp::All, 4);
     assert_eq!((days(&due.fire), due.left_out), (vec![21, 22, 23, 24], 20));
