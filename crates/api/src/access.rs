@@ -96,6 +96,7 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/v1/environments/{environment}:restore", Api(Operator, Environment)),
     rule("POST", "/v1/environments/{environment}:decommission", Api(Operator, Environment)),
     rule("POST", "/v1/environments/{environment}:undelete", Api(Operator, Environment)),
+    rule("POST", "/v1/environments/{environment}:purge", Api(Admin, Environment)),
     rule("POST", "/v1/environments/{environment}:run", Api(Operator, Environment)),
     rule("GET", "/v1/environments/{environment}/events", Api(Viewer, Environment)),
     rule("GET", "/v1/environments/{environment}/audit", Api(Viewer, Environment)),

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use tenantry_api_types::v1;
 use tenantry_manager::{
     AskedRun, Check, CheckResult, EnvironmentAnswer, Explanation, HoldView, Hour, Manager, Occurrence,
-    OperationAnswer, OperationView, Preview,
+    OperationAnswer, OperationView, Preview, Purged,
 };
 use tenantry_model::{Environment, Paged, Region, Schedule};
 use tenantry_store::{AuditEntry, EventRecord, HoldRow, HookRow};
@@ -30,6 +30,18 @@ pub(crate) fn cut<A>(items: Vec<A>, page: &tenantry_model::Page, key: impl Fn(&A
     rest.truncate(limit);
     let next = if more { rest.last().map(key) } else { None };
     Paged { items: rest, next }
+}
+
+pub(crate) fn purged(purged: Purged) -> v1::PurgedEnvironment {
+    v1::PurgedEnvironment {
+        environment: purged.environment.into(),
+        aliases: purged.aliases,
+        generations: purged.generations,
+        hooks: purged.hooks,
+        schedules: purged.schedules,
+        attentions: purged.attentions,
+        backups: purged.backups,
+    }
 }
 
 pub(crate) fn operation(view: OperationView) -> v1::Operation {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tenantry_api_types::v1::{FieldError, PROBLEM_MEDIA_TYPE, ProblemDocument};
 use tenantry_engine::Rejected;
-use tenantry_manager::{ErrorClass, ManagerError};
+use tenantry_manager::{ErrorClass, ManagerError, PurgeRefusal};
 
 /// Result of a handler.
 pub type Answer<T> = std::result::Result<T, Problem>;
@@ -181,6 +181,11 @@ fn current(error: &ManagerError) -> Option<Value> {
             Some(json!({ "etag": tenantry_api_types::v1::etag(*present) }))
         }
         ManagerError::EnvironmentState { state, .. } => Some(json!({ "state": state })),
+        ManagerError::Purge(refusal) => Some(match refusal {
+            PurgeRefusal::OtherName { expected, .. } => json!({ "name": expected }),
+            PurgeRefusal::Retained { until, .. } => json!({ "retention": { "until": until } }),
+            PurgeRefusal::Unfinished { operations, .. } => json!({ "operations": operations }),
+        }),
         ManagerError::OperationConflict { with, .. } => Some(json!({ "operations": with })),
         ManagerError::Rejected(Rejected::Expectation { state, attempt, .. }) => {
             Some(json!({ "state": state, "attempt": attempt }))

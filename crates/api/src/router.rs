@@ -16,6 +16,7 @@ pub(crate) fn build() -> (Router<ApiState>, String) {
         .merge(routes::tenants::routes())
         .merge(routes::environments::routes())
         .merge(routes::lifecycle::routes())
+        .merge(routes::purge::routes())
         .merge(routes::operations::routes())
         .merge(routes::steps::routes())
         .merge(routes::holds::routes())

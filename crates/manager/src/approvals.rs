@@ -1,17 +1,20 @@
 //! A second person for verbs that change the truth by hand: one asks, another carries it out.
 //!
-//! The verb is kept with the state in which its step was, and is applied only to that state. A crash leaves it pending
+//! The verb is kept with the state in which its step (or environment) was, and is applied only to that state. A crash leaves it pending
 //! or decided, never both: the decision and what it does are one transaction.
 
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, Steered, Target, outbox};
+use crate::{Manager, Principal, PurgeAnswer, Steered, Target, outbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tenantry_engine::{Event, Expected, Preview, Raised, StepVerb};
-use tenantry_model::{Approval, ApprovalId, ApprovalState, AttentionKind, HookRef, OperationId, Page, Paged};
+use tenantry_engine::{Event, Expected, Raised, StepVerb};
+use tenantry_model::{
+    Approval, ApprovalId, ApprovalState, ApprovalTarget, AttentionKind, Environment, EnvironmentState,
+    HookRef, OperationId, Page, Paged,
+};
 use tenantry_store::ApprovalFilter;
 use uuid::Uuid;
 
@@ -22,6 +25,15 @@ pub enum Decide {
     Approve,
     /// Do not.
     Reject,
+}
+
+/// What came of approving.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decided {
+    /// A verb on a step was carried out, or would be.
+    Verb(Steered),
+    /// An environment was purged, or would be.
+    Purge(PurgeAnswer),
 }
 
 impl Manager {
@@ -54,19 +66,21 @@ impl Manager {
         decide: Decide,
         reason: Option<String>,
         validate_only: bool,
-    ) -> Result<(Approval, Option<Steered>)> {
+    ) -> Result<(Approval, Option<Decided>)> {
         check_reason(reason.as_deref())?;
-        let (approval, preview) =
+        let (approval, decided) =
             repeating(|| self.decide_once(who, id, decide, reason.as_deref(), validate_only)).await?;
+        if decided.is_some() || approval.state != ApprovalState::Approved {
+            return Ok((approval, decided));
+        }
         // Read outside: what is committed is not to be repeated because a look at it failed.
-        let steered = match preview {
-            Some(preview) => Some(Steered::Preview(Box::new(preview))),
-            None if approval.state == ApprovalState::Approved => {
-                Some(Steered::Done(Box::new(self.operation(approval.operation).await?)))
+        let decided = match &approval.target {
+            ApprovalTarget::Step { operation, .. } => {
+                Some(Decided::Verb(Steered::Done(Box::new(self.operation(*operation).await?))))
             }
-            None => None,
+            ApprovalTarget::Environment { .. } => None,
         };
-        Ok((approval, steered))
+        Ok((approval, decided))
     }
 
     async fn decide_once(
@@ -76,12 +90,12 @@ impl Manager {
         decide: Decide,
         reason: Option<&str>,
         validate_only: bool,
-    ) -> Result<(Approval, Option<Preview>)> {
+    ) -> Result<(Approval, Option<Decided>)> {
         let mut work = self.begin_one(who).await?;
         let missing = || ManagerError::not_found("approval", id);
-        let operation = work.tx.approval(id).await?.ok_or_else(missing)?.operation;
+        let environment = work.tx.approval(id).await?.ok_or_else(missing)?.environment;
         // Read again under the lock: two persons may decide at the same moment.
-        work.lock_of(operation).await?;
+        work.lock(environment).await?;
         let mut approval = work.tx.approval(id).await?.ok_or_else(missing)?;
         if approval.state != ApprovalState::Pending {
             return Err(ManagerError::ApprovalDecided { id, state: approval.state });
@@ -105,22 +119,38 @@ impl Manager {
             return Ok((approval, None));
         }
         approval.state = ApprovalState::Approved;
-        let event = verb_event(&approval, &who.actor.name, reason)?;
-        if validate_only {
-            let preview = work.foresee(approval.operation, &event).await?;
-            return Ok((approval, Some(preview)));
-        }
         let both = json!({
             "id": approval.id, "requestedBy": approval.requested_by, "approvedBy": who.actor,
         });
-        let (operation, step, first) = (approval.operation, approval.step.clone(), approval.reason.clone());
-        work.decide(operation, &step, &approval.verb, event, first.as_deref(), Some(both)).await?;
-        work.close(&approval, "approval.approve", reason, before).await?;
-        work.commit().await?;
-        Ok((approval, None))
+        match approval.target.clone() {
+            ApprovalTarget::Environment { environment_revision, before_retention_ends } => {
+                let first = approval.reason.as_deref().unwrap_or_default();
+                let purged =
+                    work.purge_approved(environment_revision, before_retention_ends, first, both).await?;
+                if validate_only {
+                    return Ok((approval, Some(Decided::Purge(PurgeAnswer::Preview(Box::new(purged))))));
+                }
+                work.close(&approval, "approval.approve", reason, before).await?;
+                work.commit().await?;
+                Ok((approval, Some(Decided::Purge(PurgeAnswer::Done(Box::new(purged))))))
+            }
+            ApprovalTarget::Step { operation, step, step_state, step_attempt } => {
+                let seen = Expected { state: Some(step_state), attempt: Some(step_attempt) };
+                let event = verb_event(&approval, step.clone(), seen, &who.actor.name, reason)?;
+                if validate_only {
+                    let preview = work.foresee(operation, &event).await?;
+                    return Ok((approval, Some(Decided::Verb(Steered::Preview(Box::new(preview))))));
+                }
+                work.decide(operation, &step, &approval.verb, event, approval.reason.as_deref(), Some(both))
+                    .await?;
+                work.close(&approval, "approval.approve", reason, before).await?;
+                work.commit().await?;
+                Ok((approval, None))
+            }
+        }
     }
 
-    /// Ends what nobody decided in time, or whose operation has ended.
+    /// Ends what nobody decided in time, whose operation has ended, or whose environment was undeleted or is gone.
     pub async fn check_approvals(&self) -> Result<()> {
         let who = Principal::system();
         let page = Page { after: None, limit: 1000 };
@@ -133,15 +163,14 @@ impl Manager {
 
     async fn expire_approval(&self, who: &Principal, found: &Approval) -> Result<()> {
         let mut work = self.begin_one(who).await?;
-        work.lock_of(found.operation).await?;
+        work.lock(found.environment).await?;
         let Some(mut approval) = work.tx.approval(found.id).await? else { return Ok(()) };
-        let operation = work.tx.operation(found.operation).await?;
-        let over = operation.is_none_or(|operation| operation.state.is_final());
-        if approval.state != ApprovalState::Pending || !(over || approval.expires_at <= work.now) {
+        let gone = work.is_moot(&approval).await?;
+        if approval.state != ApprovalState::Pending || !(gone.is_some() || approval.expires_at <= work.now) {
             return Ok(());
         }
         let before = outbox::approval(&approval);
-        let why = if over { "the operation has ended" } else { "nobody decided in time" };
+        let why = gone.unwrap_or("nobody decided in time");
         approval.state = ApprovalState::Expired;
         approval.decided_by = Some(who.actor.clone());
         approval.decision_reason = Some(why.to_owned());
@@ -161,11 +190,6 @@ impl Work<'_> {
         reason: Option<String>,
     ) -> Result<Approval> {
         let name = verb.kind().name();
-        let filter = ApprovalFilter { operation: Some(operation), ..ApprovalFilter::default() };
-        let waiting = self.tx.approvals(&filter, &Page { after: None, limit: 1000 }).await?.items;
-        if let Some(same) = waiting.iter().find(|other| other.step == *step && other.verb == name) {
-            return Err(ManagerError::Exists(format!("approval {} of {name} for this step", same.id)));
-        }
         let row = self.tx.steps(operation).await?.into_iter().find(|row| row.hook == *step);
         let row = row.ok_or_else(|| ManagerError::not_found("step", step))?;
         let (outputs, on) = match verb {
@@ -173,21 +197,44 @@ impl Work<'_> {
             StepVerb::IgnoreDependency { on } => (BTreeMap::new(), on),
             _ => (BTreeMap::new(), None),
         };
+        let target = ApprovalTarget::Step {
+            operation,
+            step: step.clone(),
+            step_state: row.state,
+            step_attempt: row.attempt,
+        };
+        self.ask_second_person(target, name, outputs, on, reason).await
+    }
+
+    /// Keeps a verb about the locked environment or one of its steps until a second person decides.
+    pub(crate) async fn ask_second_person(
+        &mut self,
+        target: ApprovalTarget,
+        verb: &str,
+        outputs: BTreeMap<String, String>,
+        on: Option<HookRef>,
+        reason: Option<String>,
+    ) -> Result<Approval> {
+        let environment = self.environment()?.id;
+        let filter = ApprovalFilter { environment: Some(environment), ..ApprovalFilter::default() };
+        let waiting = self.tx.approvals(&filter, &Page { after: None, limit: 1000 }).await?.items;
+        let same = |other: &&Approval| other.verb == verb && same_thing(&other.target, &target);
+        if let Some(same) = waiting.iter().find(same) {
+            let about = if same.step().is_some() { "this step" } else { "this environment" };
+            return Err(ManagerError::Exists(format!("approval {} of {verb} for {about}", same.id)));
+        }
         let approval = Approval {
             id: ApprovalId(Uuid::now_v7()),
             state: ApprovalState::Pending,
-            environment: self.environment()?.id,
-            operation,
-            step: step.clone(),
-            verb: name.to_owned(),
+            environment,
+            target,
+            verb: verb.to_owned(),
             outputs,
             on,
             reason,
             requested_by: self.who.actor.clone(),
             token: self.who.token,
             role: self.who.role,
-            step_state: row.state,
-            step_attempt: row.attempt,
             created_at: self.now,
             expires_at: self
                 .now
@@ -198,8 +245,25 @@ impl Work<'_> {
             decided_at: None,
         };
         self.put_approval(&approval, "approval.request", approval.reason.as_deref(), Value::Null).await?;
-        self.raise_for(Some((approval.environment, operation)), &pending(&approval)).await?;
+        let raised = pending(&approval, self.environment()?);
+        self.raise_about(Some(environment), approval.operation(), &raised).await?;
         Ok(approval)
+    }
+
+    /// Why a verb that waits can never be carried out, if so.
+    async fn is_moot(&mut self, approval: &Approval) -> Result<Option<&'static str>> {
+        Ok(match approval.operation() {
+            Some(operation) => {
+                let operation = self.tx.operation(operation).await?;
+                let over = operation.is_none_or(|operation| operation.state.is_final());
+                over.then_some("the operation has ended")
+            }
+            None => match self.environment()?.state {
+                EnvironmentState::Decommissioned => None,
+                EnvironmentState::Purged => Some("the environment is purged"),
+                _ => Some("the environment was undeleted"),
+            },
+        })
     }
 
     /// Another credential, with at least the first person's role on the environment.
@@ -239,7 +303,7 @@ impl Work<'_> {
     ) -> Result<()> {
         self.tx.put_approval(approval).await?;
         let after = outbox::approval(approval);
-        self.event(outbox::APPROVAL_CHANGED, Some(approval.operation), after.clone()).await?;
+        self.event(outbox::APPROVAL_CHANGED, approval.operation(), after.clone()).await?;
         let target = format!("approvals/{}", approval.id);
         self.audit(Note { action, target, reason, before, after }).await
     }
@@ -249,18 +313,33 @@ fn key(id: ApprovalId) -> String {
     format!("approval-pending/{id}")
 }
 
-fn pending(approval: &Approval) -> Raised {
+fn same_thing(one: &ApprovalTarget, other: &ApprovalTarget) -> bool {
+    match (one, other) {
+        (
+            ApprovalTarget::Step { operation, step, .. },
+            ApprovalTarget::Step { operation: of, step: other, .. },
+        ) => operation == of && step == other,
+        (ApprovalTarget::Environment { .. }, ApprovalTarget::Environment { .. }) => true,
+        _ => false,
+    }
+}
+
+fn pending(approval: &Approval, environment: &Environment) -> Raised {
     let id = approval.id;
+    let step = approval.step();
+    let about = match step {
+        Some(step) => format!("step {step}"),
+        None => format!("environment {}/{}", environment.tenant, environment.name),
+    };
     Raised {
         kind: AttentionKind::ApprovalPending,
         key: key(id),
-        step: Some(approval.step.clone()),
-        region: Some(approval.step.region.clone()),
+        step: step.cloned(),
+        region: step.map(|step| step.region.clone()),
         message: format!(
-            "{} wants to {} step {} and needs a second person until {:.0}: {}",
+            "{} wants to {} {about} and needs a second person until {:.0}: {}",
             approval.requested_by.name,
             approval.verb,
-            approval.step,
             approval.expires_at,
             approval.reason.as_deref().unwrap_or("no reason given")
         ),
@@ -269,7 +348,13 @@ fn pending(approval: &Approval) -> Raised {
 }
 
 /// The verb as the first person asked for it; the second one is named in its reason.
-fn verb_event(approval: &Approval, second: &str, said: Option<&str>) -> Result<Event> {
+fn verb_event(
+    approval: &Approval,
+    step: HookRef,
+    seen: Expected,
+    second: &str,
+    said: Option<&str>,
+) -> Result<Event> {
     let verb = match approval.verb.as_str() {
         "confirm" => StepVerb::Confirm { outputs: approval.outputs.clone() },
         "ignore-dependency" => StepVerb::IgnoreDependency { on: approval.on.clone() },
@@ -280,10 +365,10 @@ fn verb_event(approval: &Approval, second: &str, said: Option<&str>) -> Result<E
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
     let reason = format!("{} (approved by {second}{said})", approval.reason.as_deref().unwrap_or_default());
     Ok(Event::Verb {
-        step: approval.step.clone(),
+        step,
         verb,
         by: approval.requested_by.clone(),
         reason: Some(reason),
-        expected: Some(Expected { state: Some(approval.step_state), attempt: Some(approval.step_attempt) }),
+        expected: Some(seen),
     })
 }

@@ -40,6 +40,8 @@ pub struct ManagerConfig {
     pub held_too_long: SignedDuration,
     /// The verbs that a second person has to approve.
     pub four_eyes: BTreeSet<VerbKind>,
+    /// A purge needs a second person as well.
+    pub purge_four_eyes: bool,
     /// How long such a verb waits for the second person.
     pub approval_time: SignedDuration,
     /// How long a version of a hook that was planned is kept in its region, so that a replay can run it.
@@ -126,6 +128,7 @@ impl Default for ManagerConfig {
             hold_cap: 100,
             held_too_long: SignedDuration::from_hours(1),
             four_eyes: BTreeSet::new(),
+            purge_four_eyes: false,
             approval_time: SignedDuration::from_hours(4),
             replayable: SignedDuration::from_hours(30 * 24),
             steering_interval: Duration::from_secs(5),

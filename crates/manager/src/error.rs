@@ -1,5 +1,6 @@
 //! Why a service did not do what was asked; the api turns these into problem documents (RFC 9457).
 
+use crate::PurgeRefusal;
 use crate::operations::ReplayError;
 use tenantry_engine::Rejected;
 use tenantry_model::{ApprovalId, ApprovalState, InvalidName, OperationId, Problem};
@@ -105,6 +106,9 @@ pub enum ManagerError {
         /// What to do, beginning with a separator; or empty.
         hint: String,
     },
+    /// The environment cannot be purged, or not yet.
+    #[error(transparent)]
+    Purge(#[from] PurgeRefusal),
     /// Other operations are in the way, and the conflict policy refuses.
     #[error("operation {name} conflicts with {} unfinished operation(s) of the environment: {}", .with.len(), ids(.with))]
     OperationConflict {
@@ -268,6 +272,7 @@ impl ManagerError {
             Self::ApprovalDecided { .. } => "approval-decided",
             Self::SecondPerson(_) => "second-person",
             Self::Replay(error) => error.code(),
+            Self::Purge(refusal) => refusal.code(),
             Self::Backup(_) => "backup-unusable",
             Self::BuiltIn(_) => "built-in",
             Self::RegionFixed(_) => "region-fixed",
@@ -306,6 +311,7 @@ impl ManagerError {
             | Self::Cron(_)
             | Self::TimeZone(_)
             | Self::HoldTooWide { .. }
+            | Self::Purge(PurgeRefusal::OtherName { .. })
             | Self::Replay(ReplayError::Refused(tenantry_engine::PlanRefusal::UnknownSteps(_)))
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
                 ErrorClass::Invalid
@@ -319,6 +325,7 @@ impl ManagerError {
             | Self::Store(StoreError::Duplicate(_))
             | Self::TenantInUse(_)
             | Self::EnvironmentState { .. }
+            | Self::Purge(_)
             | Self::OperationConflict { .. }
             | Self::TooManyOperations(_)
             | Self::Rejected(_)
@@ -359,7 +366,10 @@ impl ManagerError {
         self.class() == ErrorClass::Unavailable
             || matches!(
                 self,
-                Self::OperationConflict { .. } | Self::TooManyOperations(_) | Self::InventoryRestart(_)
+                Self::OperationConflict { .. }
+                    | Self::TooManyOperations(_)
+                    | Self::InventoryRestart(_)
+                    | Self::Purge(PurgeRefusal::Retained { .. } | PurgeRefusal::Unfinished { .. })
             )
     }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use tenantry_model::{
-    Approval, Attempt, Attention, Environment, Operation, Region, Schedule, ScheduleRun, Step, Tenant,
+    Approval, Attempt, Attention, Environment, HookRef, Operation, Region, Schedule, ScheduleRun, Step,
+    Tenant,
 };
 use tenantry_store::{HoldRow, HookRow};
 
@@ -124,8 +125,9 @@ pub(crate) fn approval(approval: &Approval) -> Value {
     json!({
         "id": approval.id,
         "state": approval.state,
-        "operation": approval.operation,
-        "step": approval.step.slug(),
+        "environment": approval.environment,
+        "operation": approval.operation(),
+        "step": approval.step().map(HookRef::slug),
         "verb": approval.verb,
         "reason": approval.reason,
         "requestedBy": approval.requested_by,

@@ -122,17 +122,8 @@ impl Work<'_> {
 
     async fn has_environments(&mut self, name: &TenantName) -> Result<bool> {
         let filter = EnvironmentFilter { tenant: Some(name.clone()), ..EnvironmentFilter::default() };
-        let mut page = Page { after: None, limit: 100 };
-        loop {
-            let part = self.tx.environments(&filter, &page).await?;
-            if part.items.iter().any(|row| row.state != tenantry_model::EnvironmentState::Purged) {
-                return Ok(true);
-            }
-            match part.next {
-                Some(next) => page.after = Some(next),
-                None => return Ok(false),
-            }
-        }
+        let page = Page { after: None, limit: 1 };
+        Ok(!self.tx.environments(&filter, &page).await?.items.is_empty())
     }
 
     async fn tenant_changed(&mut self, action: &str, before: Value, tenant: &Tenant) -> Result<()> {

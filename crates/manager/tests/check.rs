@@ -149,6 +149,7 @@ const PLANTED: &[(&str, &str)] = &[
     ("lock-forgotten", "UPDATE operations SET finished = 1 WHERE id = $operation('busy')"),
     ("applied-generation", "UPDATE applied SET payload = json_set(payload, '$.generation', 7) WHERE environment = $environment('done')"),
     ("generation-view", "DELETE FROM generations WHERE environment = $environment('done')"),
+    ("purged-with-data", "UPDATE environments SET payload = json_set(payload, '$.state', 'purged') WHERE name = 'done'"),
     ("purged-with-work", "UPDATE environments SET payload = json_set(payload, '$.state', 'purged') WHERE name = 'stuck'"),
     (
         "command-attempt",

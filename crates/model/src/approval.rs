@@ -1,4 +1,4 @@
-//! A verb that changes the truth by hand and waits for a second person.
+//! A verb that changes the truth by hand, or a purge, and waits for a second person.
 
 use crate::{Actor, ApprovalId, EnvironmentId, HookRef, OperationId, Role, StepState, TokenId};
 use jiff::Timestamp;
@@ -31,7 +31,33 @@ pub enum ApprovalState {
     Expired,
 }
 
-/// A verb on a step as one person asked for it; another one carries it out or rejects it.
+/// What a verb that waits is about, as it was when the first person asked: another state then is a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ApprovalTarget {
+    /// A step of an operation.
+    #[serde(rename_all = "camelCase")]
+    Step {
+        /// Which operation.
+        operation: OperationId,
+        /// Which step.
+        step: HookRef,
+        /// The step as it was.
+        step_state: StepState,
+        /// Its newest attempt at that time.
+        step_attempt: u32,
+    },
+    /// The environment itself.
+    #[serde(rename_all = "camelCase")]
+    Environment {
+        /// The environment as it was.
+        environment_revision: u64,
+        /// Of `purge`: although its retention had not ended.
+        before_retention_ends: bool,
+    },
+}
+
+/// A verb as one person asked for it; another one carries it out or rejects it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
@@ -39,13 +65,12 @@ pub struct Approval {
     pub id: ApprovalId,
     /// Where it is.
     pub state: ApprovalState,
-    /// The operation's environment.
+    /// Which environment, or that of the operation.
     pub environment: EnvironmentId,
-    /// Which operation.
-    pub operation: OperationId,
-    /// Which step.
-    pub step: HookRef,
-    /// `confirm`, `ignore-dependency` or `declare-lost`.
+    /// What it is about.
+    #[serde(flatten)]
+    pub target: ApprovalTarget,
+    /// `confirm`, `ignore-dependency`, `declare-lost`, `skip` or `purge`.
     pub verb: String,
     /// Of `confirm`: what successors read.
     pub outputs: BTreeMap<String, String>,
@@ -59,10 +84,6 @@ pub struct Approval {
     pub token: Option<TokenId>,
     /// The first person's role: the second one must have at least the same.
     pub role: Role,
-    /// The step as it was when the first person asked; another state then is a conflict.
-    pub step_state: StepState,
-    /// Its newest attempt at that time.
-    pub step_attempt: u32,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it expires.
@@ -73,4 +94,24 @@ pub struct Approval {
     pub decision_reason: Option<String>,
     /// When.
     pub decided_at: Option<Timestamp>,
+}
+
+impl Approval {
+    /// The operation of the step that it is about.
+    #[must_use]
+    pub fn operation(&self) -> Option<OperationId> {
+        match &self.target {
+            ApprovalTarget::Step { operation, .. } => Some(*operation),
+            ApprovalTarget::Environment { .. } => None,
+        }
+    }
+
+    /// The step that it is about.
+    #[must_use]
+    pub fn step(&self) -> Option<&HookRef> {
+        match &self.target {
+            ApprovalTarget::Step { step, .. } => Some(step),
+            ApprovalTarget::Environment { .. } => None,
+        }
+    }
 }

@@ -21,6 +21,9 @@ fn statement(list: List, arm: &[Condition], after: Option<&str>, limit: i64) -> 
     for (column, value) in arm {
         query.push(" AND ").push(*column).push(" = ").push_bind(value.clone());
     }
+    if let Some((column, value)) = list.without {
+        query.push(" AND ").push(column).push(" <> ").push_bind(value);
+    }
     query.push(if list.descending { " ORDER BY id DESC LIMIT " } else { " ORDER BY id LIMIT " });
     query.push_bind(limit);
     query

@@ -27,6 +27,9 @@ pub fn statement(list: List, arm: &[Condition], after: Option<&str>, limit: i64)
         query.push(if Some(column) == driver { " AND " } else { " AND +" }).push(*column).push(" = ");
         query.push_bind(value.clone());
     }
+    if let Some((column, value)) = list.without {
+        query.push(" AND +").push(column).push(" <> ").push_bind(value);
+    }
     query.push(if list.descending { " ORDER BY id DESC LIMIT " } else { " ORDER BY id LIMIT " });
     query.push_bind(limit);
     query

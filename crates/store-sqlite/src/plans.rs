@@ -72,11 +72,13 @@ async fn no_list_reads_a_table_from_its_start() {
                 tenant: on(0).then(|| "acme".parse().unwrap()),
                 region: on(1).then(|| "eu1".parse().unwrap()),
                 state: on(2).then_some(EnvironmentState::Active),
+                purged: false,
                 scopes: scopes.clone(),
             };
             let conditions = environments::conditions(&filter);
             let ways = arms(&conditions, scopes.as_deref(), environments::scope_columns);
-            check(&store, environments::LIST, ways).await;
+            check(&store, environments::list_for(&filter), ways.clone()).await;
+            check(&store, environments::list_for(&EnvironmentFilter { purged: true, ..filter }), ways).await;
             for state in [None, Some(OperationState::Running), Some(OperationState::Failed)] {
                 let filter = OperationFilter {
                     environment: on(0).then_some(tenantry_model::EnvironmentId(id)),
@@ -95,7 +97,8 @@ async fn no_list_reads_a_table_from_its_start() {
             let ways = arms(&conditions, scopes.as_deref(), attentions::scope_columns);
             let list = if filter.settled { attentions::LIST } else { attentions::OPEN };
             check(&store, list, ways).await;
-            let filter = ApprovalFilter { operation, decided: on(1), scopes: scopes.clone() };
+            let environment = on(2).then_some(tenantry_model::EnvironmentId(id));
+            let filter = ApprovalFilter { operation, environment, decided: on(1), scopes: scopes.clone() };
             let conditions = approvals::conditions(&filter);
             let ways = arms(&conditions, scopes.as_deref(), environments::scope_columns);
             check(&store, if filter.decided { approvals::LIST } else { approvals::OPEN }, ways).await;

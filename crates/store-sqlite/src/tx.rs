@@ -303,6 +303,9 @@ impl Write for Tx {
     async fn put_applied(&mut self, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {
         ask!(self, environments::put_applied(id, applied))
     }
+    async fn forget_environment(&mut self, id: EnvironmentId) -> Result<()> {
+        ask!(self, environments::forget(id))
+    }
     async fn put_definition(&mut self, definition: &OperationDefinition) -> Result<()> {
         ask!(self, operations::put_definition(definition))
     }

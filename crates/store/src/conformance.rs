@@ -55,6 +55,7 @@ macro_rules! conformance_tests {
                 a_second_put_replaces
                 raising_the_version_leaves_the_rest_of_the_environment_alone
                 what_is_absent_reads_as_nothing
+                a_forgotten_environment_keeps_its_row_alone
                 deleting_removes_and_tells_whether_there_was_one
                 a_row_of_five_megabytes_reads_back
             }
@@ -82,6 +83,7 @@ macro_rules! conformance_tests {
             steering {
                 a_hold_is_open_until_it_is_lifted_and_told
                 approvals_are_listed_by_state_operation_and_scope
+                approvals_are_listed_by_environment
                 an_original_knows_its_replays
             }
             commands {

@@ -15,6 +15,8 @@ pub struct List {
     pub table: &'static str,
     /// Columns with an index `(column, id)`, the most selective first.
     pub drivers: &'static [&'static str],
+    /// A value that a column must not have. Few rows have it, so that it needs no index.
+    pub without: Option<(&'static str, &'static str)>,
     /// A condition whose rows have a partial index by `id`; small enough that nothing else is needed.
     pub partial: Option<&'static str>,
     /// Newest first.
@@ -55,9 +57,18 @@ pub mod environments {
     pub const LIST: List = List {
         table: "environments",
         drivers: &["tenant", "region", "state"],
+        without: None,
         partial: None,
         descending: false,
     };
+
+    /// Those that are not purged.
+    pub const LIVING: List = List { without: Some(("state", "purged")), ..LIST };
+
+    /// The list that a filter reads.
+    pub fn list_for(filter: &EnvironmentFilter) -> List {
+        if filter.purged || filter.state.is_some() { LIST } else { LIVING }
+    }
 
     /// What a scope asks of an environment.
     pub fn scope_columns(scope: &Scope) -> Vec<Condition> {
@@ -85,7 +96,8 @@ pub mod operations {
 
     const DRIVERS: &[&str] = &["environment", "tenant", "region", "name", "state"];
     /// All operations: the history of the installation.
-    pub const LIST: List = List { table: "operations", drivers: DRIVERS, partial: None, descending: true };
+    pub const LIST: List =
+        List { table: "operations", drivers: DRIVERS, without: None, partial: None, descending: true };
     /// Those that go on: few at any time.
     pub const UNFINISHED: List = List { partial: Some("finished = 0"), ..LIST };
 
@@ -114,6 +126,7 @@ pub mod attentions {
     pub const LIST: List = List {
         table: "attentions",
         drivers: &["operation", "tenant", "region", "home"],
+        without: None,
         partial: None,
         descending: false,
     };
@@ -141,7 +154,8 @@ pub mod holds {
     use tenantry_model::Scope;
 
     /// Lifted ones too: the history.
-    pub const LIST: List = List { table: "holds", drivers: &["region"], partial: None, descending: false };
+    pub const LIST: List =
+        List { table: "holds", drivers: &["region"], without: None, partial: None, descending: false };
     /// What holds now: little.
     pub const OPEN: List = List { partial: Some("open = 1"), ..LIST };
 
@@ -163,7 +177,8 @@ pub mod approvals {
     /// Decided ones too: the history.
     pub const LIST: List = List {
         table: "approvals",
-        drivers: &["operation", "tenant", "region"],
+        drivers: &["operation", "environment", "tenant", "region"],
+        without: None,
         partial: None,
         descending: false,
     };
@@ -172,6 +187,7 @@ pub mod approvals {
 
     /// What a filter asks of an approval, scopes and being decided aside.
     pub fn conditions(filter: &ApprovalFilter) -> Vec<Condition> {
-        filter.operation.iter().map(|operation| ("operation", operation.to_string())).collect()
+        let operation = filter.operation.iter().map(|id| ("operation", id.to_string()));
+        operation.chain(filter.environment.iter().map(|id| ("environment", id.to_string()))).collect()
     }
 }

@@ -179,6 +179,8 @@ pub struct EnvironmentFilter {
     pub region: Option<RegionName>,
     /// In one state.
     pub state: Option<EnvironmentState>,
+    /// Purged ones too; asked for by their state, they are found anyway.
+    pub purged: bool,
     /// Only what these scopes allow; `None`: all.
     pub scopes: Option<Vec<Scope>>,
 }

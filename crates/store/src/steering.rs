@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tenantry_model::{Actor, Hold, OperationId, Scope};
+use tenantry_model::{Actor, EnvironmentId, Hold, OperationId, Scope};
 
 /// A hold by predicate as it is kept, also after it was lifted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,8 @@ pub struct HoldFilter {
 pub struct ApprovalFilter {
     /// Of one operation.
     pub operation: Option<OperationId>,
+    /// Of one environment, its operations' too.
+    pub environment: Option<EnvironmentId>,
     /// Decided ones too.
     pub decided: bool,
     /// Only what these scopes (of the environment) allow; `None`: all.

@@ -230,6 +230,9 @@ pub trait Write: Read {
     async fn put_generation(&mut self, id: EnvironmentId, generation: u64, view: &Value) -> Result<()>;
     /// Inserts or replaces.
     async fn put_applied(&mut self, id: EnvironmentId, applied: &AppliedHook) -> Result<()>;
+    /// Removes the views of all generations of an environment and what hooks have applied for it: all that is kept of
+    /// what it was wished to be, its own row aside.
+    async fn forget_environment(&mut self, id: EnvironmentId) -> Result<()>;
     /// Inserts or replaces.
     async fn put_definition(&mut self, definition: &OperationDefinition) -> Result<()>;
     /// Removes; `false` if there was none.

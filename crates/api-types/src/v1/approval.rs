@@ -1,12 +1,12 @@
 //! `/v1/approvals`: verbs that wait for a second person.
 
-use super::{Operation, VerbPreview};
+use super::{Operation, PurgedEnvironment, VerbPreview, etag};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tenantry_model as model;
 use tenantry_model::{
-    Actor, ApprovalId, ApprovalState, EnvironmentId, HookRef, OperationId, Role, StepState,
+    Actor, ApprovalId, ApprovalState, ApprovalTarget, EnvironmentId, HookRef, OperationId, Role, StepState,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,13 +18,15 @@ pub struct Approval {
     pub id: ApprovalId,
     /// Where it is.
     pub state: ApprovalState,
-    /// The operation's environment.
+    /// Which environment, or that of the operation.
     pub environment: EnvironmentId,
-    /// Which operation.
-    pub operation: OperationId,
-    /// Which step.
-    pub step: HookRef,
-    /// `confirm`, `ignore-dependency` or `declare-lost`.
+    /// Which operation; absent for a purge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
+    /// Which step; absent for a purge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<HookRef>,
+    /// `confirm`, `ignore-dependency`, `declare-lost`, `skip` or `purge`.
     pub verb: String,
     /// Of `confirm`: what successors read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -40,9 +42,17 @@ pub struct Approval {
     /// The role that the second person needs at least.
     pub role: Role,
     /// The step as it was when it was asked for; another state then is 409.
-    pub step_state: StepState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_state: Option<StepState>,
     /// Its newest attempt at that time.
-    pub step_attempt: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_attempt: Option<u32>,
+    /// Of `purge`: the environment's ETag when it was asked for; another one then is 412.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_etag: Option<String>,
+    /// Of `purge`: although the environment could still be undeleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_retention_ends: bool,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it expires.
@@ -60,26 +70,39 @@ pub struct Approval {
 
 impl From<model::Approval> for Approval {
     fn from(from: model::Approval) -> Self {
-        Self {
+        let mut body = Self {
             id: from.id,
             state: from.state,
             environment: from.environment,
-            operation: from.operation,
-            step: from.step,
+            operation: None,
+            step: None,
             verb: from.verb,
             outputs: from.outputs,
             on: from.on,
             reason: from.reason,
             requested_by: from.requested_by,
             role: from.role,
-            step_state: from.step_state,
-            step_attempt: from.step_attempt,
+            step_state: None,
+            step_attempt: None,
+            environment_etag: None,
+            before_retention_ends: false,
             created_at: from.created_at,
             expires_at: from.expires_at,
             decided_by: from.decided_by,
             decision_reason: from.decision_reason,
             decided_at: from.decided_at,
+        };
+        match from.target {
+            ApprovalTarget::Step { operation, step, step_state, step_attempt } => {
+                (body.operation, body.step) = (Some(operation), Some(step));
+                (body.step_state, body.step_attempt) = (Some(step_state), Some(step_attempt));
+            }
+            ApprovalTarget::Environment { environment_revision, before_retention_ends } => {
+                body.environment_etag = Some(etag(environment_revision));
+                body.before_retention_ends = before_retention_ends;
+            }
         }
+        body
     }
 }
 
@@ -101,6 +124,9 @@ pub struct DecidedApproval {
     /// The operation after the verb; absent unless it was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
+    /// Of `purge`: what went, with `validateOnly` what would go; absent when it was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged: Option<PurgedEnvironment>,
     /// With `validateOnly`: what the verb would do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<VerbPreview>,
@@ -114,6 +140,9 @@ pub struct ApprovalsQuery {
     /// Of one operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationId>,
+    /// Of one environment and its operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentId>,
     /// Decided ones too. Default `false`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub decided: bool,

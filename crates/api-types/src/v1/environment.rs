@@ -162,6 +162,9 @@ pub struct EnvironmentsQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(inline)]
     pub state: Option<EnvironmentState>,
+    /// Purged ones too; without it they are left out unless `state` asks for them. Default `false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub show_purged: bool,
     /// At most this many items, 1 to 1,000 (default 100).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000)]

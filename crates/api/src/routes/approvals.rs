@@ -9,7 +9,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use tenantry_api_types::v1::{Approval, ApprovalsQuery, ChangeQuery, DecideApproval, DecidedApproval, List};
-use tenantry_manager::{Decide, Principal, Steered};
+use tenantry_manager::{Decide, Decided, Principal, PurgeAnswer, Steered};
 use tenantry_store::ApprovalFilter;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -29,7 +29,12 @@ async fn list_approvals(
     Query(query): Query<ApprovalsQuery>,
 ) -> Answer<Response> {
     let page = page(query.page_size, query.page_token.as_deref())?;
-    let filter = ApprovalFilter { operation: query.operation, decided: query.decided, scopes: None };
+    let filter = ApprovalFilter {
+        operation: query.operation,
+        environment: query.environment,
+        decided: query.decided,
+        scopes: None,
+    };
     let found = state.manager.approvals(&who, filter, &page).await?;
     answer(StatusCode::OK, None, &convert::list::<_, Approval>(found))
 }
@@ -76,11 +81,17 @@ async fn decide(
     let id = segments.get("approval")?;
     let (approval, came_of_it) =
         state.manager.decide_approval(who, id, decide, body.reason, query.validate_only).await?;
-    let mut decided = DecidedApproval { approval: approval.into(), operation: None, preview: None };
+    let mut decided =
+        DecidedApproval { approval: approval.into(), operation: None, purged: None, preview: None };
     match came_of_it {
-        Some(Steered::Done(view)) => decided.operation = Some(convert::operation(*view)),
-        Some(Steered::Preview(preview)) => decided.preview = Some(convert::verb_preview(*preview)),
-        Some(Steered::Pending(_)) | None => {}
+        Some(Decided::Verb(Steered::Done(view))) => decided.operation = Some(convert::operation(*view)),
+        Some(Decided::Verb(Steered::Preview(preview))) => {
+            decided.preview = Some(convert::verb_preview(*preview))
+        }
+        Some(Decided::Purge(PurgeAnswer::Done(purged) | PurgeAnswer::Preview(purged))) => {
+            decided.purged = Some(convert::purged(*purged));
+        }
+        Some(Decided::Verb(Steered::Pending(_)) | Decided::Purge(PurgeAnswer::Pending(_))) | None => {}
     }
     answer(StatusCode::OK, None, &decided)
 }

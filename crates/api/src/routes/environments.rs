@@ -40,8 +40,13 @@ async fn list_environments(
         let items = state.manager.environments_by_alias(&who, alias).await?;
         return answer(StatusCode::OK, None, &convert::list::<_, Environment>(Paged { items, next: None }));
     }
-    let filter =
-        EnvironmentFilter { tenant: query.tenant, region: query.region, state: query.state, scopes: None };
+    let filter = EnvironmentFilter {
+        tenant: query.tenant,
+        region: query.region,
+        state: query.state,
+        purged: query.show_purged,
+        scopes: None,
+    };
     let found = state.manager.environments(&who, filter, &page).await?;
     answer(StatusCode::OK, None, &convert::list::<_, Environment>(found))
 }

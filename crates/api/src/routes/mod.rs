@@ -14,6 +14,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod logs;
 pub(crate) mod operations;
 pub(crate) mod probes;
+pub(crate) mod purge;
 pub(crate) mod regions;
 pub(crate) mod retention;
 pub(crate) mod schedules;

@@ -8,6 +8,7 @@ mod bad_input;
 mod documents;
 mod environments;
 mod harness;
+mod purge;
 mod schedules;
 mod serving;
 mod steering;

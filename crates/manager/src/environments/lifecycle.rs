@@ -102,6 +102,7 @@ impl Work<'_> {
             (EnvironmentState::Decommissioned, Some(retention)) => {
                 format!("; its retention ended at {}", retention.until)
             }
+            (EnvironmentState::Purged, _) => "; what is purged cannot be brought back".to_owned(),
             _ => "; only a decommissioned environment can be undeleted".to_owned(),
         };
         Err(ManagerError::EnvironmentState {

@@ -3,7 +3,9 @@
 mod change;
 mod check;
 mod lifecycle;
+mod purge;
 mod read;
 mod types;
 
+pub use purge::*;
 pub use types::*;

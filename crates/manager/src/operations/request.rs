@@ -83,9 +83,11 @@ impl Work<'_> {
         if let Some(policy) = wish.on_conflict {
             definition.on_conflict = policy;
         }
-        if !definition.from_states.contains(&environment.state) {
+        let purged = environment.state == EnvironmentState::Purged;
+        if purged || !definition.from_states.contains(&environment.state) {
             let hint = match environment.state {
                 EnvironmentState::Decommissioned => "; undelete it first",
+                EnvironmentState::Purged => "; its name is free for a new one",
                 EnvironmentState::Provisioning => "; wait until its first upsert has succeeded",
                 _ => "",
             };

@@ -150,13 +150,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let before = work.locked_schedule(name).await?;
             check_revision(|| format!("schedule {name}"), before.revision, expected)?;
-            work.tx.delete_schedule(before.id).await?;
-            work.settle_attention(&attend::keys::late(before.id)).await?;
-            work.settle_attention(&attend::keys::left_out(before.id)).await?;
-            work.common_event(outbox::SCHEDULE_DELETED, outbox::schedule(&before)).await?;
-            let target = format!("schedules/{name}");
-            let (before, after) = (outbox::schedule(&before), Value::Null);
-            work.audit(Note { action: "schedule.delete", target, reason: None, before, after }).await?;
+        work.remove_schedule(&before, None).await?;
             work.commit().await
         })
         .await
@@ -174,6 +168,17 @@ impl Work<'_> {
         let found = named(&mut *self.tx, name).await?;
         let locked = self.tx.lock_schedule(found.id).await?;
         locked.ok_or_else(|| ManagerError::not_found("schedule", name))
+    }
+
+    /// Removes a locked schedule and its runs that wait.
+    pub(crate) async fn remove_schedule(&mut self, before: &Schedule, reason: Option<&str>) -> Result<()> {
+        self.tx.delete_schedule(before.id).await?;
+        self.settle_attention(&attend::keys::late(before.id)).await?;
+        self.settle_attention(&attend::keys::left_out(before.id)).await?;
+        self.common_event(outbox::SCHEDULE_DELETED, outbox::schedule(before)).await?;
+        let target = format!("schedules/{}", before.name);
+        let (before, after) = (outbox::schedule(before), Value::Null);
+        self.audit(Note { action: "schedule.delete", target, reason, before, after }).await
     }
 
     /// Stores a person's change, with its next time, its audit entry and its event.

@@ -48,7 +48,7 @@ pub async fn put(db: Db<'_>, approval: &Approval) -> Result<()> {
     )
     .bind(id)
     .bind(i64::from(approval.state == ApprovalState::Pending))
-    .bind(approval.operation.to_string())
+    .bind(approval.operation().map(|id| id.to_string()))
     .bind(payload)
     .bind(approval.environment.to_string())
     .execute(db)

@@ -38,7 +38,8 @@ pub async fn list(db: Db<'_>, filter: &ApprovalFilter, page: &Page) -> Result<Pa
 pub async fn put(db: Db<'_>, approval: &Approval) -> Result<()> {
     let id = approval.id.to_string();
     let open = approval.state == ApprovalState::Pending;
-    let (environment, operation) = (approval.environment.to_string(), approval.operation.to_string());
+    let environment = approval.environment.to_string();
+    let operation = approval.operation().map(|id| id.to_string());
     let payload = encode(TABLE, &id, approval)?;
     sqlx::query!(
         "INSERT INTO approvals (id, open, operation, environment, tenant, region, payload)

@@ -12,7 +12,7 @@ use tenantry_model::{
     Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, Page, Paged,
     TenantName,
 };
-pub use tenantry_store::narrow::environments::{LIST, conditions, scope_columns};
+pub use tenantry_store::narrow::environments::{conditions, list_for, scope_columns};
 use tenantry_store::{EnvironmentFilter, Result, StoreError};
 
 const TABLE: &str = "environments";
@@ -79,7 +79,7 @@ pub async fn by_alias(db: Db<'_>, alias: &Alias) -> Result<Option<Environment>> 
 pub async fn list(db: Db<'_>, filter: &EnvironmentFilter, page: &Page) -> Result<Paged<Environment>> {
     let (size, limit) = page_size(page);
     let arms = arms(&conditions(filter), filter.scopes.as_deref(), scope_columns);
-    let keys = keys(&mut *db, LIST, &arms, page, limit).await?;
+    let keys = keys(&mut *db, list_for(filter), &arms, page, limit).await?;
     let rows = sqlx::query_as!(
         Row,
         "SELECT e.id, e.payload, v.version
@@ -279,5 +279,18 @@ pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -
     .execute(db)
     .await
     .map_err(failed("write what a hook has applied"))?;
+    Ok(())
+}
+
+pub async fn forget(db: Db<'_>, id: EnvironmentId) -> Result<()> {
+    let id = id.to_string();
+    sqlx::query!("DELETE FROM generations WHERE environment = ?", id)
+        .execute(&mut *db)
+        .await
+        .map_err(failed("remove an environment's generations"))?;
+    sqlx::query!("DELETE FROM applied WHERE environment = ?", id)
+        .execute(&mut *db)
+        .await
+        .map_err(failed("remove what hooks have applied"))?;
     Ok(())
 }

@@ -178,11 +178,19 @@ impl World {
     async fn check_environments(&self, read: &mut dyn Read, scopes: Option<Vec<Scope>>) {
         for tenant in [None, Some("acme"), Some("nobody")] {
             for region in [None, Some("us1")] {
-                for state in [None, Some(EnvironmentState::Suspended), Some(EnvironmentState::Migrating)] {
+                for (state, purged) in [
+                    (None, false),
+                    (None, true),
+                    (Some(EnvironmentState::Suspended), false),
+                    (Some(EnvironmentState::Suspended), true),
+                    (Some(EnvironmentState::Purged), false),
+                    (Some(EnvironmentState::Migrating), false),
+                ] {
                     let filter = EnvironmentFilter {
                         tenant: tenant.map(text),
                         region: region.map(text),
                         state,
+                        purged,
                         scopes: scopes.clone(),
                     };
                     let found = whole!(2, page => read.environments(&filter, &page));
@@ -190,6 +198,7 @@ impl World {
                         filter.tenant.as_ref().is_none_or(|tenant| *tenant == row.tenant)
                             && filter.region.as_ref().is_none_or(|region| *region == row.region)
                             && state.is_none_or(|state| state == row.state)
+                            && (purged || state.is_some() || row.state != EnvironmentState::Purged)
                             && Self::allows(scopes.as_deref(), row)
                     });
                     assert_eq!(ids(&found, |row| row.id), ids(expected, |row| row.id), "{filter:?}");

@@ -161,6 +161,29 @@ pub async fn what_is_absent_reads_as_nothing<S: Store>(store: Arc<S>) {
     assert!(read.setting("s").await.unwrap().is_none());
 }
 
+/// Its row stays as it is, and other environments keep theirs.
+pub async fn a_forgotten_environment_keeps_its_row_alone<S: Store>(store: Arc<S>) {
+    let (gone, other) = (environment("acme", "prod", "eu1"), environment("acme", "test", "eu1"));
+    let applied = applied("eu1/crm/crm-tenant", OperationId(Uuid::now_v7()));
+    let mut write = store.write().await.unwrap();
+    for row in [&gone, &other] {
+        write.put_environment(row).await.unwrap();
+        for generation in [1, 2] {
+            write.put_generation(row.id, generation, &json!({"n": generation})).await.unwrap();
+        }
+        write.put_applied(row.id, &applied).await.unwrap();
+    }
+    write.forget_environment(gone.id).await.unwrap();
+    write.commit().await.unwrap();
+    let mut read = store.read().await.unwrap();
+    for (row, stays) in [(&gone, false), (&other, true)] {
+        assert_eq!(read.environment(row.id).await.unwrap().as_ref(), Some(row));
+        assert_eq!(read.generation(row.id, 1).await.unwrap().is_some(), stays);
+        assert_eq!(read.generation(row.id, 2).await.unwrap().is_some(), stays);
+        assert_eq!(read.applied(row.id).await.unwrap().is_empty(), !stays);
+    }
+}
+
 /// Tenants and definitions are the rows that go.
 pub async fn deleting_removes_and_tells_whether_there_was_one<S: Store>(store: Arc<S>) {
     let definition = definition("crm.reindex");

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{AfterTarget, AttemptKind, Hook};
 use tenantry_model::{
-    Actor, ActorKind, AgentSessionId, AppliedHook, Approval, ApprovalId, ApprovalState, Attempt, AttemptId,
-    AttemptState, Attention, AttentionId, AttentionKind, BatchId, Cancel, ChangedInput, CommandId, Decision,
-    Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Executor, Hold, HoldId, HoldPredicate,
-    HookRef, Kept, KillCause, KillRequest, OnFailure, OnLost, Operation, OperationDefinition, OperationId,
-    OperationState, Outcome, Pause, Paused, Problem, Region, Replay, ReplayVersions, Retention, Role,
-    RunCause, RunState, Schedule, ScheduleId, ScheduleRun, ScheduleTarget, Scope, Staleness, Step, StepHold,
-    StepPolicy, StepState, TemplateHash, Tenant, Token, TokenId, TokenKind,
+    Actor, ActorKind, AgentSessionId, AppliedHook, Approval, ApprovalId, ApprovalState, ApprovalTarget,
+    Attempt, AttemptId, AttemptState, Attention, AttentionId, AttentionKind, BatchId, Cancel, ChangedInput,
+    CommandId, Decision, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Executor, Hold,
+    HoldId, HoldPredicate, HookRef, Kept, KillCause, KillRequest, OnFailure, OnLost, Operation,
+    OperationDefinition, OperationId, OperationState, Outcome, Pause, Paused, Problem, Region, Replay,
+    ReplayVersions, Retention, Role, RunCause, RunState, Schedule, ScheduleId, ScheduleRun, ScheduleTarget,
+    Scope, Staleness, Step, StepHold, StepPolicy, StepState, TemplateHash, Tenant, Token, TokenId, TokenKind,
 };
 use uuid::Uuid;
 
@@ -417,8 +417,12 @@ pub fn approval(environment: &Environment, operation: OperationId) -> Approval {
         id: ApprovalId(Uuid::now_v7()),
         state: ApprovalState::Pending,
         environment: environment.id,
-        operation,
-        step: text("eu1/crm/crm-tenant"),
+        target: ApprovalTarget::Step {
+            operation,
+            step: text("eu1/crm/crm-tenant"),
+            step_state: StepState::Failed,
+            step_attempt: 3,
+        },
         verb: "confirm".to_owned(),
         outputs: BTreeMap::from([("url".to_owned(), "https://x".to_owned())]),
         on: Some(text("eu1/billing/accounts")),
@@ -426,8 +430,6 @@ pub fn approval(environment: &Environment, operation: OperationId) -> Approval {
         requested_by: actor(),
         token: Some(TokenId(Uuid::now_v7())),
         role: Role::Operator,
-        step_state: StepState::Failed,
-        step_attempt: 3,
         created_at: at(3),
         expires_at: at(4),
         decided_by: None,

@@ -3,7 +3,9 @@
 use super::samples::{actor, approval, at, environment, hold_of, text};
 use crate::{ApprovalFilter, HoldFilter, Lifted, Store};
 use std::sync::Arc;
-use tenantry_model::{ApprovalState, HoldId, OperationId, Page, Scope};
+use tenantry_model::{
+    Approval, ApprovalState, ApprovalTarget, EnvironmentId, HoldId, OperationId, Page, Scope,
+};
 use uuid::Uuid;
 
 /// Open until it is lifted and everybody knows; then only in the history.
@@ -66,9 +68,37 @@ pub async fn approvals_are_listed_by_state_operation_and_scope<S: Store>(store: 
         (None, true, Some(vec![eu1]), vec![]),
         (None, false, Some(vec![us1]), vec![second]),
     ] {
-        let filter = ApprovalFilter { operation, decided, scopes };
+        let filter = ApprovalFilter { operation, decided, scopes, environment: None };
         assert_eq!(write.approvals(&filter, &page).await.unwrap().items, seen, "{filter:?}");
     }
+}
+
+/// One that is about the environment itself belongs to no operation.
+pub async fn approvals_are_listed_by_environment<S: Store>(store: Arc<S>) {
+    let (home, other) = (environment("acme", "prod", "eu1"), environment("acme", "test", "eu1"));
+    let operation = OperationId(Uuid::now_v7());
+    let step = approval(&home, operation);
+    let target = ApprovalTarget::Environment { environment_revision: 3, before_retention_ends: true };
+    let purge = Approval { target, verb: "purge".to_owned(), ..approval(&home, operation) };
+    let mut write = store.write().await.unwrap();
+    write.put_environment(&home).await.unwrap();
+    write.put_environment(&other).await.unwrap();
+    write.put_approval(&step).await.unwrap();
+    write.put_approval(&purge).await.unwrap();
+    assert_eq!(write.approval(purge.id).await.unwrap().as_ref(), Some(&purge));
+    let mut found = async |environment: EnvironmentId, operation| {
+        let filter = ApprovalFilter { environment: Some(environment), operation, ..Default::default() };
+        let mut all = Vec::new();
+        for decided in [false, true] {
+            let filter = ApprovalFilter { decided, ..filter.clone() };
+            all.push(write.approvals(&filter, &Page::default()).await.unwrap().items);
+        }
+        assert_eq!(all[0], all[1], "none is decided");
+        all.remove(0)
+    };
+    assert_eq!(found(home.id, None).await, [step.clone(), purge]);
+    assert_eq!(found(home.id, Some(operation)).await, [step]);
+    assert_eq!(found(other.id, None).await, []);
 }
 
 /// Oldest first, each once.

@@ -91,6 +91,12 @@ pub enum EnvCommand {
         region: Option<String>,
         #[arg(long)]
         state: Option<String>,
+        /// Also purged ones
+        #[arg(long)]
+        show_purged: bool,
+        /// Only decommissioned ones that cannot be undeleted any more: they may be purged
+        #[arg(long, conflicts_with_all = ["state", "show_purged"])]
+        retention_over: bool,
         /// At most this many
         #[arg(long, default_value_t = 1000)]
         limit: usize,
@@ -136,6 +142,35 @@ pub enum EnvCommand {
     },
     /// Brings a decommissioned environment back
     Undelete(EnvOperation),
+    /// Purges a decommissioned environment for good: its name and aliases are free, nothing brings it back
+    Purge(PurgeArgs),
+}
+
+/// The end of one environment.
+#[derive(Clone, Debug, Args)]
+pub struct PurgeArgs {
+    /// Id, TENANT/NAME or alias
+    pub environment: String,
+    /// The environment's own name (without its tenant), typed again
+    #[arg(long, value_name = "NAME", required_unless_present = "dry_run")]
+    pub confirm: Option<String>,
+    /// Why (kept in the audit log)
+    #[arg(long)]
+    pub reason: String,
+    /// Although it can still be undeleted
+    #[arg(long)]
+    pub now: bool,
+    /// Only if its ETag is still this one; otherwise the newest is read first
+    #[arg(long, value_name = "ETAG")]
+    pub if_match: Option<String>,
+    /// Repeating a command with the same key does nothing twice
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Only say what would go
+    #[arg(long, visible_alias = "validate-only")]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub connection: Connection,
 }
 
 /// An operation on one environment.

@@ -7,19 +7,22 @@ use crate::cli::{ApprovalCommand, DecideArgs, Format};
 use crate::exit::Exit;
 use crate::output::{self, Rows, word};
 use anyhow::Result;
-use tenantry_api_types::v1::{Approval, ApprovalsQuery, DecideApproval};
+use tenantry_api_types::v1::{Approval, ApprovalsQuery, DecideApproval, DecidedApproval};
 use tenantry_client::Call;
 use tenantry_model::ApprovalId;
 
 impl Rows for Approval {
     const HEADINGS: &'static [&'static str] =
-        &["approval", "state", "operation", "step", "verb", "asked by", "until", "reason"];
+        &["approval", "state", "about", "step", "verb", "asked by", "until", "reason"];
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.to_string(),
             word(&self.state),
-            self.operation.to_string(),
-            self.step.path().to_string(),
+            match self.operation {
+                Some(operation) => format!("operation {operation}"),
+                None => format!("environment {}", self.environment),
+            },
+            self.step.as_ref().map(|step| step.path().to_string()).unwrap_or_default(),
             self.verb.clone(),
             self.requested_by.name.clone(),
             format!("{:.0}", self.expires_at),
@@ -35,7 +38,13 @@ pub async fn run(context: Context, command: ApprovalCommand) -> Result<Exit> {
             let client = connect(connection)?;
             let of = of.as_deref().map(operation).transpose()?;
             let items = all(limit, |page_size, page_token| {
-                let query = ApprovalsQuery { operation: of, decided, page_size: Some(page_size), page_token };
+                let query = ApprovalsQuery {
+                    operation: of,
+                    decided,
+                    page_size: Some(page_size),
+                    page_token,
+                    ..ApprovalsQuery::default()
+                };
                 let client = &client;
                 async move { client.approvals(&query).await }
             })
@@ -57,9 +66,10 @@ async fn decide(context: Context, args: DecideArgs, approve: bool) -> Result<()>
     let call = Call { validate_only: args.dry_run, ..Call::default() };
     let decided =
         if approve { client.approve(id, &body, &call).await } else { client.reject(id, &body, &call).await }?;
-    match (context.format, &decided.preview) {
-        (Format::Table, Some(preview)) => show_preview(context, preview),
-        (Format::Table, None) => show(context, &decided.approval),
+    match (context.format, &decided) {
+        (Format::Table, DecidedApproval { preview: Some(preview), .. }) => show_preview(context, preview),
+        (Format::Table, DecidedApproval { purged: Some(purged), .. }) => super::purge::show(context, purged),
+        (Format::Table, _) => show(context, &decided.approval),
         (format, _) => output::document(format, &decided),
     }
 }
@@ -70,6 +80,14 @@ fn id_of(text: &str) -> Result<ApprovalId> {
     })
 }
 
+/// What happens next.
+pub fn tell_second_person(approval: &Approval) {
+    anstream::eprintln!(
+        "a second person decides: `tenantry approval approve {0}` with another credential (or: reject)",
+        approval.id
+    );
+}
+
 /// One approval for people.
 pub fn show(context: Context, approval: &Approval) -> Result<()> {
     output::one(context.format, approval, |approval| {
@@ -77,8 +95,9 @@ pub fn show(context: Context, approval: &Approval) -> Result<()> {
         vec![
             ("approval", approval.id.to_string()),
             ("state", word(&approval.state)),
-            ("operation", approval.operation.to_string()),
-            ("step", approval.step.to_string()),
+            ("environment", approval.environment.to_string()),
+            ("operation", approval.operation.map(|id| id.to_string()).unwrap_or_default()),
+            ("step", approval.step.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("verb", approval.verb.clone()),
             ("asked by", approval.requested_by.name.clone()),
             ("reason", approval.reason.clone().unwrap_or_default()),

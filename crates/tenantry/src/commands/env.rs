@@ -8,13 +8,14 @@ use crate::exit::Exit;
 use crate::output::{self, Rows};
 use crate::wanted;
 use anyhow::Result;
+use jiff::Timestamp;
 use serde_json::Map;
 use tenantry_api_types::v1::{
     Accepted, CreateEnvironment, DecommissionEnvironment, Environment, EnvironmentsQuery, RestoreEnvironment,
     StartOperation, UpdateEnvironment,
 };
 use tenantry_client::{Call, Client};
-use tenantry_model::{EnvironmentId, EnvironmentSpec};
+use tenantry_model::{EnvironmentId, EnvironmentSpec, EnvironmentState};
 
 impl Rows for Environment {
     const HEADINGS: &'static [&'static str] = &["environment", "id", "region", "state", "generation"];
@@ -44,20 +45,28 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
             output::one(context.format, &found, detail)?;
             Ok(Exit::Done)
         }
-        EnvCommand::List { tenant, region, state, limit, connection } => {
+        EnvCommand::List { tenant, region, state, show_purged, retention_over, limit, connection } => {
             let client = connect(connection)?;
             let query = EnvironmentsQuery {
                 tenant: tenant.as_deref().map(name).transpose()?,
                 region: region.as_deref().map(name).transpose()?,
-                state: state.as_deref().map(|state| word(state, "state")).transpose()?,
+                state: match retention_over {
+                    true => Some(EnvironmentState::Decommissioned),
+                    false => state.as_deref().map(|state| word(state, "state")).transpose()?,
+                },
+                show_purged,
                 ..EnvironmentsQuery::default()
             };
-            let items = all(limit, |page_size, page_token| {
+            let mut items = all(limit, |page_size, page_token| {
                 let query = EnvironmentsQuery { page_size: Some(page_size), page_token, ..query.clone() };
                 let client = &client;
                 async move { client.environments(&query).await }
             })
             .await?;
+            if retention_over {
+                let now = Timestamp::now();
+                items.retain(|found| found.retention.as_ref().is_none_or(|retention| retention.until <= now));
+            }
             output::list(context.format, &items)?;
             Ok(Exit::Done)
         }
@@ -88,6 +97,7 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
             let accepted = client.decommission(id, &body, &call(&start)).await?;
             finish(context, &client, accepted, &start).await
         }
+        EnvCommand::Purge(args) => super::purge::run(context, args).await,
         EnvCommand::Undelete(args) => simple(context, args, Lifecycle::Undelete).await,
         EnvCommand::Restore { backup, operation: EnvOperation { environment: text, start, connection } } => {
             let client = connect(connection)?;

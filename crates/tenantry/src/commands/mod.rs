@@ -14,6 +14,7 @@ mod hook;
 mod hook_files;
 mod hook_run;
 mod op;
+mod purge;
 mod region;
 mod resolve;
 mod retention;

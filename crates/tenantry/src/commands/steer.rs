@@ -123,10 +123,7 @@ async fn after(context: Context, client: &Client, steered: Steered, until: Optio
         }
         (Steered::Pending(pending), _) => {
             approval::show(context, &pending)?;
-            anstream::eprintln!(
-                "a second person decides: `tenantry approval approve {0}` with another credential (or: reject)",
-                pending.id
-            );
+            approval::tell_second_person(&pending);
             Ok(Exit::NeedsPerson)
         }
         (Steered::Done(operation), Some(until)) => {

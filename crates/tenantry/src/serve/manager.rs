@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
 use tenantry_engine::VerbKind;
-use tenantry_manager::{Manager, ManagerConfig};
+use tenantry_manager::{Manager, ManagerConfig, PURGE};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -75,8 +75,11 @@ impl Running {
 }
 
 fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<ManagerConfig> {
-    let four_eyes = four_eyes(&settings.list("four-eyes"))?;
-    let mut config = ManagerConfig { four_eyes, ..ManagerConfig::default() };
+    let (purge, verbs): (Vec<String>, Vec<String>) =
+        settings.list("four-eyes").into_iter().partition(|word| word == PURGE);
+    let four_eyes = four_eyes(&verbs)?;
+    let mut config =
+        ManagerConfig { four_eyes, purge_four_eyes: !purge.is_empty(), ..ManagerConfig::default() };
     let duration = |key, into: &mut SignedDuration| -> Result<()> {
         if let Some(value) = settings.parse::<SignedDuration>(key)? {
             *into = value;
@@ -128,7 +131,7 @@ fn four_eyes(words: &[String]) -> Result<BTreeSet<VerbKind>> {
         [VerbKind::Confirm, VerbKind::IgnoreDependency, VerbKind::DeclareLost, VerbKind::Skip];
     let read = |word: &String| {
         CAN.into_iter().find(|verb| verb.name() == word).ok_or_else(|| {
-            let known: Vec<&str> = CAN.iter().map(|verb| verb.name()).collect();
+            let known: Vec<&str> = CAN.iter().map(|verb| verb.name()).chain([PURGE]).collect();
             let message = format!("setting `four-eyes` knows {}; {word:?} is none of them", known.join(", "));
             Failure::new(Exit::Usage, message).into()
         })

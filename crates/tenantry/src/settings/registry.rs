@@ -172,7 +172,7 @@ pub const ALL: &[Setting] = &[
         "four-eyes",
         "VERBS",
         None,
-        "Verbs that a second person has to approve, with commas: confirm, ignore-dependency, declare-lost, skip",
+        "Verbs that a second person has to approve, with commas: confirm, ignore-dependency, declare-lost, skip, purge",
     ),
     setting(
         Manager,
