@@ -87,8 +87,8 @@ impl Manager {
                     None
                 }
                 EnvironmentState::Decommissioned => Some("; undelete it first"),
-            EnvironmentState::Purged => Some("; its name is free for a new one"),
-            EnvironmentState::Migrating => Some(""),
+                EnvironmentState::Purged => Some("; its name is free for a new one"),
+                EnvironmentState::Migrating => Some(""),
             };
             if let Some(hint) = hint {
                 return Err(ManagerError::EnvironmentState {

@@ -158,8 +158,9 @@ impl Manager {
                 environment_revision: revision,
                 before_retention_ends: wish.before_retention_ends,
             };
-            let approval =
-                work.ask_second_person(target, PURGE, BTreeMap::new(), None, Some(wish.reason.clone())).await?;
+            let approval = work
+                .ask_second_person(target, PURGE, BTreeMap::new(), None, Some(wish.reason.clone()))
+                .await?;
             work.commit().await?;
             return Ok(PurgeAnswer::Pending(Box::new(approval)));
         }

@@ -124,7 +124,7 @@ impl Work<'_> {
         let open = self.tx.open_schedule_runs(run.schedule, run.environment, most).await?;
         if schedule.overlap != Overlap::Replace {
             return Ok(turn(schedule.overlap, run, &open, MOST_WAITING as usize));
-                }
+        }
         let mut not_begun = BTreeSet::new();
         for id in open.iter().filter_map(|other| other.operation) {
             if self.is_pending(id).await? {
@@ -138,9 +138,9 @@ impl Work<'_> {
                 Replaced::Operation(id, reason) => {
                     let by = self.who.actor.clone();
                     self.apply_each(id, vec![Event::Cancel { by, reason }]).await?;
-                    }
                 }
             }
+        }
         // What was cancelled has ended and its run with it, or its end is on its way and is waited for.
         let open = self.tx.open_schedule_runs(run.schedule, run.environment, most).await?;
         Ok(turn(schedule.overlap, run, &open, MOST_WAITING as usize))

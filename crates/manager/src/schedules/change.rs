@@ -150,7 +150,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let before = work.locked_schedule(name).await?;
             check_revision(|| format!("schedule {name}"), before.revision, expected)?;
-        work.remove_schedule(&before, None).await?;
+            work.remove_schedule(&before, None).await?;
             work.commit().await
         })
         .await
