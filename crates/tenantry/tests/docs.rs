@@ -132,6 +132,11 @@ fn the_commands_for_platform_engineers_work() {
 }
 
 #[test]
+fn the_commands_of_an_environments_end_work() {
+    run_page("docs/guide/end-of-life.md");
+}
+
+#[test]
 fn the_commands_for_schedules_work() {
     run_page("docs/guide/schedules.md");
 }

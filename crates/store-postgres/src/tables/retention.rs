@@ -40,7 +40,8 @@ pub async fn operations(
     let next = if rows.len() > size { rows.get(size - 1).map(|row| row.0.clone()) } else { None };
     let mut items = Vec::new();
     for (id, payload, finished, state, newest, needed) in rows.into_iter().take(size) {
-        if finished == 0 || needed || newest {
+        let purged = state == "purged";
+        if finished == 0 || needed || (newest && !purged) {
             continue;
         }
         let operation: Operation = decode("operations", &id, &payload)?;
@@ -50,7 +51,7 @@ pub async fn operations(
                 environment: operation.environment,
                 name: operation.name,
                 state: operation.state,
-                purged: state == "purged",
+                purged,
             });
         }
     }

@@ -44,7 +44,8 @@ pub async fn operations(
     let next = if rows.len() > size { rows.get(size - 1).map(|row| row.id.clone()) } else { None };
     let mut items = Vec::new();
     for row in rows.into_iter().take(size) {
-        if row.finished == 0 || row.needed || row.newest {
+        let purged = row.state == "purged";
+        if row.finished == 0 || row.needed || (row.newest && !purged) {
             continue;
         }
         let operation: Operation = decode("operations", &row.id, &row.payload)?;
@@ -54,7 +55,7 @@ pub async fn operations(
                 environment: operation.environment,
                 name: operation.name,
                 state: operation.state,
-                purged: row.state == "purged",
+                purged,
             });
         }
     }

@@ -7,7 +7,8 @@ use crate::{CommandKind, EventFilter, Store};
 use serde_json::json;
 use std::sync::Arc;
 use tenantry_model::{
-    AttemptState, AttentionId, Kept, Operation, OperationId, OperationState, Page, Replay, TemplateHash,
+    AttemptState, AttentionId, Environment, EnvironmentState, Kept, Operation, OperationId, OperationState,
+    Page, Replay, TemplateHash,
 };
 use uuid::Uuid;
 
@@ -77,10 +78,16 @@ pub async fn the_newest_of_each_environment_and_name_are_not_expired<S: Store>(s
             }
         }
     }
+    // Of a purged one there is no newest to be kept.
+    let gone = Environment { state: EnvironmentState::Purged, ..environment("acme", "gone", "eu1") };
+    write.put_environment(&gone).await.unwrap();
+    let last = finished(&gone, "crm.a");
+    write.put_operation(&last).await.unwrap();
     write.commit().await.unwrap();
+    old.push(last.id);
     old.sort_unstable();
     assert_eq!(expired(&*store, 3).await, old);
-    assert_eq!(expired(&*store, 5).await, []);
+    assert_eq!(expired(&*store, 5).await, [last.id]);
     let mut read = store.read().await.unwrap();
     let (mut found, mut page) = (Vec::new(), Page { after: None, limit: 3 });
     loop {
