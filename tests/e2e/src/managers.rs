@@ -90,12 +90,12 @@ impl Site {
     pub fn start_several(
         world: &World,
         postgres: &Postgres,
+        database: &str,
         managers: usize,
         flags: &[&str],
     ) -> Result<Self> {
         let folder = world.folder().join("site");
         std::fs::create_dir_all(&folder)?;
-        let database = postgres.database()?;
         let mut lives = Vec::new();
         for n in 0..managers {
             let name = format!("manager-{n}");
@@ -105,7 +105,7 @@ impl Site {
             }
             let mut life = ManagerLife::new(&name, &folder, folder.join(format!("data-{n}")), shared)?;
             let to_store = Proxy::start(postgres.address)?;
-            life.store = postgres.settings(&database, to_store.address);
+            life.store = postgres.settings(database, to_store.address);
             life.ways = Some(Ways { to_store, from_balancer: Proxy::start(life.address)? });
             lives.push(life);
         }

@@ -132,15 +132,17 @@ impl Site {
             runtime,
             logs: RefCell::new(LogCheck::default()),
         };
-        for manager in 0..site.managers.len() {
-            site.start_nth_manager(manager)?;
-        }
+        site.start_nth_manager(0)?;
         let first = site.manager()?;
         site.token = eventually("the admin token on stdout", || {
             Ok(first.out_text()?.lines().next().map(str::to_owned))
         })?;
         let config = ClientConfig::new(site.url()).with_token(site.token.clone());
         site.client = Client::new(&config)?;
+        // Only now: of two that start at once, either may be the one that is told the token.
+        for manager in 1..site.managers.len() {
+            site.start_nth_manager(manager)?;
+        }
         Ok(site)
     }
 

@@ -14,6 +14,7 @@ mod reasons;
 mod reasons_cases;
 mod rights;
 mod saas;
+mod several;
 mod summary;
 mod templates;
 mod two_regions;
@@ -28,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(order::trials());
     trials.extend(matrix::trials());
     trials.extend(faults::trials());
+    trials.extend(several::trials());
     trials.extend(reasons::trials());
     trials.extend(lost_version::trials());
     trials.extend(templates::trials());
