@@ -10,6 +10,7 @@ mod lost_version;
 mod matrix;
 mod nightly_risk;
 mod order;
+mod pauses;
 mod reasons;
 mod reasons_cases;
 mod rights;
@@ -30,6 +31,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(matrix::trials());
     trials.extend(faults::trials());
     trials.extend(several::trials());
+    trials.extend(pauses::trials());
     trials.extend(reasons::trials());
     trials.extend(lost_version::trials());
     trials.extend(templates::trials());
