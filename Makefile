@@ -26,8 +26,8 @@ testbed: ## builds the test bed's programs and images
 	testbed/install.sh
 	testbed/build.sh
 
-chaos: ## operations while everything around them breaks: SEED=7 MINUTES=30
-	tests/chaos.sh "$(SEED)" "$(MINUTES)"
+chaos: ## operations while everything around them breaks: SEED=7 MINUTES=30 STORE=postgres|sqlite
+	tests/chaos.sh "$(SEED)" "$(MINUTES)" "$(STORE)"
 
 check: ## format, lints, docs with warnings as errors, licences, advisories
 	tests/check.sh

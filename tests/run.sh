@@ -35,17 +35,7 @@ if [ -n "$missing" ]; then
 fi
 
 # The server of the tests on PostgreSQL; where it cannot be had they count as ignored.
-if [ -z "${TENANTRY_TEST_POSTGRES:-}" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    # Without the cluster that the package would make and start.
-    mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" >>/etc/postgresql-common/createcluster.conf
-    apt-get update -qq || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql-15 >/dev/null ||
-      echo "postgresql-15 cannot be installed: its tests are left out" >&2
-  else
-    echo "there is no PostgreSQL: its tests are left out (install postgresql-15, or set TENANTRY_TEST_POSTGRES)" >&2
-  fi
-fi
+tests/postgres.sh
 
 # Built first: compilers beside a starting cluster would make its deadlines pass.
 cargo test --locked --workspace --no-run

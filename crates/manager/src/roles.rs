@@ -90,8 +90,10 @@ impl Manager {
         if fence.is_some() {
             tx.commit().await?;
         }
-        if held.is_none() && fence.is_some() {
-            debug!(role, "this manager has the role");
+        match (&held, &fence) {
+            (None, Some(_)) => debug!(role, "this manager has the role"),
+            (Some(_), None) => info!(role, "another manager has taken over"),
+            _ => {}
         }
         let renew_at = now.checked_add(LEASE / 2).unwrap_or(Timestamp::MAX);
         self.roles.set(role, fence.clone().map(|fence| Held { fence, renew_at }));

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use uuid::Uuid;
 
 pub use proxy::{Proxy, When};
-pub use server::Server;
+pub use server::{Server, installed};
 
 /// The server of this process; `None` where there is no PostgreSQL: such tests count as ignored.
 ///

@@ -18,17 +18,36 @@ const PASSWORD_IN_URL: &str = "a%20password%20with%20%2F%20and%20%3F";
 #[derive(Debug)]
 pub struct Server {
     url: String,
+    /// `None`: somebody else's.
+    home: Option<Home>,
+}
+
+/// What a server of our own consists of.
+#[derive(Debug)]
+struct Home {
+    programs: PathBuf,
+    folder: PathBuf,
+    root: bool,
+    options: String,
     /// Stops the server and removes its folder when this process ends, however it ends: it waits for the end of a pipe
     /// that only this process holds.
-    _keeper: Option<Child>,
+    _keeper: Child,
 }
 
 impl Server {
     /// The one that is named, or a new one if PostgreSQL is installed.
     pub(crate) fn start() -> Result<Option<Self>> {
         if let Ok(url) = env::var(VARIABLE) {
-            return Ok(Some(Self { url, _keeper: None }));
+            return Ok(Some(Self { url, home: None }));
         }
+        Self::own()
+    }
+
+    /// A new one of its own, for tests that stop it; `None` if PostgreSQL is not installed. Dropped it is removed.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn own() -> Result<Option<Self>> {
         let Some(programs) = programs() else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("tenantry-postgres-").tempdir()?;
         let root = is_root()?;
@@ -41,29 +60,42 @@ impl Server {
         let folder = folder.keep();
         let keeper = keeper(&programs, &folder, root)?;
         initialise(&programs, &folder, root)?;
-        let log = folder.join("log");
         // Nothing here has to survive a power failure.
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c max_connections=300 \
              -c fsync=off -c shared_buffers=64MB -c max_locks_per_transaction=128",
             folder.display()
         );
-        let started = as_owner(root, &programs.join("pg_ctl"))
-            .args(["-w", "-t", "60", "-D"])
-            .arg(folder.join("data"))
-            .arg("-l")
-            .arg(&log)
-            .args(["-o", &options, "start"])
-            .current_dir(&folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .context("start pg_ctl")?;
-        if !started.success() {
-            bail!("pg_ctl: {started}\n{}", fs::read_to_string(&log).unwrap_or_default());
-        }
+        let home = Home { programs, folder, root, options, _keeper: keeper };
+        home.start("-w")?;
         let url = format!("postgres://tester:{PASSWORD_IN_URL}@127.0.0.1:{port}/postgres");
-        Ok(Some(Self { url, _keeper: Some(keeper) }))
+        Ok(Some(Self { url, home: Some(home) }))
+    }
+
+    /// Ends a server of our own as a crash does: no connection is told, nothing is tidied up.
+    ///
+    /// # Errors
+    /// If it is somebody else's, or does not run.
+    pub fn stop_at_once(&self) -> Result<()> {
+        self.home()?.control(&["-m", "immediate", "-w", "stop"])
+    }
+
+    /// Starts it again, and does not wait until it has recovered.
+    ///
+    /// # Errors
+    /// If it is somebody else's, or runs.
+    pub fn start_again(&self) -> Result<()> {
+        self.home()?.start("-W")
+    }
+
+    /// Of a server of our own.
+    #[must_use]
+    pub const fn password(&self) -> &'static str {
+        PASSWORD
+    }
+
+    fn home(&self) -> Result<&Home> {
+        self.home.as_ref().context("a server that others own is not stopped")
     }
 
     /// Of a database that is always there, with the password.
@@ -88,6 +120,38 @@ impl Server {
         let (host, _) = rest.split_once('/').context("the URL names no database")?;
         host.parse().with_context(|| format!("{host} is no address and port"))
     }
+}
+
+impl Home {
+    fn start(&self, wait: &str) -> Result<()> {
+        let log = self.folder.join("log").display().to_string();
+        self.control(&[wait, "-t", "60", "-l", &log, "-o", &self.options, "start"])
+    }
+
+    fn control(&self, what: &[&str]) -> Result<()> {
+        let status = as_owner(self.root, &self.programs.join("pg_ctl"))
+            .arg("-D")
+            .arg(self.folder.join("data"))
+            .args(what)
+            .current_dir(&self.folder)
+            // The server keeps what it is given.
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .context("start pg_ctl")?;
+        if !status.success() {
+            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            bail!("pg_ctl {what:?}: {status}\n{log}");
+        }
+        Ok(())
+    }
+}
+
+/// Whether PostgreSQL is installed here.
+#[must_use]
+pub fn installed() -> bool {
+    programs().is_some()
 }
 
 /// The folder of the newest installed server's programs.

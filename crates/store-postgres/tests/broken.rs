@@ -6,7 +6,7 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
 use std::time::Duration;
 use tenantry_model::{AttemptId, EnvironmentId, OperationId};
-use tenantry_postgres_test::{Proxy, When, server};
+use tenantry_postgres_test::{Proxy, Server, When, server};
 use tenantry_store::{
     CommandKind, EventFilter, Result, Store, StoreError,
     conformance::samples::{answer, at, command, environment, event, session, text},
@@ -48,6 +48,10 @@ fn main() {
     }
     tests.push(Trial::test("every_session_is_ended", || {
         block(ended());
+        Ok(())
+    }));
+    tests.push(Trial::test("a_server_that_is_back_is_ready_at_the_first_question", || {
+        block(back());
         Ok(())
     }));
     let tests = tests.into_iter().map(|test| test.with_ignored_flag(missing)).collect();
@@ -172,4 +176,19 @@ async fn ended() {
         }
     };
     timeout(DEADLINE, left).await.expect("it goes on");
+}
+
+/// Connections of its former life are passed over: a balancer that asks must not take every manager out for them.
+async fn back() {
+    let server = Server::own().unwrap().unwrap();
+    let database = Database::new(&server.database().await.unwrap(), None).unwrap();
+    let store = PostgresStore::open(&database, true).await.unwrap();
+    let open = [store.read().await.unwrap(), store.read().await.unwrap(), store.read().await.unwrap()];
+    drop(open);
+    store.ping().await.unwrap();
+    server.stop_at_once().unwrap();
+    server.start_again().unwrap();
+    let recovered = async { while PostgresStore::migrate(&database).await.is_err() {} };
+    timeout(DEADLINE, recovered).await.expect("the server recovers");
+    store.ping().await.unwrap();
 }

@@ -4,9 +4,12 @@
 //! binary, the public API through the client library, and Kubernetes.
 #![allow(clippy::needless_pass_by_value)] // ids and `json!` documents read best as they are
 
+mod balance;
 mod cli;
 mod cluster;
 mod hooks;
+mod managers;
+mod postgres;
 mod program;
 mod proxy;
 mod reap;
@@ -20,6 +23,8 @@ mod witness;
 pub use cli::{Answer, tenantry};
 pub use cluster::{Cluster, testbed};
 pub use hooks::Hook;
+pub use managers::Ways;
+pub use postgres::{Postgres, on_postgres};
 pub use program::Program;
 pub use proxy::Proxy;
 pub use reap::{down_all, on_signals};

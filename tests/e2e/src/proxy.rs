@@ -1,9 +1,11 @@
-//! A TCP proxy on loopback that can be cut: the partition between an agent and its manager.
+//! TCP on loopback that can be cut: the partition between two programs, and the balancer before several managers.
 
+use crate::balance::Targets;
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,26 +22,62 @@ pub struct Proxy {
 struct State {
     cut: AtomicBool,
     ended: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
+    /// Both sides of the connections that are open.
+    open: Mutex<BTreeMap<u64, Vec<TcpStream>>>,
+    next: AtomicU64,
+}
+
+/// A connection; forgotten when neither side uses it any more.
+struct Connection {
+    id: u64,
+    state: Arc<State>,
+}
+
+impl Connection {
+    fn remember(&self, stream: &TcpStream) {
+        if let Ok(stream) = stream.try_clone() {
+            self.state.open().entry(self.id).or_default().push(stream);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // One that was taken while nothing gets through is not answered and not refused either.
+        if !self.state.cut.load(Ordering::SeqCst) {
+            self.state.open().remove(&self.id);
+        }
+    }
 }
 
 impl State {
-    fn remember(&self, stream: &TcpStream) {
-        if let Ok(stream) = stream.try_clone() {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
-        }
+    fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Vec<TcpStream>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn break_all(&self) {
-        for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for stream in std::mem::take(&mut *self.open()).into_values().flatten() {
             drop(stream.shutdown(Shutdown::Both));
         }
+    }
+
+    fn gets_through(&self) -> bool {
+        !self.cut.load(Ordering::SeqCst)
     }
 }
 
 impl Proxy {
     /// Starts forwarding to `target`.
     pub fn start(target: SocketAddr) -> Result<Self> {
+        Self::over(Targets::one(target))
+    }
+
+    /// A balancer: each connection goes to the next of `targets` that says at `/readyz` that it is ready.
+    pub fn balancing(targets: &[SocketAddr]) -> Result<Self> {
+        Self::over(Targets::watched(targets))
+    }
+
+    fn over(targets: Targets) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("bind the proxy")?;
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
@@ -49,18 +87,20 @@ impl Proxy {
                 if shared.ended.load(Ordering::SeqCst) {
                     return;
                 }
-                shared.remember(&stream);
-                if shared.cut.load(Ordering::SeqCst) {
+                let id = shared.next.fetch_add(1, Ordering::SeqCst);
+                let connection = Arc::new(Connection { id, state: Arc::clone(&shared) });
+                connection.remember(&stream);
+                if !shared.gets_through() {
                     continue;
                 }
-                let Ok(server) = TcpStream::connect_timeout(&target, Duration::from_secs(2)) else {
+                let Some(server) = targets.connect() else {
                     drop(stream.shutdown(Shutdown::Both));
                     continue;
                 };
-                shared.remember(&server);
+                connection.remember(&server);
                 if let (Ok(from), Ok(to)) = (stream.try_clone(), server.try_clone()) {
-                    pump(from, to, &shared);
-                    pump(server, stream, &shared);
+                    pump(from, to, &connection);
+                    pump(server, stream, &connection);
                 }
             }
         });
@@ -73,10 +113,15 @@ impl Proxy {
         self.state.break_all();
     }
 
-    /// Everything gets through again.
+    /// Nothing gets through from now on, and nobody is told: connections stay open, and what is sent on them is lost.
+    pub fn silence(&self) {
+        self.state.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything gets through again, on new connections.
     pub fn mend(&self) {
-        self.state.cut.store(false, Ordering::SeqCst);
         self.state.break_all();
+        self.state.cut.store(false, Ordering::SeqCst);
     }
 }
 
@@ -89,21 +134,26 @@ impl Drop for Proxy {
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, state: &Arc<State>) {
-    let state = Arc::clone(state);
+fn pump(mut from: TcpStream, mut to: TcpStream, connection: &Arc<Connection>) {
+    let connection = Arc::clone(connection);
+    let state = Arc::clone(&connection.state);
     std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match from.read(&mut buffer) {
-                Ok(0) | Err(_) => break,
-                Ok(length) if !state.cut.load(Ordering::SeqCst) => {
+                Ok(length @ 1..) if state.gets_through() => {
                     if to.write_all(&buffer[..length]).is_err() {
                         break;
                     }
                 }
-                Ok(_) => break,
+                // Lost on the way, as the end of a connection is.
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
             }
         }
-        drop(to.shutdown(Shutdown::Both));
+        if state.gets_through() {
+            drop(to.shutdown(Shutdown::Both));
+        }
+        drop(connection);
     });
 }

@@ -1,14 +1,15 @@
-//! An installation: a manager with its data folder on a fixed port, agents of regions, a client. Each part can be
-//! killed and started again with what it left.
+//! An installation: a manager with its data folder on a fixed port (or several, `managers.rs`), agents of regions, a
+//! client. Each part can be killed and started again with what it left.
 
 use crate::cli::{Answer, tenantry};
-use crate::{LogCheck, Program, World, eventually, within};
+use crate::managers::ManagerLife;
+use crate::{LogCheck, Program, Proxy, World, eventually, within};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -83,17 +84,17 @@ struct AgentLife {
 /// A manager, its agents, and an administrator's client.
 pub struct Site {
     folder: PathBuf,
-    /// Where the manager listens.
+    /// Where the manager listens, or the balancer before several.
     pub address: SocketAddr,
-    flags: Vec<String>,
-    variables: Vec<(String, String)>,
-    manager: Option<Program>,
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) managers: Vec<ManagerLife>,
+    _balancer: Option<Proxy>,
     agents: BTreeMap<String, AgentLife>,
     /// The administrator's token.
     pub token: String,
     client: Client,
     runtime: Runtime,
-    logs: RefCell<LogCheck>,
+    pub(crate) logs: RefCell<LogCheck>,
 }
 
 impl Site {
@@ -106,28 +107,47 @@ impl Site {
     pub fn start_in(world: &World, name: &str, flags: &[&str]) -> Result<Self> {
         let folder = world.folder().join(name);
         std::fs::create_dir_all(&folder)?;
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let alone = ManagerLife::alone(&folder, flags)?;
+        Self::begin(folder, vec![alone], None)
+    }
+
+    /// Starts the managers; the first of them tells the administrator's token.
+    pub(crate) fn begin(
+        folder: PathBuf,
+        managers: Vec<ManagerLife>,
+        balancer: Option<Proxy>,
+    ) -> Result<Self> {
+        let first = managers.first().context("a site without managers")?.address;
+        let address = balancer.as_ref().map_or(first, |balancer| balancer.address);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut site = Self {
             folder,
             address,
-            flags: flags.iter().map(ToString::to_string).collect(),
             variables: Vec::new(),
-            manager: None,
+            managers,
+            _balancer: balancer,
             agents: BTreeMap::new(),
             token: String::new(),
             client: Client::new(&ClientConfig::new(format!("http://{address}")))?,
             runtime,
             logs: RefCell::new(LogCheck::default()),
         };
-        site.start_manager()?;
-        let manager = site.manager.as_ref().context("the manager")?;
+        site.start_nth_manager(0)?;
+        let first = site.manager()?;
         site.token = eventually("the admin token on stdout", || {
-            Ok(manager.out_text()?.lines().next().map(str::to_owned))
+            Ok(first.out_text()?.lines().next().map(str::to_owned))
         })?;
         let config = ClientConfig::new(site.url()).with_token(site.token.clone());
         site.client = Client::new(&config)?;
+        // Only now: of two that start at once, either may be the one that is told the token.
+        for manager in 1..site.managers.len() {
+            site.start_nth_manager(manager)?;
+        }
         Ok(site)
+    }
+
+    fn manager(&self) -> Result<&Program> {
+        self.managers.first().and_then(|life| life.program.as_ref()).context("no manager runs")
     }
 
     /// The manager's URL.
@@ -139,11 +159,7 @@ impl Site {
     /// The manager's command line.
     #[must_use]
     pub fn manager_command(&self) -> Command {
-        let mut command = tenantry();
-        command.arg("manager").arg("--data").arg(self.folder.join("data"));
-        command.args(["--listen", &self.address.to_string(), "--log-format", "json"]).args(&self.flags);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
+        self.managers[0].command(&self.variables)
     }
 
     /// A variable of the manager's next lives.
@@ -158,41 +174,31 @@ impl Site {
 
     /// Starts the manager again if it has ended by itself; tells whether it had. Does not wait for it.
     pub fn revive(&mut self) -> Result<bool> {
-        let ended = match &mut self.manager {
-            Some(program) => program.ended()?.is_some(),
-            None => true,
-        };
+        let ended = self.managers[0].program.is_none() || self.manager_ended(0)?.is_some();
         if ended {
-            self.manager = Some(Program::start("manager", &self.folder, &mut self.manager_command())?);
+            self.begin_nth_manager(0)?;
         }
         Ok(ended)
     }
 
     /// Starts the manager (again), and waits until it answers.
     pub fn start_manager(&mut self) -> Result<()> {
-        let program = Program::start("manager", &self.folder, &mut self.manager_command())?;
-        let program = self.manager.insert(program);
-        let address = self.address;
-        eventually("the manager's start", || {
-            program.check_alive()?;
-            Ok(std::net::TcpStream::connect(address).ok())
-        })?;
-        Ok(())
+        self.start_nth_manager(0)
     }
 
     /// SIGKILL to the manager.
     pub fn kill_manager(&mut self) -> Result<()> {
-        self.manager.take().context("no manager runs")?.kill()
+        self.kill_nth_manager(0)
     }
 
     /// A signal to the manager.
     pub fn signal_manager(&self, signal: Signal) -> Result<()> {
-        self.manager.as_ref().context("no manager runs")?.signal(signal)
+        self.signal_nth_manager(0, signal)
     }
 
     /// The manager's pid.
     pub fn manager_id(&self) -> Result<u32> {
-        Ok(self.manager.as_ref().context("no manager runs")?.id())
+        Ok(self.manager()?.id())
     }
 
     /// The pid of a region's agent.
@@ -466,11 +472,8 @@ impl Site {
                 check.check(&program.log)?;
             }
         }
-        let manager = self.manager.as_mut().context("no manager runs")?;
-        manager.check_alive()?;
-        let status = manager.terminate()?;
-        ensure!(status.success(), "the manager ended with {status}:\n{}", manager.tail());
-        check.check(&manager.log)
+        self.stop_managers()?;
+        self.check_manager_logs()
     }
 }
 

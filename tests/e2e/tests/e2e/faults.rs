@@ -4,7 +4,7 @@
 use anyhow::Result;
 use libtest_mimic::Trial;
 use rustix::process::Signal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_e2e::{AgentSettings, Hook, Needs, Proxy, Site, Witness, World, eventually, trial, within};
 use tenantry_model::OperationId;
@@ -49,9 +49,7 @@ fn site(world: &World, place: &Place, flags: &[&str], proxied: bool) -> Result<(
     let mut site = Site::start(world, flags)?;
     let (hooks, agent) = match place {
         Place::Laptop => {
-            let templates = world.folder().join("templates");
-            let hooks = chain("team", |hook| hook.local_gated_witness(&world.folder().join("witness"), "0"));
-            write_templates(&templates, &hooks)?;
+            let (hooks, templates) = local_chain(world)?;
             (hooks, AgentSettings::process(&templates))
         }
         Place::Cluster => {
@@ -90,11 +88,11 @@ fn write_templates(folder: &Path, hooks: &[Hook]) -> Result<()> {
     Ok(())
 }
 
-fn began(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
+pub fn began(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
     eventually(format!("the begin of {name}"), || Ok((witness.starts(id, name)? > 0).then_some(())))
 }
 
-fn ended(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
+pub fn ended(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
     eventually(format!("the end of {name}"), || {
         let runs = witness.runs(id)?;
         Ok(runs.iter().any(|run| run.start.name == name && run.end.is_some()).then_some(()))
@@ -105,12 +103,18 @@ fn ended(witness: &Witness, id: OperationId, name: &str) -> Result<()> {
 fn once_each(world: &World, site: Site, id: OperationId) -> Result<()> {
     world.open(&["first", "second", "third", "beside"])?;
     site.wait_succeeded(id)?;
+    ran_once_each(world, id)?;
+    site.finish()
+}
+
+/// The witness saw each step of the chain once, in its order.
+pub fn ran_once_each(world: &World, id: OperationId) -> Result<()> {
     let witness = world.witness();
     witness.check(id, &ORDER)?;
     for (name, _) in ORDER {
         anyhow::ensure!(witness.starts(id, name)? == 1, "{name} ran more than once: {:?}", witness.runs(id)?);
     }
-    site.finish()
+    Ok(())
 }
 
 fn agent_killed(world: &World, place: &Place) -> Result<()> {
@@ -239,19 +243,25 @@ fn listed_again(site: &Site) -> Result<()> {
 }
 
 /// An agent may say that it cannot reach its manager, when that is so.
-fn tolerate_absence(site: &Site) {
+pub fn tolerate_absence(site: &Site) {
     for text in ["cannot reach the manager", "silent"] {
         site.expect_log(text);
     }
+}
+
+/// The chain as processes: its hooks and the folder of their templates.
+pub fn local_chain(world: &World) -> Result<(Vec<Hook>, PathBuf)> {
+    let templates = world.folder().join("templates");
+    let hooks = chain("team", |hook| hook.local_gated_witness(&world.folder().join("witness"), "0"));
+    write_templates(&templates, &hooks)?;
+    Ok((hooks, templates))
 }
 
 fn up_killed(world: &World) -> Result<()> {
     use anyhow::Context;
     let folder = world.folder().join("up");
     std::fs::create_dir_all(&folder)?;
-    let templates = world.folder().join("templates");
-    let hooks = chain("team", |hook| hook.local_gated_witness(&world.folder().join("witness"), "0"));
-    write_templates(&templates, &hooks)?;
+    let (_, templates) = local_chain(world)?;
     let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
     let start = || {
         let mut command = tenantry_e2e::tenantry();

@@ -1,7 +1,8 @@
 //! Operations of 40 steps while everything around them is killed, stopped, paused and cut off, by a plan that a seed
 //! makes. The hooks' own witness judges: no lost step, no jumped dependency, no overlap that its hook does not allow.
 //!
-//! `make chaos SEED=7 MINUTES=30` runs a plan of one's own; `make test` runs a short one.
+//! One manager with SQLite, and two over PostgreSQL. `make chaos SEED=7 MINUTES=30 STORE=postgres` runs a plan of one's
+//! own; `make test` runs a short one of each.
 
 mod graph;
 mod judge;
@@ -12,20 +13,30 @@ use anyhow::{Context, Result, ensure};
 use graph::{Node, STEPS};
 use judge::{Seen, judge};
 use libtest_mimic::Trial;
-use plan::{Planned, plan};
+use plan::{Planned, Store, plan};
 use scene::{REGION, Scene};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use tenantry_api_types::v1::{Operation, RerunStep, StartOperation};
 use tenantry_client::{Call, Client, ClientConfig, StepVerb};
-use tenantry_e2e::{Hook, Needs, World, trial, within};
+use tenantry_e2e::{Hook, Needs, World, on_postgres, trial, within};
 use tenantry_model::{EnvironmentId, OperationId};
 
 /// A kubelet waits for a container runtime that died in the middle of a call; four minutes are too long for a test.
 const CLUSTER: Needs = Needs::OwnCluster(&["--arg", "kubelet=--runtime-request-timeout=30s"]);
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial(CLUSTER, "chaos_loses_no_step_jumps_no_dependency_and_overlaps_nothing", chaos)]
+    let sqlite = trial(CLUSTER, "chaos_loses_no_step_jumps_no_dependency_and_overlaps_nothing", |world| {
+        chaos(world, Store::Sqlite)
+    });
+    let postgres = trial(CLUSTER, "chaos_over_two_managers_and_postgresql_loses_and_repeats_nothing", |world| {
+        chaos(world, Store::Postgres)
+    });
+    match std::env::var("TENANTRY_CHAOS_STORE").as_deref() {
+        Ok("sqlite") => vec![sqlite],
+        Ok("postgres") => vec![on_postgres(postgres)],
+        _ => vec![sqlite, on_postgres(postgres)],
+    }
 }
 
 /// Operations at a time, each of an environment of its own.
@@ -53,6 +64,19 @@ const EXPECTED: &[&str] = &[
     "the log's end did not come in time",
 ];
 
+/// The same of managers whose database is away, is too long in coming, or ends their sessions.
+const EXPECTED_OVER_POSTGRES: &[&str] = &[
+    "\"code\":\"store-unavailable\"",
+    "\"code\":\"outcome-unknown\"",
+    "a loop met an error",
+    "terminating connection",
+    "slow statement",
+    "time to acquire exceeded slow threshold",
+    "error occurred while testing the connection on-release",
+];
+/// Why a manager may end of itself: it starts, and its database is away.
+const CANNOT_START: &str = "cannot connect to postgres://";
+
 fn setting(name: &str, default: u64) -> Result<u64> {
     match std::env::var(name) {
         Ok(text) if !text.is_empty() => text.parse().with_context(|| format!("{name}={text} is no number")),
@@ -60,17 +84,17 @@ fn setting(name: &str, default: u64) -> Result<u64> {
     }
 }
 
-fn chaos(world: &World) -> Result<()> {
+fn chaos(world: &World, store: Store) -> Result<()> {
     let seed = setting("TENANTRY_CHAOS_SEED", 1)?;
     let seconds = 60 * setting("TENANTRY_CHAOS_MINUTES", 1)?;
     let past_lease = (seconds > 120).then_some(PAST_LEASE);
-    let planned = plan(seed, Duration::from_secs(seconds), past_lease);
+    let planned = plan(store, seed, Duration::from_secs(seconds), past_lease);
     eprintln!(
-        "chaos: seed {seed}, {} faults in {seconds} s; again with TENANTRY_CHAOS_SEED={seed}",
+        "chaos ({store:?}): seed {seed}, {} faults in {seconds} s; again with TENANTRY_CHAOS_SEED={seed}",
         planned.len()
     );
     for fault in &planned {
-        eprintln!("chaos: {fault}");
+        eprintln!("chaos ({store:?}): {fault}");
     }
 
     let team = world.team("chaos")?;
@@ -78,8 +102,9 @@ fn chaos(world: &World) -> Result<()> {
     let nodes = graph::nodes();
     ensure!(nodes.len() == STEPS, "{} steps", nodes.len());
     world.cluster()?.apply(&hooks.iter().map(Hook::manifest).collect::<Vec<_>>())?;
-    let mut scene = Scene::new(world, &team)?;
-    for text in EXPECTED {
+    let mut scene = Scene::new(world, &team, store)?;
+    let of_store = if store == Store::Postgres { EXPECTED_OVER_POSTGRES } else { &[] };
+    for text in EXPECTED.iter().chain(of_store) {
         scene.site.expect_log(text);
     }
     let paths: Vec<String> = hooks.iter().map(Hook::path).collect();
@@ -91,7 +116,7 @@ fn chaos(world: &World) -> Result<()> {
     world.cluster()?.wait_for_api()?;
     within(SETTLED, "the end of all operations", || {
         scene.heal(true)?;
-        work.look(&scene, false)?;
+        work.look(false)?;
         Ok(work.is_settled().then_some(()))
     })
     .with_context(|| format!("{work:#?}"))?;
@@ -100,8 +125,13 @@ fn chaos(world: &World) -> Result<()> {
     for id in &work.done {
         judge(&world.witness(), *id, &nodes, &mut verdict)?;
     }
-    audit(&scene)?;
-    figures(&scene, &work, &nodes, &verdict);
+    let surprises = scene.ended.iter().filter(|last| !last.contains(CANNOT_START));
+    verdict.violations.extend(surprises.map(|last| format!("a manager ended of itself: {last}")));
+    scene.site.cli(&["audit", "verify"])?.expect(0)?;
+    let check = scene.site.cli(&["check", "--deep"])?.expect(0)?;
+    figures(store, &scene, &work, &nodes, &verdict);
+    let looked = check.err.lines().last().unwrap_or_default();
+    eprintln!("chaos ({store:?}): the audit log verifies; tenantry check {looked}");
     ensure!(verdict.violations.is_empty(), "{}", verdict.violations.join("\n"));
     ensure!(!work.done.is_empty(), "no operation ended");
     scene.site.finish()
@@ -112,12 +142,12 @@ fn torment(scene: &mut Scene<'_>, work: &mut Work, mut planned: VecDeque<Planned
     let begin = Instant::now();
     while let Some(next) = planned.front() {
         scene.heal(false)?;
-        if begin.elapsed() >= next.at && scene.is_well(next.fault.target()) {
+        if begin.elapsed() >= next.at && scene.is_well(next.target) {
             scene.strike(next).with_context(|| format!("{next}"))?;
             planned.pop_front();
             continue;
         }
-        work.look(scene, true)?;
+        work.look(true)?;
         // Between two looks at a world that changes by itself.
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -176,7 +206,7 @@ impl Work {
 
     /// Looks at each operation. A step that waits for a person gets another attempt, as a person would ask for it; an
     /// operation that has ended is followed by another, if there is to be `more`.
-    fn look(&mut self, scene: &Scene<'_>, more: bool) -> Result<()> {
+    fn look(&mut self, more: bool) -> Result<()> {
         let environments: Vec<EnvironmentId> = self.running.keys().copied().collect();
         for environment in environments {
             let Some(running) = self.running.get_mut(&environment) else { continue };
@@ -203,21 +233,22 @@ impl Work {
                     Running { over: true, key: String::new(), id: Some(id) }
                 };
             } else {
-                self.answer(scene, &operation);
+                self.answer(&operation);
             }
         }
         Ok(())
     }
 
-    fn answer(&mut self, scene: &Scene<'_>, operation: &Operation) {
+    fn answer(&mut self, operation: &Operation) {
         for step in operation.steps.iter().flatten().filter(|step| step.waiting) {
-            let path = step.hook.path().to_string();
+            let verb = StepVerb::Rerun(RerunStep::default()).with(Some("chaos took it".to_owned()), None);
+            // One request, however often and to whichever manager it is sent: one that a manager took in before it fell
+            // asleep must not be carried out again when it wakes up.
+            let key = Some(format!("rerun-{}-{}-{}", operation.id, step.hook.slug(), step.attempt));
+            let call = Call { key, ..Call::default() };
+            let rerun = self.client.steer(operation.id, &step.hook, &verb, &call);
             // The manager may be away; it is asked again with the next look.
-            if scene
-                .site
-                .steer(operation.id, &path, StepVerb::Rerun(RerunStep::default()), "chaos took it")
-                .is_ok()
-            {
+            if self.runtime.block_on(rerun).is_ok() {
                 self.reruns += 1;
             }
         }
@@ -228,17 +259,12 @@ fn attempts(operation: &Operation) -> usize {
     operation.steps.iter().flatten().map(|step| step.attempts.len()).sum()
 }
 
-/// Every chain of the audit log is whole.
-fn audit(scene: &Scene<'_>) -> Result<()> {
-    scene.site.cli(&["audit", "verify"])?.expect(0).map(drop)
-}
-
-fn figures(scene: &Scene<'_>, work: &Work, nodes: &[Node], seen: &Seen) {
+fn figures(store: Store, scene: &Scene<'_>, work: &Work, nodes: &[Node], seen: &Seen) {
     let faults: u32 = scene.done.values().sum();
     let each: Vec<String> = scene.done.iter().map(|(fault, times)| format!("{fault:?} {times}")).collect();
-    eprintln!("chaos: {faults} faults injected ({})", each.join(", "));
+    eprintln!("chaos ({store:?}): {faults} faults injected ({})", each.join(", "));
     eprintln!(
-        "chaos: {} operations, {} steps, {} attempts, {} runs of hooks, of which {} were cut short; {} asked for by hand",
+        "chaos ({store:?}): {} operations, {} steps, {} attempts, {} runs of hooks, of which {} were cut short; {} asked for by hand",
         work.done.len(),
         work.done.len() * nodes.len(),
         work.attempts,
@@ -246,5 +272,6 @@ fn figures(scene: &Scene<'_>, work: &Work, nodes: &[Node], seen: &Seen) {
         seen.cut_short,
         work.reruns
     );
-    eprintln!("chaos: {} violations", seen.violations.len());
+    eprintln!("chaos ({store:?}): {} starts of a manager that its database refused", scene.ended.len());
+    eprintln!("chaos ({store:?}): {} violations", seen.violations.len());
 }

@@ -2,7 +2,7 @@
 //!
 //! Only programs that this test started are touched: by their pid, or as parts of its own cluster.
 
-use super::plan::{Fault, Planned, Target};
+use super::plan::{Fault, Planned, Store, Target};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
@@ -10,18 +10,22 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
-use tenantry_e2e::{AgentSettings, Cluster, Proxy, Site, Team, World};
+use tenantry_e2e::{AgentSettings, Cluster, Postgres, Proxy, Site, Team, World};
 
 pub const REGION: &str = "eu1";
 
-/// Manager, agent and the ways between them and the cluster.
+/// Managers, agent and the ways between them, their store and the cluster.
 pub struct Scene<'a> {
     pub site: Site,
+    store: Store,
+    postgres: Option<Postgres>,
     cluster: &'a Cluster,
     to_manager: Proxy,
     to_cluster: Proxy,
     /// Who is ill, with what, and when that ends.
     ill: BTreeMap<Target, (Fault, Instant)>,
+    /// Last words of managers that ended of themselves.
+    pub ended: Vec<String>,
     /// How often each fault was done.
     pub done: BTreeMap<Fault, u32>,
     /// Components of the cluster that are being started.
@@ -31,10 +35,19 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub fn new(world: &'a World, team: &Team) -> Result<Self> {
+    pub fn new(world: &'a World, team: &Team, store: Store) -> Result<Self> {
         let cluster = world.cluster()?;
         // A region is called silent early, so that a pause or a cut of some seconds has all its consequences.
-        let mut site = Site::start(world, &["--agent-silent", "4s"])?;
+        let flags = ["--agent-silent", "4s"];
+        let (mut site, postgres) = match store {
+            Store::Sqlite => (Site::start(world, &flags)?, None),
+            Store::Postgres => {
+                let postgres = Postgres::start(world)?;
+                let database = postgres.database()?;
+                let site = Site::start_several(world, &postgres, &database, store.managers(), &flags)?;
+                (site, Some(postgres))
+            }
+        };
         let to_manager = Proxy::start(site.address)?;
         let to_cluster = Proxy::start(address_of(&cluster.server)?)?;
         let kubeconfig = through(world, cluster, to_cluster.address)?;
@@ -44,10 +57,13 @@ impl<'a> Scene<'a> {
         site.add_region(REGION, agent.flag("keep-failed", "0s"))?;
         Ok(Self {
             site,
+            store,
+            postgres,
             cluster,
             to_manager,
             to_cluster,
             ill: BTreeMap::new(),
+            ended: Vec::new(),
             done: BTreeMap::new(),
             starting: BTreeMap::new(),
             looked: Instant::now(),
@@ -57,8 +73,19 @@ impl<'a> Scene<'a> {
     /// Does a fault. A shim that is to be killed may not be there; then nothing is counted.
     pub fn strike(&mut self, planned: &Planned) -> Result<()> {
         match planned.fault {
-            Fault::KillManager => self.site.kill_manager()?,
-            Fault::PauseManager => self.site.signal_manager(Signal::STOP)?,
+            Fault::KillManager => {
+                // It may just have ended of itself, for want of its database.
+                self.keep_managers_up()?;
+                self.site.kill_nth_manager(planned.target.manager()?)?;
+            }
+            Fault::PauseManager | Fault::PauseManagerPastItsRoles => {
+                self.keep_managers_up()?;
+                self.site.signal_nth_manager(planned.target.manager()?, Signal::STOP)?;
+            }
+            Fault::CutBalancer => self.site.ways(planned.target.manager()?)?.from_balancer.cut(),
+            Fault::CutStore => self.site.ways(planned.target.manager()?)?.to_store.cut(),
+            Fault::SilenceStore => self.site.ways(planned.target.manager()?)?.to_store.silence(),
+            Fault::KillStore => self.postgres()?.stop_at_once()?,
             Fault::KillAgent => self.site.kill_agent(REGION)?,
             Fault::PauseAgent => self.site.signal_agent(REGION, Signal::STOP)?,
             Fault::CutManager => self.to_manager.cut(),
@@ -76,7 +103,7 @@ impl<'a> Scene<'a> {
         }
         *self.done.entry(planned.fault).or_default() += 1;
         if planned.fault != Fault::KillShim {
-            self.ill.insert(planned.fault.target(), (planned.fault, Instant::now() + planned.lasts));
+            self.ill.insert(planned.target, (planned.fault, Instant::now() + planned.lasts));
         }
         Ok(())
     }
@@ -97,8 +124,14 @@ impl<'a> Scene<'a> {
             .collect();
         for (target, fault) in over {
             match fault {
-                Fault::KillManager => self.site.start_manager()?,
-                Fault::PauseManager => self.site.signal_manager(Signal::CONT)?,
+                // Not waited for: what it needs may be away.
+                Fault::KillManager => self.site.begin_nth_manager(target.manager()?)?,
+                Fault::PauseManager | Fault::PauseManagerPastItsRoles => {
+                    self.site.signal_nth_manager(target.manager()?, Signal::CONT)?;
+                }
+                Fault::CutBalancer => self.site.ways(target.manager()?)?.from_balancer.mend(),
+                Fault::CutStore | Fault::SilenceStore => self.site.ways(target.manager()?)?.to_store.mend(),
+                Fault::KillStore => self.postgres()?.start_again()?,
                 Fault::KillAgent => self.site.start_agent(REGION)?,
                 Fault::PauseAgent => self.site.signal_agent(REGION, Signal::CONT)?,
                 Fault::CutManager => self.to_manager.mend(),
@@ -111,7 +144,27 @@ impl<'a> Scene<'a> {
             }
             self.ill.remove(&target);
         }
+        self.keep_managers_up()?;
         self.keep_up()
+    }
+
+    fn postgres(&self) -> Result<&Postgres> {
+        self.postgres.as_ref().context("the rows are not in PostgreSQL")
+    }
+
+    /// A manager that starts while its database is away says so and ends; it is started again.
+    fn keep_managers_up(&mut self) -> Result<()> {
+        for manager in 0..self.store.managers() {
+            if self.is_well(Target::Manager(manager))
+                && let Some(status) = self.site.manager_ended(manager)?
+            {
+                let log = self.site.manager_log(manager)?;
+                let last = log.lines().last().unwrap_or_default();
+                self.ended.push(format!("manager {manager}, {status}: {last}"));
+                self.site.begin_nth_manager(manager)?;
+            }
+        }
+        Ok(())
     }
 
     /// A component may have ended of itself just now, for want of another one: then there is nothing to do.
@@ -156,6 +209,15 @@ impl<'a> Scene<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Target {
+    fn manager(self) -> Result<usize> {
+        match self {
+            Self::Manager(manager) | Self::WayFromBalancer(manager) | Self::WayToStore(manager) => Ok(manager),
+            other => anyhow::bail!("{other:?} is no manager's"),
+        }
     }
 }
 

@@ -1,0 +1,120 @@
+//! Programs that stand still (SIGSTOP) for longer than what they were lent: others take it over, and the sleeper finds
+//! that out before it does any harm. Real leases are waited for: only time itself ends them.
+
+use crate::faults::{began, local_chain, ran_once_each};
+use crate::several::{REGION, ask_for, site};
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+use tenantry_api_types::agent::LEASE_SECONDS;
+use tenantry_e2e::{Needs, Postgres, Program, Site, World, eventually, on_postgres, tenantry, trial, within};
+
+pub fn trials() -> Vec<Trial> {
+    let test = |name, test: fn(&World) -> Result<()>| on_postgres(trial(Needs::Laptop, name, test));
+    vec![
+        test("a_manager_stopped_past_its_roles_comes_back_without_them", past_roles),
+        test("an_agent_stopped_past_its_lease_repeats_nothing_that_another_has_done", past_lease),
+    ]
+}
+
+const ALL: [&str; 4] = ["first", "second", "third", "beside"];
+
+/// How often a manager's log says this of the role that judges silent regions.
+fn said(site: &Site, manager: usize, what: &str) -> Result<usize> {
+    let log = site.manager_log(manager)?;
+    Ok(log.lines().filter(|line| line.contains(what) && line.contains("\"regions\"")).count())
+}
+
+const HAS: &str = "this manager has the role";
+const LOST: &str = "another manager has taken over";
+
+fn past_roles(world: &World) -> Result<()> {
+    let postgres = Postgres::start(world)?;
+    let flags = ["--agent-silent", "4s", "--log", "info,tenantry_manager::roles=debug"];
+    let site = site(world, &postgres, &postgres.database()?, 2, &flags)?;
+    // Calls that were under way at the sleeper, and transactions in the middle of which it fell asleep.
+    for text in ["\"status\":503", "session-expired", "a loop met an error"] {
+        site.expect_log(text);
+    }
+    let holder = eventually("a manager with the role", || {
+        Ok((0..2).find(|manager| said(&site, *manager, HAS).is_ok_and(|times| times > 0)))
+    })?;
+    let other = 1 - holder;
+    let one = site.provision("one", REGION)?;
+    began(&world.witness(), one, "first")?;
+    ensure!(said(&site, other, HAS)? == 0, "both have the role");
+
+    site.signal_nth_manager(holder, Signal::STOP)?;
+    world.open(&["first"])?;
+    began(&world.witness(), one, "second")?;
+    eventually("the role's way to the other manager", || {
+        Ok((said(&site, other, HAS)? == 1).then_some(()))
+    })?;
+    let two = ask_for(&site, other, "two")?;
+    world.open(&["second"])?;
+    began(&world.witness(), two, "second")?;
+
+    site.signal_nth_manager(holder, Signal::CONT)?;
+    eventually("the sleeper's notice that its role is gone", || {
+        Ok((said(&site, holder, LOST)? == 1).then_some(()))
+    })?;
+    let three = ask_for(&site, holder, "three")?;
+    world.open(&ALL)?;
+    for id in [one, two, three] {
+        site.wait_succeeded(id)?;
+        ran_once_each(world, id)?;
+    }
+    ensure!(said(&site, holder, HAS)? == 1 && said(&site, other, LOST)? == 0, "the role went to and fro");
+    site.finish()
+}
+
+fn past_lease(world: &World) -> Result<()> {
+    let postgres = Postgres::start(world)?;
+    let site = site(world, &postgres, &postgres.database()?, 2, &["--agent-silent", "4s"])?;
+    site.expect_log("session-superseded");
+    site.expect_log("session-expired");
+    // Its open call takes the commands, and nobody reads the answer.
+    site.signal_agent(REGION, Signal::STOP)?;
+    let stopped = Instant::now();
+    let one = site.provision("one", REGION)?;
+    let region = REGION.parse()?;
+    let open = || site.call(site.client().open_commands(&region));
+    eventually("a command in the hands of the agent that stands still", || {
+        Ok(open()?.items.iter().any(|command| command.leased_by.is_some()).then_some(()))
+    })?;
+    ensure!(world.witness().runs(one)?.is_empty(), "a stopped agent began something");
+
+    let mut second = second_agent(world, &site)?;
+    world.open(&ALL)?;
+    site.wait_succeeded(one)?;
+    eventually("the end of the second agent's commands", || Ok(open()?.items.is_empty().then_some(())))?;
+    let status = second.terminate()?;
+    ensure!(status.success(), "the second agent ended with {status}:\n{}", second.tail());
+
+    let over = stopped + Duration::from_secs(LEASE_SECONDS.unsigned_abs() + 2);
+    within(Duration::from_mins(5), "the end of all leases", || Ok((Instant::now() > over).then_some(())))?;
+    site.signal_agent(REGION, Signal::CONT)?;
+    eventually("another session of the first agent", || {
+        let begun = site.agent_log(REGION)?.matches("session begun").count();
+        Ok((begun == 2).then_some(()))
+    })?;
+    let two = site.provision("two", REGION)?;
+    site.wait_succeeded(two)?;
+    for id in [one, two] {
+        ran_once_each(world, id)?;
+    }
+    site.finish()
+}
+
+/// Another agent of the same region, on another machine so to speak: it shares no file with the first.
+fn second_agent(world: &World, site: &Site) -> Result<Program> {
+    let folder = world.folder().join("second");
+    std::fs::create_dir_all(&folder)?;
+    let (_, templates) = local_chain(world)?;
+    let mut command = tenantry();
+    command.arg("agent").arg("--folder").arg(folder.join("agent")).args(["--log-format", "json"]);
+    command.args(["--manager-url", &site.url(), "--join-token", &site.join_token(REGION)?]);
+    command.args(["--executor", "process", "--templates"]).arg(templates);
+    Program::start("second-agent", &folder, &mut command).context("the second agent")
+}
