@@ -6,7 +6,7 @@
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, Steered, Target, outbox};
+use crate::{KeptAnswer, Manager, Principal, Steered, Target, outbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tenantry_engine::{Event, Expected, Raised, StepVerb};
@@ -78,7 +78,8 @@ impl Manager {
             approval.state = ApprovalState::Rejected;
             if !validate_only {
                 work.close(&approval, "approval.reject", reason.as_deref(), before).await?;
-                work.commit().await?;
+                let kept = Box::new(approval.clone());
+                work.answer(KeptAnswer::Decided { approval: kept, operation: None }).await?;
             }
             return Ok((approval, None));
         }
@@ -94,9 +95,10 @@ impl Manager {
         let (operation, step, first) = (approval.operation, approval.step.clone(), approval.reason.clone());
         work.decide(operation, &step, &approval.verb, event, first.as_deref(), Some(both)).await?;
         work.close(&approval, "approval.approve", reason.as_deref(), before).await?;
-        work.commit().await?;
-        let view = self.operation(operation).await?;
-        Ok((approval, Some(Steered::Done(Box::new(view)))))
+        let view = Box::new(work.view(operation).await?);
+        let kept = Box::new(approval.clone());
+        work.answer(KeptAnswer::Decided { approval: kept, operation: Some(view.clone()) }).await?;
+        Ok((approval, Some(Steered::Done(view))))
     }
 
     /// Ends what nobody decided in time, or whose operation has ended.

@@ -5,8 +5,9 @@
 
 use crate::error::Result;
 use crate::work::Note;
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tenantry_model::{AttemptId, OperationId, OperationState, Page};
@@ -57,7 +58,7 @@ impl Default for RetentionConfig {
 }
 
 /// What went, or would go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
     /// Operations.
     pub operations: u64,
@@ -237,7 +238,7 @@ impl Manager {
     async fn note_retired(&self, who: &Principal, gone: &Retired) -> Result<()> {
         let counts = [gone.operations, gone.logs, gone.orphans, gone.events, gone.attentions];
         if counts.iter().all(|count| *count == 0) {
-            return Ok(());
+            return self.keep_answer(who, KeptAnswer::Retired(*gone)).await;
         }
         let mut work = self.begin(who).await?;
         let after = json!({
@@ -250,7 +251,7 @@ impl Manager {
         let target = "installation".to_owned();
         work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
             .await?;
-        work.commit().await
+        work.answer(KeptAnswer::Retired(*gone)).await
     }
 
     /// The loop's step.

@@ -1,6 +1,7 @@
 //! `/v1/approvals`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -9,7 +10,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use tenantry_api_types::v1::{Approval, ApprovalsQuery, ChangeQuery, DecideApproval, DecidedApproval, List};
-use tenantry_manager::{Decide, Principal, Steered};
+use tenantry_manager::{Decide, KeptAnswer, Principal, Steered};
 use tenantry_store::ApprovalFilter;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -76,11 +77,24 @@ async fn decide(
     let id = segments.get("approval")?;
     let (approval, came_of_it) =
         state.manager.decide_approval(who, id, decide, body.reason, query.validate_only).await?;
-    let mut decided = DecidedApproval { approval: approval.into(), operation: None, preview: None };
-    match came_of_it {
-        Some(Steered::Done(view)) => decided.operation = Some(convert::operation(*view)),
-        Some(Steered::Preview(preview)) => decided.preview = Some(convert::verb_preview(*preview)),
-        Some(Steered::Pending(_)) | None => {}
+    let operation = match came_of_it {
+        Some(Steered::Preview(found)) => {
+            let preview = Some(convert::verb_preview(*found));
+            let decided = DecidedApproval { approval: approval.into(), operation: None, preview };
+            return answer(StatusCode::OK, None, &decided);
+        }
+        Some(Steered::Done(view)) => Some(view),
+        Some(Steered::Pending(_)) | None => None,
+    };
+    answered(&state.manager, KeptAnswer::Decided { approval: Box::new(approval), operation })
+}
+
+/// It waits: 202 with where it is to be found.
+pub(crate) fn waits(approval: tenantry_model::Approval) -> Answer<Response> {
+    let location = format!("/v1/approvals/{}", approval.id);
+    let mut response = answer(StatusCode::ACCEPTED, None, &Approval::from(approval))?;
+    if let Ok(value) = location.parse() {
+        response.headers_mut().insert(axum::http::header::LOCATION, value);
     }
-    answer(StatusCode::OK, None, &decided)
+    Ok(response)
 }

@@ -5,10 +5,14 @@
 mod agent;
 mod authorisation;
 mod bad_input;
+mod changes;
+mod checks;
 mod documents;
 mod environments;
 mod harness;
+mod repeats;
 mod schedules;
 mod serving;
+mod site;
 mod steering;
 mod streams;

@@ -5,7 +5,7 @@ use super::{HoldView, LIMIT, NewHold, hold_target, long_key};
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, Target, outbox};
+use crate::{KeptAnswer, Manager, Principal, Target, outbox};
 use serde_json::Value;
 use tenantry_engine::{Event, hold_matches};
 use tenantry_hook::Selector;
@@ -45,7 +45,7 @@ impl Manager {
             return Err(ManagerError::field("", format!("there are {LIMIT} holds already: lift some")));
         }
         work.put_hold(&row, "hold.create", Some(&row.hold.reason), Value::Null).await?;
-        work.commit().await?;
+        work.answer(KeptAnswer::Hold { hold: Box::new(view(row.clone(), &reach)), made: true }).await?;
         // Again: what was planned since the first look did not see the row.
         let reach = self.would_hold(&row.hold).await?;
         self.tell(who, &mut row, reach.keys().copied()).await?;
@@ -62,22 +62,25 @@ impl Manager {
         validate_only: bool,
     ) -> Result<HoldView> {
         check_reason(reason.as_deref())?;
+        // Looked up before the unit, which nobody else may write beside.
+        let held = self.hold(id).await?;
+        let held_by = |row: HoldRow| HoldView { row, ..held.clone() };
         let mut work = self.begin(who).await?;
         let mut row = work.tx.hold(id).await?.ok_or_else(|| ManagerError::not_found("hold", id))?;
         if row.lifted.is_some() {
-            return Ok(view(row, &Reach::new()));
+            let hold = view(row, &Reach::new());
+            work.answer(KeptAnswer::Hold { hold: Box::new(hold.clone()), made: false }).await?;
+            return Ok(hold);
         }
         let before = outbox::hold(&row);
         let lifted = Lifted { by: who.actor.clone(), reason: reason.clone(), at: work.now };
         (row.lifted, row.told) = (Some(lifted), false);
         if validate_only {
-            drop(work);
-            let held = self.holds_now(&row.hold).await?;
-            return Ok(view(row, &held));
+            return Ok(held_by(row));
         }
         work.put_hold(&row, "hold.lift", reason.as_deref(), before).await?;
         work.settle_attention(&long_key(id)).await?;
-        work.commit().await?;
+        work.answer(KeptAnswer::Hold { hold: Box::new(held_by(row.clone())), made: false }).await?;
         let held = self.holds_now(&row.hold).await?;
         self.tell(who, &mut row, held.keys().copied()).await?;
         Ok(view(row, &held))

@@ -5,7 +5,7 @@ use super::request::check_reason;
 use super::{ExpectedOperation, OperationVerb, OperationView, Steered, StepOptions};
 use crate::error::{ManagerError, Result};
 use crate::work::{Note, Work};
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
 use tenantry_engine::{Event, Moment, StepVerb};
 use tenantry_model::{HookRef, OperationId};
@@ -39,12 +39,12 @@ impl Manager {
             // What could not be done now is refused now, not when the second person looks at it.
             work.foresee(operation, &event).await?;
             let approval = work.ask_approval(operation, step, verb, options.reason).await?;
-            work.commit().await?;
-            return Ok(Steered::Pending(Box::new(approval)));
+            let approval = Box::new(approval);
+            work.answer(KeptAnswer::Waits(approval.clone())).await?;
+            return Ok(Steered::Pending(approval));
         }
         work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
-        work.commit().await?;
-        Ok(Steered::Done(Box::new(self.operation(operation).await?)))
+        work.answer_with(operation).await
     }
 
     /// A verb on an operation.
@@ -80,8 +80,7 @@ impl Manager {
         let target = format!("operations/{operation}");
         let (before, after) = (json!({ "state": state }), json!({ "state": after }));
         work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
-        work.commit().await?;
-        Ok(Steered::Done(Box::new(self.operation(operation).await?)))
+        work.answer_with(operation).await
     }
 }
 
@@ -94,6 +93,13 @@ impl Steered {
 }
 
 impl Work<'_> {
+    /// Commits; the answer is the operation.
+    async fn answer_with(mut self, operation: OperationId) -> Result<Steered> {
+        let view = Box::new(self.view(operation).await?);
+        self.answer(KeptAnswer::Steered(view.clone())).await?;
+        Ok(Steered::Done(view))
+    }
+
     /// What an event would do, or why it is refused. Nothing is written.
     pub(crate) async fn foresee(
         &mut self,

@@ -9,7 +9,7 @@ use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox};
+use crate::{KeptAnswer, Manager, Principal, outbox};
 use serde_json::Value;
 use tenantry_model::{Paused, Schedule, ScheduleId, ScheduleName};
 use tenantry_schedule::Times;
@@ -46,7 +46,7 @@ impl Manager {
         work.check_count().await?;
         work.put_changed(None, &mut schedule, &times, "schedule.create", None).await?;
         if !new.validate_only {
-            work.commit().await?;
+            work.answer(kept(&schedule, true)).await?;
         }
         Ok(schedule)
     }
@@ -75,10 +75,11 @@ impl Manager {
         set(&mut after.deadline, change.deadline);
         let times = work.check_schedule(&after).await?;
         if after == before {
+            work.answer(kept(&before, false)).await?;
             return Ok(before);
         }
         work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
-        work.commit().await?;
+        work.answer(kept(&after, false)).await?;
         Ok(after)
     }
 
@@ -117,12 +118,13 @@ impl Manager {
         let mut work = self.begin(who).await?;
         let before = work.locked_schedule(name).await?;
         if before.paused.is_some() == paused.is_some() {
+            work.answer(kept(&before, false)).await?;
             return Ok(before);
         }
         let mut after = Schedule { paused, ..before.clone() };
         let times = work.check_schedule(&after).await?;
         work.put_changed(Some(&before), &mut after, &times, action, reason.as_deref()).await?;
-        work.commit().await?;
+        work.answer(kept(&after, false)).await?;
         Ok(after)
     }
 
@@ -143,8 +145,12 @@ impl Manager {
         let target = format!("schedules/{name}");
         let (before, after) = (outbox::schedule(&before), Value::Null);
         work.audit(Note { action: "schedule.delete", target, reason: None, before, after }).await?;
-        work.commit().await
+        work.answer(KeptAnswer::Gone).await
     }
+}
+
+fn kept(schedule: &Schedule, made: bool) -> KeptAnswer {
+    KeptAnswer::Schedule { schedule: Box::new(schedule.clone()), made }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
