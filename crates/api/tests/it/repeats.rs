@@ -5,10 +5,15 @@ use crate::harness::{DEADLINE, Got, got};
 use crate::site::Site;
 use async_trait::async_trait;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tenantry_api_types::v1::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED};
+use tenantry_api_types::v1::{EnvironmentsQuery, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, UpdateEnvironment};
+use tenantry_client::{Call, Client, ClientConfig};
+use tenantry_model::OperationDefinition;
 use tenantry_store::{Read, Result, Store, Write};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 /// A store that a manager dies over: it lets so many transactions write, and whoever asks for one more waits for ever,
@@ -182,4 +187,64 @@ async fn a_change_under_the_same_key_with_another_precondition_is_another_reques
     assert_eq!(again.headers[IDEMPOTENCY_REPLAYED], "true");
     ask("\"2\"", "b").await.is_problem(422, "idempotency-key-reused");
     ask("\"1\"", "c").await.is_problem(422, "idempotency-key-reused");
+}
+
+/// A proxy that loses the answer of every first connection of two: the request gets through and is carried out, and
+/// when the server begins to answer, the connection breaks.
+async fn losing(target: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(async move {
+                if number % 2 == 1 {
+                    drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+                    return;
+                }
+                let (mut from, _to) = client.split();
+                let (mut answer, mut ask) = server.split();
+                let mut byte = [0; 1];
+                tokio::select! {
+                    _ = tokio::io::copy(&mut from, &mut ask) => {}
+                    _ = answer.read(&mut byte) => {}
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_client_whose_connection_breaks_gets_the_answer_of_the_one_change_that_it_made() {
+    let site = place().await;
+    let admin = site.bench.admin();
+    let made = site.bench.environment("prod").await.environment;
+    site.bench.tenant("beta").await;
+    let target = site.bench.server().address().to_string();
+    // A client for each call: none finds a connection that is open already.
+    let client = async || {
+        let config = ClientConfig::new(losing(target.clone()).await).with_token(&*site.bench.admin);
+        Client::new(&config).unwrap()
+    };
+    let labels = BTreeMap::from([("tier".to_owned(), "gold".to_owned())]);
+    let change = UpdateEnvironment { labels: Some(labels), ..UpdateEnvironment::default() };
+    let etag = admin.environment(made.id).await.unwrap().etag;
+    let changed = client().await.update_environment(made.id, &change, &Call::if_match(etag)).await.unwrap();
+    assert_eq!((changed.environment.generation, changed.operation.is_some()), (2, true));
+    let now = admin.environment(made.id).await.unwrap();
+    assert_eq!((now.generation, &now.etag), (2, &changed.environment.etag), "it was carried out once");
+
+    let definition = OperationDefinition::undefined("crm.once".parse().unwrap());
+    let stored = client().await.put_definition(&definition, &Call::default()).await.unwrap();
+    let beta = "beta".parse().unwrap();
+    let etag = admin.tenant(&beta).await.unwrap().etag;
+    client().await.delete_tenant(&beta, &Call::if_match(etag)).await.unwrap();
+    assert_eq!(admin.tenant(&beta).await.unwrap_err().code(), Some("not-found"));
+    let call = Call::if_match(stored.etag);
+    client().await.delete_definition(&definition.name, &call).await.unwrap();
+    let wish = crate::harness::wish("acme", "second", "eu1");
+    client().await.create_environment(&wish, &Call::default()).await.unwrap();
+    assert_eq!(admin.environments(&EnvironmentsQuery::default()).await.unwrap().items.len(), 2);
 }
