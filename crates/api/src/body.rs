@@ -1,37 +1,31 @@
 //! Bodies of requests: bounded, read once, and answered once per Idempotency-Key.
 //!
-//! The service claims the key in the transaction of its change, so nothing is carried out twice; this layer keeps
-//! the answer and gives it again. Only answers of status 2xx are kept: a refused request changed nothing. Answers
-//! that hold a secret are never kept (see [`Secret`]).
+//! The service keeps what a request came to in the transaction of its change, so nothing is carried out twice; this
+//! layer shows it again (see [`crate::answers`]). A refused request changed nothing and does not use its key up.
 
 use crate::{
     access,
+    answers::answered,
+    extract::Query,
     problem::{Answer, Problem},
     state::ApiState,
     verbs,
 };
 use axum::{
     body::{Body, Bytes},
-    extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    extract::{FromRequestParts as _, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use std::{fmt::Write as _, time::Duration};
-use tenantry_api_types::v1::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_BODY_BYTES};
-use tenantry_manager::{ManagerError, Principal, RequestKey, StoredAnswer};
+use std::fmt::Write as _;
+use tenantry_api_types::v1::{ChangeQuery, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_BODY_BYTES};
+use tenantry_manager::{Principal, RequestKey};
 
 /// So much of a body that is too large is still read and thrown away: a client that is in the middle of sending
 /// would see a broken connection instead of the answer.
 const MAX_DRAIN_BYTES: usize = 32 * 1024 * 1024;
-/// How long a request with a key that is being carried out waits for that answer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
-const ANSWER_POLL: Duration = Duration::from_millis(100);
-
-/// Marks an answer that must not be stored.
-#[derive(Clone, Copy)]
-pub(crate) struct Secret;
 
 /// The layer.
 pub(crate) async fn body(State(state): State<ApiState>, request: Request, next: Next) -> Response {
@@ -54,86 +48,56 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Answer<Response
         return Err(Problem::new("invalid-query", detail)
             .at(query.split(['=', '&']).next().unwrap_or_default(), detail));
     }
-    let only_checks = query.split('&').any(|pair| pair == "validateOnly=true");
     let bytes = collect(&parts.headers, body).await?;
-    let keyed = parts.method == Method::POST && parts.uri.path().starts_with("/v1/");
-    if !keyed {
+    if !parts.uri.path().starts_with("/v1/") {
         return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
     }
-    let Some(key) = key(&parts.headers, only_checks)? else {
-        return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
-    };
+    let Query(ChangeQuery { validate_only }) = Query::from_request_parts(&mut parts, &()).await?;
+    let key = key(&parts.headers, parts.method == Method::POST && !validate_only)?;
+    // The caller's wish must be one and the same for the hash and for whoever carries it out.
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-    let hash = hash(&[parts.method.as_str().as_bytes(), target.as_bytes(), &bytes]);
+    let stated = stated(&parts.headers);
+    let hash = hash(&[&[parts.method.as_str().as_bytes(), target.as_bytes(), &bytes], &stated[..]].concat());
     let Some(who) = parts.extensions.get_mut::<Principal>() else {
-        return Err(Problem::new("internal", "a request with a key but without a caller"));
+        return Err(Problem::new("internal", "a change without a caller"));
     };
-    who.request = Some(RequestKey { key, hash });
+    who.only_checks = validate_only;
+    // A check changes nothing: its answer is always made anew.
+    who.request = key.filter(|_| !validate_only).map(|key| RequestKey { key, hash });
     let who = who.clone();
-    if let Some(answer) = replay(state, &who).await? {
-        return Ok(replayed(answer));
+    if let Some(response) = replayed(state, &who).await? {
+        return Ok(response);
     }
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     // The same request may have been carried out meanwhile: then the refusal ("exists already") is its own doing.
     if response.status().is_client_error()
-        && let Some(answer) = replay(state, &who).await?
+        && let Some(again) = replayed(state, &who).await?
     {
-        return Ok(replayed(answer));
+        return Ok(again);
     }
-    remember(state, &who, response).await
+    Ok(response)
 }
 
-/// The stored answer. One that is on its way is waited for.
-async fn replay(state: &ApiState, who: &Principal) -> Answer<Option<StoredAnswer>> {
-    let deadline = tokio::time::Instant::now() + ANSWER_PATIENCE;
-    loop {
-        match state.manager.replay(who).await {
-            Err(ManagerError::AlreadyApplied(_)) if tokio::time::Instant::now() < deadline => {
-                tokio::time::sleep(ANSWER_POLL).await;
-            }
-            other => return Ok(other?),
-        }
-    }
+/// What the same request was answered when it was carried out.
+async fn replayed(state: &ApiState, who: &Principal) -> Answer<Option<Response>> {
+    let Some(kept) = state.manager.replay(who).await? else { return Ok(None) };
+    let mut response = answered(&state.manager, kept)?;
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    Ok(Some(response))
 }
 
-fn replayed(answer: StoredAnswer) -> Response {
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    if let Some(etag) = answer.etag.and_then(|etag| etag.parse().ok()) {
-        headers.insert(header::ETAG, etag);
-    }
-    response
+/// The preconditions that the caller states belong to its wish; most requests have none.
+fn stated(headers: &HeaderMap) -> Vec<&[u8]> {
+    [header::IF_MATCH, header::IF_NONE_MATCH]
+        .into_iter()
+        .filter_map(|name| headers.get(name))
+        .map(HeaderValue::as_bytes)
+        .collect()
 }
 
-async fn remember(state: &ApiState, who: &Principal, response: Response) -> Answer<Response> {
-    if !response.status().is_success() || response.extensions().get::<Secret>().is_some() {
-        return Ok(response);
-    }
-    let (parts, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .map_err(|why| Problem::new("internal", format!("an answer cannot be read: {why}")))?;
-    let answer = StoredAnswer {
-        status: parts.status.as_u16(),
-        body: String::from_utf8_lossy(&bytes).into_owned(),
-        etag: parts.headers.get(header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned),
-    };
-    // The change is committed: that its answer cannot be kept must not make it look refused.
-    if let Err(error) = state.manager.remember(who, answer).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the answer to a keyed request was not kept"
-        );
-    }
-    Ok(Response::from_parts(parts, Body::from(bytes)))
-}
-
-fn key(headers: &HeaderMap, only_checks: bool) -> Answer<Option<String>> {
+fn key(headers: &HeaderMap, required: bool) -> Answer<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        if only_checks {
+        if !required {
             return Ok(None);
         }
         let detail = "this POST needs the header Idempotency-Key (a new UUID for each new request)";
@@ -144,8 +108,7 @@ fn key(headers: &HeaderMap, only_checks: bool) -> Answer<Option<String>> {
         let detail = "the Idempotency-Key must be 1 to 255 visible ASCII characters";
         return Err(Problem::new("idempotency-key-invalid", detail).at(IDEMPOTENCY_KEY, detail));
     }
-    // A check changes nothing: its answer is always made anew.
-    Ok((!only_checks).then(|| text.to_owned()))
+    Ok(Some(text.to_owned()))
 }
 
 /// Lower-case hex of SHA-256 over the parts, each with its length.

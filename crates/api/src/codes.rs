@@ -171,7 +171,7 @@ pub const CODES: &[Code] = &[
         Client,
         false,
         "The Idempotency-Key was used for another request",
-        "Use a new key for a new request. The same key is only for the same method, path, query and body.",
+        "Use a new key for a new request. The same key is only for the same method, path, query, preconditions (`If-Match`) and body.",
     ),
     code(
         "if-match-invalid",
@@ -325,7 +325,7 @@ pub const CODES: &[Code] = &[
         Server,
         true,
         "The connection to the database broke during the commit",
-        "Repeat the request with the same Idempotency-Key: if it was carried out, the answer says so and nothing is done twice. Without a key, look at the resource first.",
+        "Repeat the request with the same Idempotency-Key: if it was carried out, it is answered as it would have been and nothing is done twice. Without a key, look at the resource first.",
     ),
     code(
         "outputs-too-large",
@@ -428,8 +428,8 @@ pub const CODES: &[Code] = &[
         409,
         Client,
         false,
-        "The request was carried out, but its answer is not known",
-        "Read the resource that the detail names. Answers that hold a secret are never stored: revoke it and make another.",
+        "The request was carried out, and its answer held a secret that is shown once",
+        "Only requests that make a token or a join token end here: every other request is answered again as it was. A secret is kept nowhere. If the answer is lost, revoke the token that the detail names (`tenantry token revoke ID`) and make another one under a new key.",
     ),
     code(
         "revision-mismatch",

@@ -4,6 +4,7 @@
 //! know how a service decides, what a store keeps, or what a hook is made of.
 
 pub mod access;
+mod answers;
 mod body;
 pub mod codes;
 mod convert;

@@ -16,8 +16,8 @@ use utoipa::{
 
 const DESCRIPTION: &str = "\
 Tenant lifecycle management. Long-running answers are operations (AIP-151): `202` holds one, `/v1/operations/{operation}` \
-and its events tell how it goes. Every POST takes an `Idempotency-Key` and may be repeated with it. Changes of a \
-resource state its `etag` as `If-Match`. Every refusal is a problem document (RFC 9457) with a stable `code`. \
+and its events tell how it goes. Every POST has an `Idempotency-Key`, and may be repeated with it; PATCH, PUT and DELETE may have one too. Changes of a \
+resource state its `etag` as `If-Match`. With `validateOnly` a change is only checked. Every refusal is a problem document (RFC 9457) with a stable `code`. \
 Lists come in pages. Streams are server-sent events; `Last-Event-ID` goes on where a stream broke.";
 
 /// What the document begins with.
@@ -93,13 +93,14 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         return;
     }
     let mut headers = Vec::new();
-    if method == "POST" {
-        headers.push(header(
-            IDEMPOTENCY_KEY,
-            true,
-            "1 to 255 visible ASCII characters, new for each new request. The same request under the same key gets \
-             the first answer again (`idempotency-replayed: true`). Not needed with `validateOnly`.",
-        ));
+    if method != "GET" {
+        let required = method == "POST";
+        let and = if required { " Not needed with `validateOnly`." } else { "" };
+        let text = format!(
+            "1 to 255 visible ASCII characters, new for each new request. The same request under the same key is \
+             carried out once and gets the same answer (`idempotency-replayed: true`).{and}"
+        );
+        headers.push(header(IDEMPOTENCY_KEY, required, &text));
     }
     if matches!(method, "PATCH" | "DELETE") {
         headers.push(header("if-match", true, "The resource's `etag`."));

@@ -94,7 +94,6 @@ impl Client {
         self.json(&self.send(&request).await?)
     }
 
-    /// A POST of the public API: gets its Idempotency-Key here, once for all retries.
     pub(crate) async fn post<A: DeserializeOwned>(
         &self,
         path: &str,
@@ -104,6 +103,8 @@ impl Client {
         self.json(&self.send(&self.change(Method::POST, path, Some(body), call)?).await?)
     }
 
+    /// A change by the public API: gets its Idempotency-Key here, once for all tries, so that it can be repeated
+    /// whenever its answer did not arrive.
     pub(crate) fn change(
         &self,
         method: Method,
@@ -113,11 +114,9 @@ impl Client {
     ) -> Result<Request> {
         let query: &[(&str, &str)] = if call.validate_only { &[("validateOnly", "true")] } else { &[] };
         let mut request = self.request(method, path, &query)?;
-        if request.method == Method::POST {
-            let key = call.key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-            request.headers.push((IDEMPOTENCY_KEY, key));
-            request.repeatable = true;
-        }
+        let key = call.key.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        request.headers.push((IDEMPOTENCY_KEY, key));
+        request.repeatable = true;
         if let Some(etag) = &call.if_match {
             request.headers.push(("if-match", etag.clone()));
         }

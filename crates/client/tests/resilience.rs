@@ -84,8 +84,38 @@ async fn a_change_is_repeated_under_the_same_key_until_it_is_answered() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_resource_is_not_repeated_once_it_was_sent() {
+async fn a_change_of_a_resource_is_repeated_with_its_key_and_its_precondition() {
     let (listener, client) = bench().await;
+    let server = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        // The connection breaks after the first was sent: it may be done, or not.
+        for number in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let request = read(&mut stream).await;
+            let line = request.lines().next().unwrap().to_owned();
+            seen.push((line, header(&request, "idempotency-key"), header(&request, "if-match")));
+            if number == 1 {
+                stream.write_all(b"HTTP/1.1 204 x\r\nconnection: close\r\n\r\n").await.unwrap();
+            }
+        }
+        seen
+    });
+    let name = "acme".parse().unwrap();
+    let call = Call::if_match("\"7\"");
+    tokio::time::timeout(DEADLINE, client.delete_tenant(&name, &call)).await.unwrap().unwrap();
+    let seen = tokio::time::timeout(DEADLINE, server).await.unwrap().unwrap();
+    assert_eq!(seen[0], seen[1]);
+    let (line, key, etag) = &seen[0];
+    assert!(line.starts_with("delete /v1/tenants/acme "), "{line}");
+    assert_eq!((key.as_ref().unwrap().len(), etag.as_deref()), (36, Some("\"7\"")));
+}
+
+#[tokio::test]
+async fn a_client_without_patience_repeats_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = ClientConfig::new(format!("http://{}", listener.local_addr().unwrap()));
+    config.retry_for = Duration::ZERO;
+    let client = Client::new(&config).unwrap();
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         read(&mut stream).await;

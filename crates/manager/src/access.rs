@@ -19,6 +19,8 @@ pub struct Principal {
     /// The Idempotency-Key of the request. A service claims it in the transaction of the change, so that the same
     /// request is never carried out twice, whatever crashes in between.
     pub request: Option<RequestKey>,
+    /// The request only asks whether it could be carried out, and to what it would come: nothing is committed.
+    pub only_checks: bool,
     /// W3C `traceparent` of the request.
     pub traceparent: Option<String>,
     /// The role in which tenantry itself acts; writes are refused once another manager has taken it over.
@@ -30,7 +32,7 @@ pub struct Principal {
 pub struct RequestKey {
     /// As the client sent it.
     pub key: String,
-    /// Hash of method, path and body.
+    /// Hash of method, path, preconditions and body.
     pub hash: String,
 }
 
@@ -45,6 +47,7 @@ impl Principal {
             token: None,
             origin: None,
             request: None,
+            only_checks: false,
             traceparent: None,
             fence: None,
         }

@@ -7,7 +7,7 @@ use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, PurgeAnswer, Steered, Target, outbox};
+use crate::{KeptAnswer, Manager, OperationView, Principal, PurgeAnswer, Purged, Steered, Target, outbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tenantry_engine::{Event, Expected, Raised, StepVerb};
@@ -34,6 +34,14 @@ pub enum Decided {
     Verb(Steered),
     /// An environment was purged, or would be.
     Purge(PurgeAnswer),
+}
+
+fn kept(
+    approval: &Approval,
+    operation: Option<Box<OperationView>>,
+    purged: Option<Box<Purged>>,
+) -> KeptAnswer {
+    KeptAnswer::Decided { approval: Box::new(approval.clone()), operation, purged }
 }
 
 impl Manager {
@@ -68,19 +76,7 @@ impl Manager {
         validate_only: bool,
     ) -> Result<(Approval, Option<Decided>)> {
         check_reason(reason.as_deref())?;
-        let (approval, decided) =
-            repeating(|| self.decide_once(who, id, decide, reason.as_deref(), validate_only)).await?;
-        if decided.is_some() || approval.state != ApprovalState::Approved {
-            return Ok((approval, decided));
-        }
-        // Read outside: what is committed is not to be repeated because a look at it failed.
-        let decided = match &approval.target {
-            ApprovalTarget::Step { operation, .. } => {
-                Some(Decided::Verb(Steered::Done(Box::new(self.operation(*operation).await?))))
-            }
-            ApprovalTarget::Environment { .. } => None,
-        };
-        Ok((approval, decided))
+        repeating(|| self.decide_once(who, id, decide, reason.as_deref(), validate_only)).await
     }
 
     async fn decide_once(
@@ -114,7 +110,7 @@ impl Manager {
             approval.state = ApprovalState::Rejected;
             if !validate_only {
                 work.close(&approval, "approval.reject", reason, before).await?;
-                work.commit().await?;
+                work.answer(kept(&approval, None, None)).await?;
             }
             return Ok((approval, None));
         }
@@ -127,12 +123,13 @@ impl Manager {
                 let first = approval.reason.as_deref().unwrap_or_default();
                 let purged =
                     work.purge_approved(environment_revision, before_retention_ends, first, both).await?;
+                let purged = Box::new(purged);
                 if validate_only {
-                    return Ok((approval, Some(Decided::Purge(PurgeAnswer::Preview(Box::new(purged))))));
+                    return Ok((approval, Some(Decided::Purge(PurgeAnswer::Preview(purged)))));
                 }
                 work.close(&approval, "approval.approve", reason, before).await?;
-                work.commit().await?;
-                Ok((approval, Some(Decided::Purge(PurgeAnswer::Done(Box::new(purged))))))
+                work.answer(kept(&approval, None, Some(purged.clone()))).await?;
+                Ok((approval, Some(Decided::Purge(PurgeAnswer::Done(purged)))))
             }
             ApprovalTarget::Step { operation, step, step_state, step_attempt } => {
                 let seen = Expected { state: Some(step_state), attempt: Some(step_attempt) };
@@ -144,8 +141,9 @@ impl Manager {
                 work.decide(operation, &step, &approval.verb, event, approval.reason.as_deref(), Some(both))
                     .await?;
                 work.close(&approval, "approval.approve", reason, before).await?;
-                work.commit().await?;
-                Ok((approval, None))
+                let view = Box::new(work.view(operation).await?);
+                work.answer(kept(&approval, Some(view.clone()), None)).await?;
+                Ok((approval, Some(Decided::Verb(Steered::Done(view)))))
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox, schema};
+use crate::{KeptAnswer, Manager, Principal, outbox, schema};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tenantry_model::{OperationDefinition, OperationName};
@@ -45,12 +45,12 @@ impl Manager {
     }
 
     /// Stores a definition. Of a built-in one, only description, parameters, required hooks, empty-plan rule and
-    /// deadlines can be set.
+    /// deadlines can be set. Tells whether the name had none before.
     pub async fn put_definition(
         &self,
         who: &Principal,
         mut definition: OperationDefinition,
-    ) -> Result<OperationDefinition> {
+    ) -> Result<(OperationDefinition, bool)> {
         const LIMIT: usize = 1000;
         check(&definition)?;
         let name = definition.name.clone();
@@ -88,8 +88,9 @@ impl Manager {
                 shown(Some(&definition)),
             )
             .await?;
-            work.commit().await?;
-            Ok(definition)
+            let made = before.is_none() && built_in.is_none();
+            work.answer(KeptAnswer::Definition { definition: Box::new(definition.clone()), made }).await?;
+            Ok((definition, made))
         })
         .await
     }
@@ -106,7 +107,7 @@ impl Manager {
                 });
             }
             work.definition_changed("definition.delete", name, shown(before.as_ref()), Value::Null).await?;
-            work.commit().await
+            work.answer(KeptAnswer::Gone).await
         })
         .await
     }

@@ -211,9 +211,10 @@ pub enum ManagerError {
     /// Pages of an inventory are missing: begin again.
     #[error("the first page of region {0}'s inventory is missing: send the whole inventory again")]
     InventoryRestart(String),
-    /// A request under the same Idempotency-Key was carried out, or is being carried out; its answer is not known.
+    /// A request under the same Idempotency-Key was carried out, and its answer held what is shown once.
     #[error(
-        "a request with this Idempotency-Key has been carried out already ({0}); its answer was lost or is on its way"
+        "the request under this Idempotency-Key was carried out: it made {0}, and its answer held a secret that is shown \
+         once and kept nowhere; if that answer is lost, revoke {0} and make another under a new key"
     )]
     AlreadyApplied(String),
     /// Another request came under the same Idempotency-Key.

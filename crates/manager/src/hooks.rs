@@ -3,7 +3,7 @@
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Note;
-use crate::{Manager, Principal, Target, outbox};
+use crate::{KeptAnswer, Manager, Principal, Target, outbox};
 use tenantry_engine::keys;
 use tenantry_model::{HookRef, Page, Paged, RegionName, Role, Scope};
 use tenantry_store::{HookRow, Retired};
@@ -42,6 +42,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut row = work.tx.hook(hook).await?.ok_or_else(|| ManagerError::not_found("hook", hook))?;
             if row.retired.is_some() {
+                work.answer(KeptAnswer::Hook(Box::new(row.clone()))).await?;
                 return Ok(row);
             }
             if row.absent_since.is_none() {
@@ -57,7 +58,7 @@ impl Manager {
             let target = format!("hooks/{hook}");
             work.audit(Note { action: "hook.retire", target, reason: Some(&reason), before, after }).await?;
             work.wake_planning(&hook.region).await?;
-            work.commit().await?;
+            work.answer(KeptAnswer::Hook(Box::new(row.clone()))).await?;
             Ok(row)
         })
         .await

@@ -71,7 +71,7 @@ impl Manager {
         if self.config.audit.key_file.is_none() {
             return;
         }
-        match tokio::time::timeout(LAST_SEAL, self.seal_audit()).await {
+        match tokio::time::timeout(LAST_SEAL, self.seal_audit(&Principal::system())).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => warn!(%error, "the last head of the audit log could not be signed or kept"),
             Err(_) => warn!("there was no time to sign the last head of the audit log"),

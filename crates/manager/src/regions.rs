@@ -3,7 +3,7 @@
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Note;
-use crate::{IssuedToken, Manager, Principal, Target, outbox};
+use crate::{IssuedToken, KeptAnswer, Manager, Principal, Target, outbox};
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{Region, RegionName, Role};
@@ -36,7 +36,7 @@ impl Manager {
             let target = format!("regions/{}", region.name);
             work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after })
                 .await?;
-            work.commit().await?;
+            work.answer(KeptAnswer::Region(region.clone())).await?;
             Ok(region)
         })
         .await

@@ -6,8 +6,9 @@
 use crate::error::Result;
 use crate::repeat::repeating;
 use crate::work::Note;
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tenantry_model::{AttemptId, OperationId, OperationState, Page};
@@ -58,7 +59,7 @@ impl Default for RetentionConfig {
 }
 
 /// What went, or would go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retired {
     /// Operations.
     pub operations: u64,
@@ -238,7 +239,7 @@ impl Manager {
     async fn note_retired(&self, who: &Principal, gone: &Retired) -> Result<()> {
         let counts = [gone.operations, gone.logs, gone.orphans, gone.events, gone.attentions];
         if counts.iter().all(|count| *count == 0) {
-            return Ok(());
+            return self.keep_answer(who, KeptAnswer::Retired(*gone)).await;
         }
         repeating(|| async {
             let mut work = self.begin(who).await?;
@@ -252,7 +253,7 @@ impl Manager {
             let target = "installation".to_owned();
             work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
                 .await?;
-            work.commit().await
+            work.answer(KeptAnswer::Retired(*gone)).await
         })
         .await
     }

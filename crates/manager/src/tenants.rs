@@ -3,7 +3,7 @@
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox};
+use crate::{KeptAnswer, Manager, Principal, outbox};
 use serde_json::Value;
 use tenantry_model::{Page, Paged, Scope, Tenant, TenantName};
 use tenantry_store::EnvironmentFilter;
@@ -29,7 +29,7 @@ impl Manager {
             let tenant = Tenant { name, display_name, revision: 1, created_at: work.now };
             work.tx.put_tenant(&tenant).await?;
             work.tenant_changed("tenant.create", Value::Null, &tenant).await?;
-            work.commit().await?;
+            work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: true }).await?;
             Ok(tenant)
         })
         .await
@@ -75,6 +75,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut tenant = work.tenant(name, expected).await?;
             if tenant.display_name == display_name {
+                work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }).await?;
                 return Ok(tenant);
             }
             let before = outbox::tenant(&tenant);
@@ -82,7 +83,7 @@ impl Manager {
             tenant.revision += 1;
             work.tx.put_tenant(&tenant).await?;
             work.tenant_changed("tenant.update", before, &tenant).await?;
-            work.commit().await?;
+            work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }).await?;
             Ok(tenant)
         })
         .await
@@ -107,7 +108,7 @@ impl Manager {
             let target = format!("tenants/{name}");
             work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null })
                 .await?;
-            work.commit().await
+            work.answer(KeptAnswer::Gone).await
         })
         .await
     }

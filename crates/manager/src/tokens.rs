@@ -7,7 +7,7 @@ use crate::audit::hex;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Note;
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -88,6 +88,7 @@ impl Manager {
             let issued = issue(name, TokenKind::Api { role, scopes }, expires_at, work.now)?;
             work.tx.put_token(&issued.token).await?;
             work.audit(note("token.create", &issued.token, None, Value::Null)).await?;
+            // With no answer: the secret is shown once and kept nowhere.
             work.commit().await?;
             Ok(issued)
         })
@@ -123,13 +124,14 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut token = work.tx.token(id).await?.ok_or_else(|| ManagerError::not_found("token", id))?;
             if token.revoked_at.is_some() {
+                work.answer(KeptAnswer::Revoked(without_hash(&token))).await?;
                 return Ok(token);
             }
             let before = shown(&token);
             token.revoked_at = Some(work.now);
             work.tx.put_token(&token).await?;
             work.audit(note("token.revoke", &token, reason.as_deref(), before)).await?;
-            work.commit().await?;
+            work.answer(KeptAnswer::Revoked(without_hash(&token))).await?;
             Ok(token)
         })
         .await
@@ -151,6 +153,7 @@ impl Manager {
                 token: Some(id),
                 origin,
                 request: None,
+                only_checks: false,
                 traceparent: None,
                 fence: None,
             }),
@@ -217,6 +220,10 @@ fn split(secret: &str) -> Option<(TokenId, &str)> {
 
 fn hash(half: &str) -> String {
     hex(digest::digest(&digest::SHA256, half.as_bytes()).as_ref())
+}
+
+fn without_hash(token: &Token) -> Token {
+    Token { secret_hash: String::new(), ..token.clone() }
 }
 
 /// Without the hash.

@@ -1,15 +1,15 @@
 //! One unit of work: a write transaction, the environment it has locked, who acts and when.
 //!
-//! Audit entries, events and the claim of a request's key go through here, so that no change can be made without
+//! Audit entries, events and the answer under a request's key go through here, so that no change can be made without
 //! them. Nothing is visible before [`Work::commit`]; a dropped unit has never happened.
 
 use crate::error::{ManagerError, Result};
-use crate::{Manager, Principal, audit};
+use crate::{KeptAnswer, Manager, Principal, audit};
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_engine::Run;
 use tenantry_model::{Environment, EnvironmentId, OperationId};
-use tenantry_store::{EventRecord, IdempotentAnswer, StoreError, Write};
+use tenantry_store::{EventRecord, Write};
 
 pub(crate) struct Work<'m> {
     pub(crate) manager: &'m Manager,
@@ -17,7 +17,8 @@ pub(crate) struct Work<'m> {
     pub(crate) who: &'m Principal,
     pub(crate) now: Timestamp,
     environment: Option<Locked>,
-    claimed: bool,
+    /// What the first audit entry is about.
+    pub(crate) target: Option<String>,
     /// Operations as they are once this unit is committed.
     pub(crate) runs: Vec<Run>,
     /// A schedule has another next time, or a run is due: the loop that fires looks again after the commit.
@@ -60,7 +61,7 @@ impl Manager {
             who,
             now: self.now(),
             environment: None,
-            claimed: false,
+            target: None,
             runs: Vec::new(),
             wakes_schedules: false,
         })
@@ -150,36 +151,32 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Appends to the chain of the locked environment, or to the one of what belongs to none. The first entry of a
-    /// unit also claims the request's key: a second request under it fails here and changes nothing.
+    /// Appends to the chain of the locked environment, or to the one of what belongs to none.
     pub(crate) async fn audit(&mut self, note: Note<'_>) -> Result<()> {
         let environment = self.environment.as_ref().map(|locked| locked.row.id);
-        self.claim(&note.target).await?;
+        self.target.get_or_insert_with(|| note.target.clone());
         let head = self.tx.audit_head(environment).await?;
         let entry = audit::entry(head.as_ref(), environment, self.now, self.who, note);
         self.tx.append_audit(&entry).await?;
         Ok(())
     }
 
-    async fn claim(&mut self, target: &str) -> Result<()> {
-        let Some(request) = self.who.request.as_ref().filter(|_| !self.claimed) else { return Ok(()) };
-        self.claimed = true;
-        let claim = IdempotentAnswer {
-            key: crate::idempotency::claim_key(self.who, &request.key),
-            request_hash: request.hash.clone(),
-            status: 0,
-            body: target.to_owned(),
-            etag: None,
-            at: self.now,
-        };
-        match self.tx.put_idempotent(&claim).await {
-            Err(StoreError::Duplicate(_)) => Err(ManagerError::AlreadyApplied(target.to_owned())),
-            other => Ok(other?),
-        }
+    /// Makes the unit visible and durable, with what its request is answered, now and whenever it comes again.
+    pub(crate) async fn answer(mut self, answer: KeptAnswer) -> Result<()> {
+        self.claim(&answer).await?;
+        self.target = None;
+        self.commit().await
     }
 
-    /// Makes the unit visible and durable at once.
-    pub(crate) async fn commit(self) -> Result<()> {
+    /// Makes the unit visible and durable at once. A change that nobody gave an answer to claims its request's key all
+    /// the same. When the caller only wants to know whether it could be done, this was all: the unit is dropped.
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        if self.who.only_checks {
+            return Ok(());
+        }
+        if let Some(target) = self.target.take() {
+            self.claim(&KeptAnswer::Secret { target }).await?;
+        }
         self.tx.commit().await?;
         for run in self.runs {
             self.manager.runs.keep(run);

@@ -34,12 +34,12 @@ async fn history(world: &World) -> EnvironmentId {
     let (prod, _) = create(&manager, "prod").await;
     create(&manager, "test").await;
     agent.run_all(&manager, world.now()).await;
-    assert_eq!(manager.seal_audit().await.unwrap(), Some(1));
+    assert_eq!(manager.seal_audit(&admin()).await.unwrap(), Some(1));
     for what in [tenantry_manager::Lifecycle::Suspend, tenantry_manager::Lifecycle::Resume] {
         ask(&manager, prod.id, what).await;
         agent.run_all(&manager, world.now()).await;
     }
-    assert_eq!(manager.seal_audit().await.unwrap(), Some(2));
+    assert_eq!(manager.seal_audit(&admin()).await.unwrap(), Some(2));
     ask(&manager, prod.id, tenantry_manager::Lifecycle::Reconcile).await;
     prod.id
 }
@@ -157,7 +157,7 @@ async fn heads_that_were_kept_elsewhere_find_what_a_forger_with_the_key_hides() 
     )
     .await;
     let manager = world.manager().await;
-    manager.seal_audit().await.unwrap();
+    manager.seal_audit(&admin()).await.unwrap();
     let keys = keys(&manager).await;
     let believed = verify(&manager, keys.clone(), &[]).await;
     assert!(believed.is_intact(), "without the heads elsewhere nobody could know: {believed:?}");
@@ -196,13 +196,13 @@ async fn a_head_that_could_not_be_written_is_written_later_without_a_gap() {
     let folder = world.folder.path().join("heads");
     std::fs::remove_dir(&folder).unwrap();
     std::fs::write(&folder, "not a head\n").unwrap();
-    let error = manager.seal_audit().await.unwrap_err();
+    let error = manager.seal_audit(&admin()).await.unwrap_err();
     assert!(error.to_string().contains("heads"), "{error}");
     create(&manager, "prod").await;
-    manager.seal_audit().await.unwrap_err();
+    manager.seal_audit(&admin()).await.unwrap_err();
     std::fs::remove_file(&folder).unwrap();
     std::fs::create_dir(&folder).unwrap();
-    manager.seal_audit().await.unwrap();
+    manager.seal_audit(&admin()).await.unwrap();
     let numbers: Vec<u64> = kept(&folder).iter().map(|head| head.head().unwrap().number).collect();
     assert_eq!(numbers, [1, 2]);
 }
@@ -215,12 +215,12 @@ async fn a_rotated_key_is_vouched_for_by_the_old_one_whatever_the_moment_of_a_cr
     let first = {
         let manager = world.manager().await;
         prepare(&manager).await;
-        manager.seal_audit().await.unwrap();
+        manager.seal_audit(&admin()).await.unwrap();
         let first = keys(&manager).await;
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         manager.rotate_audit_key(&admin(), "a test").await.unwrap();
         create(&manager, "prod").await;
-        manager.seal_audit().await.unwrap();
+        manager.seal_audit(&admin()).await.unwrap();
         let report = verify(&manager, first.clone(), &[]).await;
         assert!(report.is_intact() && report.heads == 3, "{report:?}");
         first
@@ -242,7 +242,7 @@ async fn a_rotated_key_is_vouched_for_by_the_old_one_whatever_the_moment_of_a_cr
         }
         let manager = world.manager().await;
         create(&manager, if crashed { "second" } else { "first" }).await;
-        manager.seal_audit().await.unwrap();
+        manager.seal_audit(&admin()).await.unwrap();
         assert!(!world.folder.path().join("audit-key.pem.next").exists());
         let report = verify(&manager, first.clone(), &[]).await;
         assert!(report.is_intact(), "{report:?}");

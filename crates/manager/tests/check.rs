@@ -43,7 +43,7 @@ async fn good() -> World {
     create(&manager, "stuck").await;
     let failing = agent.starts(&manager).await.remove(0);
     agent.ended(&manager, &failing.attempt, world.now(), failure()).await;
-    manager.seal_audit().await.unwrap();
+    manager.seal_audit(&admin()).await.unwrap();
     world
 }
 

@@ -128,13 +128,13 @@ pub struct EventFilter {
 pub struct IdempotentAnswer {
     /// The token that made the request and its key; unique together.
     pub key: String,
-    /// Hash of method, path and body: another request under the same key is a conflict.
+    /// Hash of method, path, preconditions and body: another request under the same key is a conflict.
     pub request_hash: String,
-    /// HTTP status.
+    /// Not used any more: 0.
     pub status: u16,
-    /// The body.
+    /// What the request came to, as the manager writes it.
     pub body: String,
-    /// The ETag, if one was sent.
+    /// Not used any more.
     pub etag: Option<String>,
     /// When it was stored.
     pub at: Timestamp,

@@ -47,7 +47,8 @@ pub struct CreateJoinToken {}
 pub struct JoinToken {
     /// Which region may be joined with it.
     pub region: RegionName,
-    /// The secret.
+    /// The secret. Absent when it was only checked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub token: String,
     /// From when on it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -92,7 +92,8 @@ pub struct CreateToken {
 pub struct CreatedToken {
     /// As lists show it.
     pub token: Token,
-    /// Send it as `Authorization: Bearer …`.
+    /// Send it as `Authorization: Bearer …`. Absent when it was only checked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub secret: String,
 }
 

@@ -1,6 +1,7 @@
 //! `/v1/approvals`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -9,7 +10,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use tenantry_api_types::v1::{Approval, ApprovalsQuery, ChangeQuery, DecideApproval, DecidedApproval, List};
-use tenantry_manager::{Decide, Decided, Principal, PurgeAnswer, Steered};
+use tenantry_manager::{Decide, Decided, KeptAnswer, Principal, PurgeAnswer, Steered};
 use tenantry_store::ApprovalFilter;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -81,17 +82,30 @@ async fn decide(
     let id = segments.get("approval")?;
     let (approval, came_of_it) =
         state.manager.decide_approval(who, id, decide, body.reason, query.validate_only).await?;
-    let mut decided =
-        DecidedApproval { approval: approval.into(), operation: None, purged: None, preview: None };
-    match came_of_it {
-        Some(Decided::Verb(Steered::Done(view))) => decided.operation = Some(convert::operation(*view)),
-        Some(Decided::Verb(Steered::Preview(preview))) => {
-            decided.preview = Some(convert::verb_preview(*preview))
+    let (operation, purged) = match came_of_it {
+        Some(Decided::Verb(Steered::Preview(found))) => {
+            let preview = Some(convert::verb_preview(*found));
+            let approval = approval.into();
+            let decided = DecidedApproval { approval, operation: None, purged: None, preview };
+            return answer(StatusCode::OK, None, &decided);
         }
+        Some(Decided::Verb(Steered::Done(view))) => (Some(view), None),
         Some(Decided::Purge(PurgeAnswer::Done(purged) | PurgeAnswer::Preview(purged))) => {
-            decided.purged = Some(convert::purged(*purged));
+            (None, Some(purged))
         }
-        Some(Decided::Verb(Steered::Pending(_)) | Decided::Purge(PurgeAnswer::Pending(_))) | None => {}
+        Some(Decided::Verb(Steered::Pending(_)) | Decided::Purge(PurgeAnswer::Pending(_))) | None => {
+            (None, None)
+        }
+    };
+    answered(&state.manager, KeptAnswer::Decided { approval: Box::new(approval), operation, purged })
+}
+
+/// It waits: 202 with where it is to be found.
+pub(crate) fn waits(approval: tenantry_model::Approval) -> Answer<Response> {
+    let location = format!("/v1/approvals/{}", approval.id);
+    let mut response = answer(StatusCode::ACCEPTED, None, &Approval::from(approval))?;
+    if let Ok(value) = location.parse() {
+        response.headers_mut().insert(axum::http::header::LOCATION, value);
     }
-    answer(StatusCode::OK, None, &decided)
+    Ok(response)
 }

@@ -1,6 +1,7 @@
 //! `/v1/audit` and `/v1/environments/{environment}/audit`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -16,7 +17,7 @@ use axum::{
 use tenantry_api_types::v1::{
     AuditEntry, AuditKey, AuditQuery, List, RotateAuditKey, SealAudit, SealedAudit,
 };
-use tenantry_manager::{AuditExport, EnvironmentKey};
+use tenantry_manager::{AuditExport, EnvironmentKey, KeptAnswer};
 use tenantry_model::EnvironmentId;
 use tenantry_store::AuditFilter;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -108,15 +109,19 @@ async fn list_audit_keys(State(state): State<ApiState>) -> Answer<Response> {
     answer(StatusCode::OK, None, &List { items, next_page_token: None })
 }
 
-fn key(from: tenantry_manager::AuditKey) -> AuditKey {
+pub(crate) fn key(from: tenantry_manager::AuditKey) -> AuditKey {
     AuditKey { id: from.id, pem: from.pem, current: from.current }
 }
 
 /// Signs a head over what is not sealed yet, and exports it; without a wait for its time. Doing it twice signs nothing
 /// twice.
 #[utoipa::path(post, path = "/v1/audit/~seal", tag = "audit", request_body = SealAudit, responses((status = OK, body = SealedAudit)))]
-async fn seal_audit(State(state): State<ApiState>, Json(SealAudit {}): Json<SealAudit>) -> Answer<Response> {
-    answer(StatusCode::OK, None, &SealedAudit { head: state.manager.seal_audit().await? })
+async fn seal_audit(
+    State(state): State<ApiState>,
+    Caller(who): Caller,
+    Json(SealAudit {}): Json<SealAudit>,
+) -> Answer<Response> {
+    answered(&state.manager, KeptAnswer::Sealed(state.manager.seal_audit(&who).await?))
 }
 
 /// Replaces the key: the old one signs a head that announces the new one, which signs from then on.
@@ -127,5 +132,5 @@ async fn rotate_audit_key(
     Json(body): Json<RotateAuditKey>,
 ) -> Answer<Response> {
     let made = state.manager.rotate_audit_key(&who, &body.reason).await?;
-    answer(StatusCode::OK, None, &key(made))
+    answered(&state.manager, KeptAnswer::AuditKey(made))
 }

@@ -1,6 +1,7 @@
 //! `/v1/definitions` and `/v1/platform-schema`.
 
 use crate::{
+    answers::answered,
     convert::{self, content_etag},
     extract::{Json, Query, Segments, answer, page, required_etag, stated_etag},
     guard::Caller,
@@ -13,7 +14,8 @@ use axum::{
     response::Response,
 };
 use serde_json::{Value, json};
-use tenantry_api_types::v1::{Definition, List, PageQuery, PlatformSchema};
+use tenantry_api_types::v1::{ChangeQuery, Definition, List, PageQuery, PlatformSchema};
+use tenantry_manager::KeptAnswer;
 use tenantry_model::{OperationDefinition, OperationName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -24,7 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(get_platform_schema, put_platform_schema, delete_platform_schema))
 }
 
-fn shown(definition: OperationDefinition) -> Answer<Definition> {
+pub(crate) fn shown(definition: OperationDefinition) -> Answer<Definition> {
     let etag = content_etag(&definition)?;
     Ok(Definition { definition, etag })
 }
@@ -49,7 +51,7 @@ async fn get_definition(State(state): State<ApiState>, segments: Segments) -> An
 }
 
 /// Makes (`if-none-match: *`) or replaces (`if-match`) a definition.
-#[utoipa::path(put, path = "/v1/definitions/{name}", tag = "definitions", params(("name" = String, Path)), request_body = OperationDefinition, responses((status = OK, body = Definition), (status = CREATED, body = Definition)))]
+#[utoipa::path(put, path = "/v1/definitions/{name}", tag = "definitions", params(("name" = String, Path), ChangeQuery), request_body = OperationDefinition, responses((status = OK, body = Definition), (status = CREATED, body = Definition)))]
 async fn put_definition(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -63,31 +65,33 @@ async fn put_definition(
         return Err(Problem::new("invalid-request", detail.clone()).at("/name", detail));
     }
     let stored = state.manager.definitions().await?.into_iter().find(|known| known.name == name);
-    let is_new = stored.is_none();
     judge(&headers, stored.map(|known| content_etag(&known)).transpose()?)?;
-    let made = shown(state.manager.put_definition(&who, body).await?)?;
-    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    answer(status, Some(&made.etag), &made)
+    let (definition, made) = state.manager.put_definition(&who, body).await?;
+    let (definition, made) = (Box::new(definition), made && !who.only_checks);
+    answered(&state.manager, KeptAnswer::Definition { definition, made })
 }
 
 /// Removes a definition; of a built-in one, its changes.
-#[utoipa::path(delete, path = "/v1/definitions/{name}", tag = "definitions", params(("name" = String, Path)), responses((status = NO_CONTENT)))]
+#[utoipa::path(delete, path = "/v1/definitions/{name}", tag = "definitions", params(("name" = String, Path), ChangeQuery), responses((status = NO_CONTENT)))]
 async fn delete_definition(
     State(state): State<ApiState>,
     Caller(who): Caller,
     segments: Segments,
     headers: HeaderMap,
-) -> Answer<StatusCode> {
+) -> Answer<Response> {
     let name: OperationName = segments.get("name")?;
     let stated = required_etag(&headers)?;
     let present = content_etag(&state.manager.definition(&name).await?)?;
     same(&stated, &present)?;
     state.manager.delete_definition(&who, &name).await?;
-    Ok(StatusCode::NO_CONTENT)
+    answered(&state.manager, KeptAnswer::Gone)
 }
 
 async fn schema(state: &ApiState) -> Answer<PlatformSchema> {
-    let schema = state.manager.platform_schema().await?;
+    shown_schema(state.manager.platform_schema().await?)
+}
+
+pub(crate) fn shown_schema(schema: Option<Value>) -> Answer<PlatformSchema> {
     let etag = content_etag(&schema)?;
     Ok(PlatformSchema { schema, etag })
 }
@@ -100,7 +104,7 @@ async fn get_platform_schema(State(state): State<ApiState>) -> Answer<Response> 
 }
 
 /// Sets that schema; later creates and updates are checked against it.
-#[utoipa::path(put, path = "/v1/platform-schema", tag = "definitions", request_body = Object, responses((status = OK, body = PlatformSchema)))]
+#[utoipa::path(put, path = "/v1/platform-schema", tag = "definitions", params(ChangeQuery), request_body = Object, responses((status = OK, body = PlatformSchema)))]
 async fn put_platform_schema(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -108,21 +112,20 @@ async fn put_platform_schema(
     Json(body): Json<Value>,
 ) -> Answer<Response> {
     judge(&headers, Some(schema(&state).await?.etag))?;
-    state.manager.set_platform_schema(&who, Some(body)).await?;
-    let body = schema(&state).await?;
-    answer(StatusCode::OK, Some(&body.etag), &body)
+    state.manager.set_platform_schema(&who, Some(body.clone())).await?;
+    answered(&state.manager, KeptAnswer::PlatformSchema(body))
 }
 
 /// Removes that schema.
-#[utoipa::path(delete, path = "/v1/platform-schema", tag = "definitions", responses((status = NO_CONTENT)))]
+#[utoipa::path(delete, path = "/v1/platform-schema", tag = "definitions", params(ChangeQuery), responses((status = NO_CONTENT)))]
 async fn delete_platform_schema(
     State(state): State<ApiState>,
     Caller(who): Caller,
     headers: HeaderMap,
-) -> Answer<StatusCode> {
+) -> Answer<Response> {
     judge(&headers, Some(schema(&state).await?.etag))?;
     state.manager.set_platform_schema(&who, None).await?;
-    Ok(StatusCode::NO_CONTENT)
+    answered(&state.manager, KeptAnswer::Gone)
 }
 
 /// Compares what a PUT states with what is there. These resources have no revision in the store, so two admins who

@@ -1,6 +1,7 @@
 //! `/v1/holds`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -9,7 +10,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use tenantry_api_types::v1::{ChangeQuery, CreateHold, Hold, HoldsQuery, LiftHold, List};
-use tenantry_manager::{NewHold, hold_target};
+use tenantry_manager::{KeptAnswer, NewHold, hold_target};
 use tenantry_model::Role;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -48,9 +49,8 @@ async fn create_hold(
         max_steps: body.max_steps,
         validate_only: query.validate_only,
     };
-    let made = state.manager.create_hold(&caller.0, new).await?;
-    let status = if query.validate_only { StatusCode::OK } else { StatusCode::CREATED };
-    answer(status, None, &convert::hold(made))
+    let hold = Box::new(state.manager.create_hold(&caller.0, new).await?);
+    answered(&state.manager, KeptAnswer::Hold { hold, made: !query.validate_only })
 }
 
 /// One hold, and the steps that it holds now.
@@ -70,5 +70,5 @@ async fn lift_hold(
 ) -> Answer<Response> {
     let id = segments.get("hold")?;
     let lifted = state.manager.lift_hold(&who, id, body.reason, query.validate_only).await?;
-    answer(StatusCode::OK, None, &convert::hold(lifted))
+    answered(&state.manager, KeptAnswer::Hold { hold: Box::new(lifted), made: false })
 }

@@ -1,6 +1,7 @@
 //! `/v1/hooks`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -8,7 +9,10 @@ use crate::{
     state::ApiState,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use tenantry_api_types::v1::{ExplainQuery, Hook, HookExplanation, HooksQuery, List, RetireHook};
+use tenantry_api_types::v1::{
+    ChangeQuery, ExplainQuery, Hook, HookExplanation, HooksQuery, List, RetireHook,
+};
+use tenantry_manager::KeptAnswer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -51,7 +55,7 @@ async fn explain_hook(
 }
 
 /// Declares that an absent hook is gone for good: plans no longer miss it.
-#[utoipa::path(post, path = "/v1/hooks/{hook}/~retire", tag = "hooks", params(("hook" = String, Path, description = "`region.namespace.name`")), request_body = RetireHook, responses((status = OK, body = Hook)))]
+#[utoipa::path(post, path = "/v1/hooks/{hook}/~retire", tag = "hooks", params(("hook" = String, Path, description = "`region.namespace.name`"), ChangeQuery), request_body = RetireHook, responses((status = OK, body = Hook)))]
 async fn retire_hook(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -59,5 +63,5 @@ async fn retire_hook(
     Json(body): Json<RetireHook>,
 ) -> Answer<Response> {
     let row = state.manager.retire_hook(&who, &segments.hook("hook")?, body.reason).await?;
-    answer(StatusCode::OK, None, &convert::hook(row))
+    answered(&state.manager, KeptAnswer::Hook(Box::new(row)))
 }

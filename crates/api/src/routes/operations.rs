@@ -64,7 +64,9 @@ async fn steer(
     let expected = ExpectedOperation { state: body.expected_state, revision: None };
     let id = segments.get("operation")?;
     let manager = &state.manager;
-    steered(manager.steer_operation(who, id, verb, body.reason, expected, query.validate_only).await?)
+    let came_of_it =
+        manager.steer_operation(who, id, verb, body.reason, expected, query.validate_only).await?;
+    steered(manager, came_of_it)
 }
 
 /// Ends an operation: no new steps start, what runs is ended.

@@ -1,6 +1,7 @@
 //! `/v1/environments/{environment}:purge`: the one method of an environment that cannot be undone.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, revision, stated_etag},
     guard::Caller,
@@ -13,7 +14,7 @@ use axum::{
     response::Response,
 };
 use tenantry_api_types::v1::{Approval, ChangeQuery, PurgeEnvironment, PurgedEnvironment};
-use tenantry_manager::{PurgeAnswer, PurgeWish};
+use tenantry_manager::{KeptAnswer, PurgeAnswer, PurgeWish, Purged};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -38,17 +39,13 @@ async fn purge_environment(
         validate_only: query.validate_only,
     };
     match state.manager.purge_environment(&who, segments.get("environment")?, wish).await? {
-        PurgeAnswer::Done(purged) | PurgeAnswer::Preview(purged) => {
-            let body = convert::purged(*purged);
-            answer(StatusCode::OK, Some(&body.environment.etag), &body)
-        }
-        PurgeAnswer::Pending(approval) => {
-            let location = format!("/v1/approvals/{}", approval.id);
-            let mut response = answer(StatusCode::ACCEPTED, None, &Approval::from(*approval))?;
-            if let Ok(value) = location.parse() {
-                response.headers_mut().insert(axum::http::header::LOCATION, value);
-            }
-            Ok(response)
-        }
+        PurgeAnswer::Preview(purged) => shown(*purged),
+        PurgeAnswer::Done(purged) => answered(&state.manager, KeptAnswer::Purged(purged)),
+        PurgeAnswer::Pending(approval) => answered(&state.manager, KeptAnswer::Waits(approval)),
     }
+}
+
+pub(crate) fn shown(purged: Purged) -> Answer<Response> {
+    let body = convert::purged(purged);
+    answer(StatusCode::OK, Some(&body.environment.etag), &body)
 }

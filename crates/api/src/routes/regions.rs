@@ -1,7 +1,7 @@
 //! `/v1/regions`.
 
 use crate::{
-    body::Secret,
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -10,7 +10,10 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use secrecy::ExposeSecret;
-use tenantry_api_types::v1::{CreateJoinToken, CreateRegion, JoinToken, List, PageQuery, Region};
+use tenantry_api_types::v1::{
+    ChangeQuery, CreateJoinToken, CreateRegion, JoinToken, List, PageQuery, Region,
+};
+use tenantry_manager::KeptAnswer;
 use tenantry_model::RegionName;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -35,14 +38,17 @@ async fn list_regions(
 }
 
 /// Makes a region.
-#[utoipa::path(post, path = "/v1/regions", tag = "regions", request_body = CreateRegion, responses((status = CREATED, body = Region)))]
+#[utoipa::path(post, path = "/v1/regions", tag = "regions", params(ChangeQuery), request_body = CreateRegion, responses((status = CREATED, body = Region), (status = OK, description = "with `validateOnly`", body = Region)))]
 async fn create_region(
     State(state): State<ApiState>,
     Caller(who): Caller,
     Json(body): Json<CreateRegion>,
 ) -> Answer<Response> {
     let made = state.manager.create_region(&who, body.name).await?;
-    answer(StatusCode::CREATED, None, &convert::region(&state.manager, made))
+    if who.only_checks {
+        return answer(StatusCode::OK, None, &convert::region(&state.manager, made));
+    }
+    answered(&state.manager, KeptAnswer::Region(made))
 }
 
 /// One region.
@@ -53,8 +59,9 @@ async fn get_region(State(state): State<ApiState>, segments: Segments) -> Answer
     answer(StatusCode::OK, None, &convert::region(&state.manager, found))
 }
 
-/// Makes a token with which one agent can join the region, once. It is in this answer only.
-#[utoipa::path(post, path = "/v1/regions/{region}/join-tokens", tag = "regions", params(("region" = String, Path)), request_body = CreateJoinToken, responses((status = CREATED, body = JoinToken)))]
+/// Makes a token with which one agent can join the region, once. It is in this answer only: the same request again is
+/// 409 `request-already-applied`.
+#[utoipa::path(post, path = "/v1/regions/{region}/join-tokens", tag = "regions", params(("region" = String, Path), ChangeQuery), request_body = CreateJoinToken, responses((status = CREATED, body = JoinToken), (status = OK, description = "with `validateOnly`: without the token", body = JoinToken)))]
 async fn create_join_token(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -63,12 +70,10 @@ async fn create_join_token(
 ) -> Answer<Response> {
     let region: RegionName = segments.get("region")?;
     let issued = state.manager.create_join_token(&who, &region).await?;
-    let body = JoinToken {
-        region,
-        token: issued.secret.expose_secret().to_owned(),
-        expires_at: issued.token.expires_at,
-    };
-    let mut response = answer(StatusCode::CREATED, None, &body)?;
-    response.extensions_mut().insert(Secret);
-    Ok(response)
+    let expires_at = issued.token.expires_at;
+    if who.only_checks {
+        return answer(StatusCode::OK, None, &JoinToken { region, token: String::new(), expires_at });
+    }
+    let token = issued.secret.expose_secret().to_owned();
+    answer(StatusCode::CREATED, None, &JoinToken { region, token, expires_at })
 }

@@ -1,14 +1,15 @@
 //! `/v1/retention`: what is old and needed by nothing.
 
 use crate::{
+    answers::answered,
     extract::{Json, answer},
     guard::Caller,
     problem::Answer,
     state::ApiState,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use tenantry_api_types::v1::{Retention, RunRetention};
-use tenantry_manager::Retired;
+use tenantry_api_types::v1::{ChangeQuery, Retention, RunRetention};
+use tenantry_manager::{KeptAnswer, Retired};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -22,16 +23,21 @@ async fn preview_retention(State(state): State<ApiState>) -> Answer<Response> {
 }
 
 /// Removes it now, for some seconds; `more` says that it is to be asked again. The manager does it by itself as well.
-#[utoipa::path(post, path = "/v1/retention/~run", tag = "retention", request_body = RunRetention, responses((status = OK, body = Retention)))]
+#[utoipa::path(post, path = "/v1/retention/~run", tag = "retention", params(ChangeQuery), request_body = RunRetention, responses((status = OK, body = Retention)))]
 async fn run_retention(
     State(state): State<ApiState>,
     Caller(who): Caller,
     Json(RunRetention {}): Json<RunRetention>,
 ) -> Answer<Response> {
-    answer(StatusCode::OK, None, &retention(state.manager.retire(&who).await?))
+    let gone = if who.only_checks {
+        state.manager.preview_retention().await?
+    } else {
+        state.manager.retire(&who).await?
+    };
+    answered(&state.manager, KeptAnswer::Retired(gone))
 }
 
-fn retention(from: Retired) -> Retention {
+pub(crate) fn retention(from: Retired) -> Retention {
     Retention {
         operations: from.operations,
         logs: from.logs,

@@ -1,6 +1,7 @@
 //! `/v1/schedules`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page, required_etag, revision},
     guard::Caller,
@@ -16,7 +17,7 @@ use tenantry_api_types::v1::{
     AskSchedule, AskedRuns, BackfillSchedule, ChangeQuery, CreateSchedule, List, PageQuery, PauseSchedule,
     PreviewQuery, Schedule, SchedulePreview, ScheduleRun, UpdateSchedule,
 };
-use tenantry_manager::{Backfill, NewSchedule, ScheduleChange};
+use tenantry_manager::{AskedRun, Backfill, KeptAnswer, NewSchedule, ScheduleChange};
 use tenantry_model::{Role, ScheduleName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -35,7 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list_schedule_runs))
 }
 
-fn shown(schedule: tenantry_model::Schedule, status: StatusCode) -> Answer<Response> {
+pub(crate) fn shown(schedule: tenantry_model::Schedule, status: StatusCode) -> Answer<Response> {
     let schedule = Schedule::from(schedule);
     answer(status, Some(&schedule.etag), &schedule)
 }
@@ -75,8 +76,8 @@ async fn create_schedule(
         deadline: body.deadline,
         validate_only: query.validate_only,
     };
-    let status = if query.validate_only { StatusCode::OK } else { StatusCode::CREATED };
-    shown(state.manager.create_schedule(&caller.0, new).await?, status)
+    let schedule = Box::new(state.manager.create_schedule(&caller.0, new).await?);
+    answered(&state.manager, KeptAnswer::Schedule { schedule, made: !query.validate_only })
 }
 
 /// One schedule.
@@ -87,7 +88,7 @@ async fn get_schedule(State(state): State<ApiState>, segments: Segments) -> Answ
 }
 
 /// Changes a schedule. Its next time is computed anew and lies after now.
-#[utoipa::path(patch, path = "/v1/schedules/{schedule}", tag = "schedules", params(("schedule" = String, Path)), request_body = UpdateSchedule, responses((status = OK, body = Schedule)))]
+#[utoipa::path(patch, path = "/v1/schedules/{schedule}", tag = "schedules", params(("schedule" = String, Path), ChangeQuery), request_body = UpdateSchedule, responses((status = OK, body = Schedule)))]
 async fn update_schedule(
     State(state): State<ApiState>,
     caller: Caller,
@@ -113,25 +114,25 @@ async fn update_schedule(
         deadline: body.deadline,
     };
     let changed = state.manager.update_schedule(&caller.0, &name, Some(expected), change).await?;
-    shown(changed, StatusCode::OK)
+    answered(&state.manager, KeptAnswer::Schedule { schedule: Box::new(changed), made: false })
 }
 
 /// Removes a schedule and its runs that wait; operations that were requested go on.
-#[utoipa::path(delete, path = "/v1/schedules/{schedule}", tag = "schedules", params(("schedule" = String, Path)), responses((status = NO_CONTENT)))]
+#[utoipa::path(delete, path = "/v1/schedules/{schedule}", tag = "schedules", params(("schedule" = String, Path), ChangeQuery), responses((status = NO_CONTENT)))]
 async fn delete_schedule(
     State(state): State<ApiState>,
     Caller(who): Caller,
     segments: Segments,
     headers: HeaderMap,
-) -> Answer<StatusCode> {
+) -> Answer<Response> {
     let name: ScheduleName = segments.get("schedule")?;
     let expected = revision(&required_etag(&headers)?)?;
     state.manager.delete_schedule(&who, &name, Some(expected)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    answered(&state.manager, KeptAnswer::Gone)
 }
 
 /// Holds back all times from now on. Runs that wait or were requested go on.
-#[utoipa::path(post, path = "/v1/schedules/{schedule}/~pause", tag = "schedules", params(("schedule" = String, Path)), request_body = PauseSchedule, responses((status = OK, body = Schedule)))]
+#[utoipa::path(post, path = "/v1/schedules/{schedule}/~pause", tag = "schedules", params(("schedule" = String, Path), ChangeQuery), request_body = PauseSchedule, responses((status = OK, body = Schedule)))]
 async fn pause_schedule(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -139,11 +140,12 @@ async fn pause_schedule(
     Json(body): Json<PauseSchedule>,
 ) -> Answer<Response> {
     let name: ScheduleName = segments.get("schedule")?;
-    shown(state.manager.pause_schedule(&who, &name, body.reason).await?, StatusCode::OK)
+    let schedule = Box::new(state.manager.pause_schedule(&who, &name, body.reason).await?);
+    answered(&state.manager, KeptAnswer::Schedule { schedule, made: false })
 }
 
 /// Lets a paused schedule go on with its next time. Times that came during the pause are left out; backfill runs them.
-#[utoipa::path(post, path = "/v1/schedules/{schedule}/~resume", tag = "schedules", params(("schedule" = String, Path)), request_body = AskSchedule, responses((status = OK, body = Schedule)))]
+#[utoipa::path(post, path = "/v1/schedules/{schedule}/~resume", tag = "schedules", params(("schedule" = String, Path), ChangeQuery), request_body = AskSchedule, responses((status = OK, body = Schedule)))]
 async fn resume_schedule(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -151,7 +153,8 @@ async fn resume_schedule(
     Json(body): Json<AskSchedule>,
 ) -> Answer<Response> {
     let name: ScheduleName = segments.get("schedule")?;
-    shown(state.manager.resume_schedule(&who, &name, body.reason).await?, StatusCode::OK)
+    let schedule = Box::new(state.manager.resume_schedule(&who, &name, body.reason).await?);
+    answered(&state.manager, KeptAnswer::Schedule { schedule, made: false })
 }
 
 /// Runs it now for all its environments, also while it is paused. Its next time stays.
@@ -165,7 +168,7 @@ async fn run_schedule(
 ) -> Answer<Response> {
     let name: ScheduleName = segments.get("schedule")?;
     let runs = state.manager.run_schedule(&who, &name, body.reason, query.validate_only).await?;
-    asked(runs, query.validate_only)
+    ran(&state, runs, query.validate_only)
 }
 
 /// Runs the times of a range that have passed, one after the other; with `validateOnly` it only lists them.
@@ -184,11 +187,19 @@ async fn backfill_schedule(
         reason: body.reason,
         validate_only: query.validate_only,
     };
-    asked(state.manager.backfill_schedule(&who, &name, backfill).await?, query.validate_only)
+    let runs = state.manager.backfill_schedule(&who, &name, backfill).await?;
+    ran(&state, runs, query.validate_only)
 }
 
-fn asked(runs: Vec<tenantry_manager::AskedRun>, validate_only: bool) -> Answer<Response> {
-    let status = if validate_only { StatusCode::OK } else { StatusCode::ACCEPTED };
+fn ran(state: &ApiState, runs: Vec<AskedRun>, validate_only: bool) -> Answer<Response> {
+    if validate_only {
+        asked(runs, StatusCode::OK)
+    } else {
+        answered(&state.manager, KeptAnswer::Asked(runs))
+    }
+}
+
+pub(crate) fn asked(runs: Vec<AskedRun>, status: StatusCode) -> Answer<Response> {
     answer(status, None, &AskedRuns { runs: runs.into_iter().map(convert::asked_run).collect() })
 }
 

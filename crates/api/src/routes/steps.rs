@@ -1,11 +1,11 @@
 //! `/v1/operations/{operation}/steps/{step}:…`: verbs on a step.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer},
     guard::Caller,
     problem::Answer,
-    routes::operations::show,
     state::ApiState,
 };
 use axum::{extract::State, http::StatusCode, response::Response};
@@ -14,7 +14,7 @@ use tenantry_api_types::v1::{
     SteerStep, VerbAnswer,
 };
 use tenantry_engine::{Expected, StepVerb};
-use tenantry_manager::{Principal, Steered, StepOptions};
+use tenantry_manager::{KeptAnswer, Manager, Principal, Steered, StepOptions};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -48,23 +48,17 @@ impl Asked {
         let (operation, step) = (self.segments.get("operation")?, self.segments.hook("step")?);
         let expected = expected.map(|seen| Expected { state: seen.state, attempt: seen.attempt });
         let options = StepOptions { reason, expected, validate_only: self.query.validate_only };
-        steered(self.state.manager.steer_step(&self.who, operation, &step, verb, options).await?)
+        let manager = &self.state.manager;
+        steered(manager, manager.steer_step(&self.who, operation, &step, verb, options).await?)
     }
 }
 
 /// The answer to a verb, of a step or of an operation.
-pub(crate) fn steered(answered: Steered) -> Answer<Response> {
-    match answered {
-        Steered::Done(view) => show(&convert::operation(*view)),
+pub(crate) fn steered(manager: &Manager, came_of_it: Steered) -> Answer<Response> {
+    match came_of_it {
+        Steered::Done(view) => answered(manager, KeptAnswer::Steered(view)),
         Steered::Preview(preview) => answer(StatusCode::OK, None, &convert::verb_preview(*preview)),
-        Steered::Pending(approval) => {
-            let location = format!("/v1/approvals/{}", approval.id);
-            let mut response = answer(StatusCode::ACCEPTED, None, &Approval::from(*approval))?;
-            if let Ok(value) = location.parse() {
-                response.headers_mut().insert(axum::http::header::LOCATION, value);
-            }
-            Ok(response)
-        }
+        Steered::Pending(approval) => answered(manager, KeptAnswer::Waits(approval)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/v1/tenants`.
 
 use crate::{
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page, required_etag, revision},
     guard::Caller,
@@ -12,7 +13,8 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use tenantry_api_types::v1::{CreateTenant, List, PageQuery, Tenant, UpdateTenant};
+use tenantry_api_types::v1::{ChangeQuery, CreateTenant, List, PageQuery, Tenant, UpdateTenant};
+use tenantry_manager::KeptAnswer;
 use tenantry_model::TenantName;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -36,15 +38,15 @@ async fn list_tenants(
 }
 
 /// Makes a tenant.
-#[utoipa::path(post, path = "/v1/tenants", tag = "tenants", request_body = CreateTenant, responses((status = CREATED, body = Tenant)))]
+#[utoipa::path(post, path = "/v1/tenants", tag = "tenants", params(ChangeQuery), request_body = CreateTenant, responses((status = CREATED, body = Tenant), (status = OK, description = "with `validateOnly`", body = Tenant)))]
 async fn create_tenant(
     State(state): State<ApiState>,
     Caller(who): Caller,
     Json(body): Json<CreateTenant>,
 ) -> Answer<Response> {
     let display_name = body.display_name.unwrap_or_else(|| body.name.to_string());
-    let tenant = Tenant::from(state.manager.create_tenant(&who, body.name, display_name).await?);
-    answer(StatusCode::CREATED, Some(&tenant.etag), &tenant)
+    let tenant = state.manager.create_tenant(&who, body.name, display_name).await?;
+    answered(&state.manager, KeptAnswer::Tenant { tenant, made: !who.only_checks })
 }
 
 /// One tenant.
@@ -56,7 +58,7 @@ async fn get_tenant(State(state): State<ApiState>, segments: Segments) -> Answer
 }
 
 /// Changes a tenant.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path)), request_body = UpdateTenant, responses((status = OK, body = Tenant)))]
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path), ChangeQuery), request_body = UpdateTenant, responses((status = OK, body = Tenant)))]
 async fn update_tenant(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -66,21 +68,20 @@ async fn update_tenant(
 ) -> Answer<Response> {
     let name: TenantName = segments.get("tenant")?;
     let expected = revision(&required_etag(&headers)?)?;
-    let changed = state.manager.update_tenant(&who, &name, Some(expected), body.display_name).await?;
-    let tenant = Tenant::from(changed);
-    answer(StatusCode::OK, Some(&tenant.etag), &tenant)
+    let tenant = state.manager.update_tenant(&who, &name, Some(expected), body.display_name).await?;
+    answered(&state.manager, KeptAnswer::Tenant { tenant, made: false })
 }
 
 /// Removes a tenant that has no environments.
-#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path)), responses((status = NO_CONTENT)))]
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = String, Path), ChangeQuery), responses((status = NO_CONTENT)))]
 async fn delete_tenant(
     State(state): State<ApiState>,
     Caller(who): Caller,
     segments: Segments,
     headers: HeaderMap,
-) -> Answer<StatusCode> {
+) -> Answer<Response> {
     let name: TenantName = segments.get("tenant")?;
     let expected = revision(&required_etag(&headers)?)?;
     state.manager.delete_tenant(&who, &name, Some(expected)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    answered(&state.manager, KeptAnswer::Gone)
 }

@@ -1,7 +1,7 @@
 //! `/v1/tokens` and `/v1/whoami`.
 
 use crate::{
-    body::Secret,
+    answers::answered,
     convert,
     extract::{Json, Query, Segments, answer, page},
     guard::Caller,
@@ -11,7 +11,10 @@ use crate::{
 use axum::{extract::State, http::StatusCode, response::Response};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
-use tenantry_api_types::v1::{CreateToken, CreatedToken, List, PageQuery, RevokeToken, Token, WhoAmI};
+use tenantry_api_types::v1::{
+    ChangeQuery, CreateToken, CreatedToken, List, PageQuery, RevokeToken, Token, WhoAmI,
+};
+use tenantry_manager::KeptAnswer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -28,8 +31,8 @@ async fn list_tokens(State(state): State<ApiState>, Query(query): Query<PageQuer
     answer(StatusCode::OK, None, &convert::list::<_, Token>(found))
 }
 
-/// Makes a token. Its secret is in this answer only.
-#[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = CreateToken, responses((status = CREATED, body = CreatedToken)))]
+/// Makes a token. Its secret is in this answer only: the same request again is 409 `request-already-applied`.
+#[utoipa::path(post, path = "/v1/tokens", tag = "tokens", params(ChangeQuery), request_body = CreateToken, responses((status = CREATED, body = CreatedToken), (status = OK, description = "with `validateOnly`: without the secret", body = CreatedToken)))]
 async fn create_token(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -43,10 +46,12 @@ async fn create_token(
         Some(_) => return Err(bad_length()),
     };
     let issued = state.manager.create_token(&who, body.name, body.role, body.scopes, expires_at).await?;
-    let made = CreatedToken { secret: issued.secret.expose_secret().to_owned(), token: issued.token.into() };
-    let mut response = answer(StatusCode::CREATED, None, &made)?;
-    response.extensions_mut().insert(Secret);
-    Ok(response)
+    let token = issued.token.into();
+    if who.only_checks {
+        return answer(StatusCode::OK, None, &CreatedToken { token, secret: String::new() });
+    }
+    let secret = issued.secret.expose_secret().to_owned();
+    answer(StatusCode::CREATED, None, &CreatedToken { token, secret })
 }
 
 fn bad_length() -> Problem {
@@ -55,7 +60,7 @@ fn bad_length() -> Problem {
 }
 
 /// Refuses a token from now on. Doing it twice changes nothing.
-#[utoipa::path(post, path = "/v1/tokens/{token}/~revoke", tag = "tokens", params(("token" = uuid::Uuid, Path)), request_body = RevokeToken, responses((status = OK, body = Token)))]
+#[utoipa::path(post, path = "/v1/tokens/{token}/~revoke", tag = "tokens", params(("token" = uuid::Uuid, Path), ChangeQuery), request_body = RevokeToken, responses((status = OK, body = Token)))]
 async fn revoke_token(
     State(state): State<ApiState>,
     Caller(who): Caller,
@@ -63,7 +68,7 @@ async fn revoke_token(
     Json(body): Json<RevokeToken>,
 ) -> Answer<Response> {
     let token = state.manager.revoke_token(&who, segments.get("token")?, body.reason).await?;
-    answer(StatusCode::OK, None, &Token::from(token))
+    answered(&state.manager, KeptAnswer::Revoked(token))
 }
 
 /// Who the caller is, and what it may do.

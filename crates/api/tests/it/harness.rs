@@ -1,11 +1,16 @@
 //! A server of one's own, and what every test needs from it.
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 use tempfile::TempDir;
@@ -13,9 +18,11 @@ use tenantry_api::{ApiConfig, Server, serve};
 use tenantry_api_types::{agent, v1::*};
 use tenantry_client::{Call, Client, ClientConfig};
 use tenantry_logs::LogStore;
-use tenantry_manager::{Manager, ManagerConfig};
+use tenantry_manager::{Clock, Manager, ManagerConfig};
 use tenantry_model::{AgentSessionId, EnvironmentSpec, Role, Scope};
+use tenantry_store::Store;
 use tenantry_store_sqlite::SqliteStore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,11 +31,21 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     server: Option<Server>,
+    pub store: Arc<SqliteStore>,
     pub manager: Manager,
     pub admin: String,
     pub http: reqwest::Client,
     running: CancellationToken,
-    _folder: TempDir,
+    loops: Option<JoinHandle<()>>,
+    settings: ManagerConfig,
+    /// Milliseconds by which the manager's clock is ahead of the machine's.
+    ahead: Arc<AtomicI64>,
+    folder: TempDir,
+}
+
+fn clock(ahead: &Arc<AtomicI64>) -> Clock {
+    let ahead = Arc::clone(ahead);
+    Arc::new(move || Timestamp::now() + SignedDuration::from_millis(ahead.load(Ordering::SeqCst)))
 }
 
 impl Drop for Bench {
@@ -52,18 +69,78 @@ impl Bench {
 
     pub async fn with(settings: ManagerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path()).await.unwrap();
+        Self::within(folder, settings).await
+    }
+
+    /// With a folder that the settings may name files in.
+    pub async fn within(folder: TempDir, settings: ManagerConfig) -> Self {
+        let store = Arc::new(SqliteStore::open(folder.path()).await.unwrap());
         let logs = LogStore::open(&folder.path().join("logs")).unwrap();
-        let manager = Manager::new(Arc::new(store), logs, settings);
+        let ahead = Arc::new(AtomicI64::new(0));
+        let clock = clock(&ahead);
+        let manager = Manager::with_clock(store.clone(), logs, settings.clone(), clock);
         let admin = manager.ensure_admin_token().await.unwrap().unwrap().secret.expose_secret().to_owned();
         let running = CancellationToken::new();
-        tokio::spawn({
+        let loops = tokio::spawn({
             let (manager, running) = (manager.clone(), running.clone());
             async move { manager.run(running).await }
         });
         let config = ApiConfig::new("127.0.0.1:0".parse().unwrap());
         let server = serve(config, manager.clone()).await.unwrap();
-        Self { server: Some(server), manager, admin, http: reqwest::Client::new(), running, _folder: folder }
+        Self {
+            server: Some(server),
+            store,
+            manager,
+            admin,
+            http: reqwest::Client::new(),
+            running,
+            loops: Some(loops),
+            settings,
+            ahead,
+            folder,
+        }
+    }
+
+    /// Puts the manager's clock forward.
+    pub fn pass(&self, time: SignedDuration) {
+        self.ahead.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Ends the loops: from now on nothing changes by itself.
+    pub async fn still(&mut self) {
+        self.running.cancel();
+        tokio::time::timeout(DEADLINE, self.loops.take().unwrap()).await.unwrap().unwrap();
+    }
+
+    /// Another manager over these rows, which remembers nothing, behind its own port.
+    pub async fn beside(&self, store: Arc<dyn Store>) -> Server {
+        let logs = LogStore::open(&self.folder.path().join("logs")).unwrap();
+        let manager = Manager::with_clock(store, logs, self.settings.clone(), clock(&self.ahead));
+        serve(ApiConfig::new("127.0.0.1:0".parse().unwrap()), manager).await.unwrap()
+    }
+
+    /// Every file that the manager writes, byte for byte.
+    pub fn files(&self) -> Vec<u8> {
+        fn all(folder: &Path, bytes: &mut Vec<u8>) {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    all(&entry.path(), bytes);
+                } else {
+                    bytes.extend(std::fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+        let mut bytes = Vec::new();
+        all(self.folder.path(), &mut bytes);
+        bytes
+    }
+
+    /// Everything that is stored, as an archive has it: all but kept answers, leases and the like.
+    pub async fn dump(&self) -> String {
+        let mut whole = self.store.whole().await.unwrap();
+        let at = "2026-11-21T10:00:00Z".parse().unwrap();
+        let (bytes, _) = tenantry_store::archive::export(&mut *whole, Vec::new(), "test", at).await.unwrap();
+        String::from_utf8(bytes).unwrap()
     }
 
     pub fn server(&self) -> &Server {

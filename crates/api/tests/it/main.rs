@@ -5,11 +5,15 @@
 mod agent;
 mod authorisation;
 mod bad_input;
+mod changes;
+mod checks;
 mod documents;
 mod environments;
 mod harness;
 mod purge;
+mod repeats;
 mod schedules;
 mod serving;
+mod site;
 mod steering;
 mod streams;

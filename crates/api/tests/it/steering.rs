@@ -1,108 +1,14 @@
 //! Steering over HTTP: every verb, its refusals, looking before, holds by predicate, a second person, replays.
 
-use crate::harness::{Bench, Got, got, hook};
-use reqwest::Method;
+use crate::harness::got;
+use crate::site::{A, B, Site, hooks, why};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tenantry_api_types::v1::IDEMPOTENCY_REPLAYED;
 use tenantry_engine::VerbKind;
 use tenantry_manager::ManagerConfig;
-use tenantry_model::{AgentSessionId, Role, Scope};
+use tenantry_model::{Role, Scope};
 use uuid::Uuid;
-
-/// A server with an agent and `crm/b` after `crm/a`.
-struct Site {
-    bench: Bench,
-    credential: String,
-    session: AgentSessionId,
-}
-
-impl Site {
-    async fn new(settings: ManagerConfig) -> Self {
-        let bench = Bench::with(settings).await;
-        bench.basics().await;
-        let (credential, session) = bench.agent("eu1", hooks("aa")).await;
-        Self { bench, credential, session }
-    }
-
-    /// Makes an environment; the id of its upsert.
-    async fn operation(&self, name: &str) -> String {
-        self.bench.environment(name).await.operation.unwrap().id.to_string()
-    }
-
-    /// Takes the orders that wait and says that they are done; the attempts of the starts.
-    async fn starts(&self) -> Vec<Value> {
-        let lease = json!({ "session": self.session, "limit": 100, "waitSeconds": 0 });
-        let leased = self.bench.post(&self.credential, "/agent/v1/commands:lease", &lease).await;
-        let commands = leased.body["commands"].as_array().unwrap().clone();
-        let ids: Vec<&Value> = commands.iter().map(|command| &command["id"]).collect();
-        let done = json!({ "session": self.session, "commands": ids });
-        self.bench.post(&self.credential, "/agent/v1/commands:finish", &done).await;
-        let start =
-            |command: &Value| (command["order"]["order"] == "start").then(|| command["attempt"].clone());
-        commands.iter().filter_map(start).collect()
-    }
-
-    async fn end(&self, attempt: &Value, code: i32) {
-        let outcome = if code == 0 {
-            json!({ "reason": null, "exitCode": 0, "message": "", "outputs": {} })
-        } else {
-            json!({ "reason": "hook-failed", "exitCode": code, "message": "", "outputs": {} })
-        };
-        let body = json!({ "session": self.session, "observations": [{
-            "attempt": attempt, "number": 9, "at": "2026-11-21T10:00:00Z",
-            "fact": { "fact": "ended", "startedAt": null, "endedAt": "2026-11-21T10:00:00Z", "images": {},
-                      "outcome": outcome }
-        }] });
-        let observed = self.bench.post(&self.credential, "/agent/v1/observations", &body).await;
-        assert_eq!(observed.body["unknown"], json!([]), "{observed:?}");
-    }
-
-    /// Runs everything that can run.
-    async fn run_all(&self) {
-        loop {
-            let starts = self.starts().await;
-            if starts.is_empty() {
-                return;
-            }
-            for attempt in &starts {
-                self.end(attempt, 0).await;
-            }
-        }
-    }
-
-    async fn verb(&self, operation: &str, step: &str, verb: &str, body: Value) -> Got {
-        let path = format!("/v1/operations/{operation}/steps/{step}:{verb}");
-        self.bench.post(&self.bench.admin, &path, &body).await
-    }
-
-    async fn show(&self, operation: &str) -> Value {
-        self.bench.get(&self.bench.admin, &format!("/v1/operations/{operation}")).await.body
-    }
-
-    async fn step(&self, operation: &str, id: &str) -> Value {
-        let steps = self.show(operation).await["steps"].clone();
-        steps.as_array().unwrap().iter().find(|step| step["id"] == id).unwrap().clone()
-    }
-}
-
-fn hooks(hash: &str) -> Value {
-    let with = |path: &str, after: Value| {
-        let mut hook = hook(path);
-        hook["hook"]["after"] = after;
-        hook["hook"]["hash"] = json!(hash.repeat(32));
-        hook["hook"]["operations"] = json!(["lifecycle.upsert", "crm.reindex"]);
-        hook
-    };
-    json!([with("crm/a", json!([])), with("crm/b", json!([{ "hook": "crm/a", "optional": false }]))])
-}
-
-const A: &str = "eu1.crm.a";
-const B: &str = "eu1.crm.b";
-
-fn why() -> Value {
-    json!({ "reason": "because" })
-}
 
 #[tokio::test]
 async fn each_verb_does_what_it_says_over_http() {
@@ -392,10 +298,9 @@ async fn a_replay_is_a_new_operation_that_names_the_old_one() {
 #[tokio::test]
 async fn what_cannot_be_looked_at_refuses_to() {
     let site = Site::new(ManagerConfig::default()).await;
-    let token = site.bench.ask(&site.bench.admin, Method::POST, "/v1/tokens?validateOnly=true");
-    got(token.json(&json!({ "name": "x", "role": "viewer", "scopes": ["all"] })))
-        .await
-        .is_problem(400, "invalid-query");
+    for path in ["/v1/audit:seal?validateOnly=true", "/v1/audit:rotate-key?validateOnly=true"] {
+        site.bench.post(&site.bench.admin, path, &why()).await.is_problem(400, "invalid-query");
+    }
     let path = format!("/v1/operations/{}:pause?dryRun=true", Uuid::nil());
     site.bench.post(&site.bench.admin, &path, &why()).await.is_problem(400, "invalid-query");
 }

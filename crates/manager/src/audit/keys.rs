@@ -4,6 +4,7 @@
 //! A rotation writes the new key beside the old one, commits the head in which the old key announces it, and only then
 //! takes the old one's place. Whoever finds a key beside the file looks whether it was announced.
 
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tenantry_audit::{KeyError, PublicKey, Signer};
 
 /// A public key of the installation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditKey {
     /// Its id, as heads name it.
     pub id: String,

@@ -8,7 +8,7 @@ use super::sink::Sink;
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::work::Note;
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tenantry_audit::{ChainMark, Head, PublicKey, SignedHead, Signer};
@@ -77,11 +77,13 @@ impl Manager {
     }
 
     /// Signs heads over everything that is not sealed yet, and exports them; gives the number of the newest head.
-    pub async fn seal_audit(&self) -> Result<Option<u64>> {
+    pub async fn seal_audit(&self, who: &Principal) -> Result<Option<u64>> {
         let mut open = self.sealer.0.lock().await;
         self.seal(&mut open, None).await?;
         self.export_heads(&mut open).await?;
-        Ok(self.store.read().await?.last_audit_head().await?.map(|head| head.number))
+        let newest = self.store.read().await?.last_audit_head().await?.map(|head| head.number);
+        self.keep_answer(who, KeptAnswer::Sealed(newest)).await?;
+        Ok(newest)
     }
 
     /// Signs heads until nothing is left; with `next`, the first one announces that key.
@@ -211,11 +213,12 @@ impl Manager {
         if self.seal_once(&mut open, &mut *work.tx, Some(&next)).await?.is_none() {
             return Err(StoreError::Duplicate("signed head".to_owned()).into());
         }
-        work.commit().await?;
+        let made = AuditKey { id: public.id(), pem: public.to_pem(), current: true };
+        work.answer(KeptAnswer::AuditKey(made.clone())).await?;
         blocking(move || keys::put_in_place(&path)).await?;
         open.signer = Some(next);
         self.export_heads(&mut open).await?;
-        Ok(AuditKey { id: public.id(), pem: public.to_pem(), current: true })
+        Ok(made)
     }
 
     /// The public keys that signed heads so far.

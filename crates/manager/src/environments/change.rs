@@ -8,7 +8,7 @@ use crate::operations::Wish;
 use crate::repeat::repeating;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox};
+use crate::{KeptAnswer, Manager, OperationAnswer, Principal, outbox};
 use serde_json::{Map, Value, json};
 use tenantry_hook::generation_document;
 use tenantry_model::{Environment, EnvironmentId, EnvironmentState, OperationName, RegionName, differences};
@@ -119,6 +119,8 @@ impl Manager {
                 after.region = region;
             }
             if after == before {
+                let environment = Box::new(before.clone());
+                work.answer(KeptAnswer::Accepted { environment, operation: None }).await?;
                 return Ok(EnvironmentAnswer { environment: before, operation: None });
             }
             work.store_change(&before, after, options.reason.as_deref()).await?;
@@ -171,7 +173,12 @@ impl Work<'_> {
         };
         let environment = self.environment()?.clone();
         if !options.validate_only {
-            self.commit().await?;
+            let requested = match &operation {
+                Some(OperationAnswer::Requested(operation)) => Some(operation.clone()),
+                _ => None,
+            };
+            let kept = Box::new(environment.clone());
+            self.answer(KeptAnswer::Accepted { environment: kept, operation: requested }).await?;
         }
         Ok(EnvironmentAnswer { environment, operation })
     }

@@ -3,7 +3,7 @@
 use crate::error::{FieldError, ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, ManagerConfig, Principal, schema};
+use crate::{KeptAnswer, Manager, ManagerConfig, Principal, schema};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{Alias, EnvironmentId, EnvironmentSpec};
@@ -32,11 +32,12 @@ impl Manager {
             let schema = schema.clone();
             let mut work = self.begin(who).await?;
             let before = work.tx.setting(PLATFORM_SCHEMA).await?.unwrap_or_default();
+            let answer = schema.clone().map_or(KeptAnswer::Gone, KeptAnswer::PlatformSchema);
             let after = schema.unwrap_or_default();
             work.tx.put_setting(PLATFORM_SCHEMA, &after).await?;
             let target = format!("settings/{PLATFORM_SCHEMA}");
             work.audit(Note { action: "setting.put", target, reason: None, before, after }).await?;
-            work.commit().await
+            work.answer(answer).await
         })
         .await
     }

@@ -61,9 +61,7 @@ impl Manager {
             let mut wish = wish(name, parameters, options.reason)?;
             wish.on_conflict = options.on_conflict;
             let answer = work.ask(wish, options.validate_only).await?;
-            if !options.validate_only {
-                work.commit().await?;
-            }
+            work.accept(&answer).await?;
             Ok(answer)
         })
         .await

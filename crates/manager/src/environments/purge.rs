@@ -9,8 +9,9 @@ use crate::repeat::repeating;
 use crate::runner::WRITES_BACKUP;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox};
+use crate::{KeptAnswer, Manager, Principal, outbox};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{
@@ -51,7 +52,7 @@ pub enum PurgeAnswer {
 }
 
 /// What went, or would go, and what of the environment's is left to others.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Purged {
     /// What is left of it.
     pub environment: Environment,
@@ -161,12 +162,13 @@ impl Manager {
             let approval = work
                 .ask_second_person(target, PURGE, BTreeMap::new(), None, Some(wish.reason.clone()))
                 .await?;
-            work.commit().await?;
-            return Ok(PurgeAnswer::Pending(Box::new(approval)));
+            let approval = Box::new(approval);
+            work.answer(KeptAnswer::Waits(approval.clone())).await?;
+            return Ok(PurgeAnswer::Pending(approval));
         }
-        let purged = work.purge(wish.before_retention_ends, &wish.reason, None).await?;
-        work.commit().await?;
-        Ok(PurgeAnswer::Done(Box::new(purged)))
+        let purged = Box::new(work.purge(wish.before_retention_ends, &wish.reason, None).await?);
+        work.answer(KeptAnswer::Purged(purged.clone())).await?;
+        Ok(PurgeAnswer::Done(purged))
     }
 }
 

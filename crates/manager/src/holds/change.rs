@@ -6,7 +6,7 @@ use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, Target, outbox};
+use crate::{KeptAnswer, Manager, Principal, Target, outbox};
 use serde_json::Value;
 use tenantry_engine::{Event, hold_matches};
 use tenantry_hook::Selector;
@@ -49,7 +49,7 @@ impl Manager {
                 return Err(ManagerError::field("", format!("there are {LIMIT} holds already: lift some")));
             }
             work.put_hold(&row, "hold.create", Some(&row.hold.reason), Value::Null).await?;
-            work.commit().await
+            work.answer(KeptAnswer::Hold { hold: Box::new(view(row.clone(), &reach)), made: true }).await
         })
         .await?;
         // Again: what was planned since the first look did not see the row.
@@ -68,15 +68,18 @@ impl Manager {
         validate_only: bool,
     ) -> Result<HoldView> {
         check_reason(reason.as_deref())?;
+        // Looked up before the unit, which nobody else may write beside.
+        let held = self.hold(id).await?;
         let (mut row, already) =
-            repeating(|| self.lift_once(who, id, reason.as_deref(), validate_only)).await?;
+            repeating(|| self.lift_once(who, &held, reason.as_deref(), validate_only)).await?;
         if already {
             return Ok(view(row, &Reach::new()));
         }
-        let held = self.holds_now(&row.hold).await?;
-        if !validate_only {
-            self.tell(who, &mut row, held.keys().copied()).await?;
+        if validate_only {
+            return Ok(HoldView { row, ..held });
         }
+        let held = self.holds_now(&row.hold).await?;
+        self.tell(who, &mut row, held.keys().copied()).await?;
         Ok(view(row, &held))
     }
 
@@ -84,13 +87,16 @@ impl Manager {
     pub(super) async fn lift_once(
         &self,
         who: &Principal,
-        id: HoldId,
+        held: &HoldView,
         reason: Option<&str>,
         validate_only: bool,
     ) -> Result<(HoldRow, bool)> {
+        let id = held.row.hold.id;
         let mut work = self.begin(who).await?;
         let mut row = work.tx.hold(id).await?.ok_or_else(|| ManagerError::not_found("hold", id))?;
         if row.lifted.is_some() {
+            let hold = Box::new(view(row.clone(), &Reach::new()));
+            work.answer(KeptAnswer::Hold { hold, made: false }).await?;
             return Ok((row, true));
         }
         let before = outbox::hold(&row);
@@ -99,7 +105,8 @@ impl Manager {
         if !validate_only {
             work.put_hold(&row, "hold.lift", reason, before).await?;
             work.settle_attention(&long_key(id)).await?;
-            work.commit().await?;
+            let hold = Box::new(HoldView { row: row.clone(), ..held.clone() });
+            work.answer(KeptAnswer::Hold { hold, made: false }).await?;
         }
         Ok((row, false))
     }
@@ -240,7 +247,7 @@ fn count(reach: &Reach) -> usize {
     reach.values().map(std::collections::BTreeSet::len).sum()
 }
 
-fn view(row: HoldRow, reach: &Reach) -> HoldView {
+pub(super) fn view(row: HoldRow, reach: &Reach) -> HoldView {
     let pairs = reach.iter().flat_map(|(id, steps)| steps.iter().map(|step| (*id, step.clone())));
     HoldView { row, steps: count(reach), held: pairs.take(SHOWN).collect() }
 }

@@ -1,6 +1,8 @@
 //! What time does to holds: they end, they last too long, and what a crash left untold is told.
 
+use super::change::view;
 use super::long_key;
+use super::reach::Reach;
 use crate::error::Result;
 use crate::repeat::repeating;
 use crate::{Manager, Principal};
@@ -20,8 +22,9 @@ impl Manager {
         let rows = all_open(&mut *self.store.read().await?).await?;
         for mut row in rows {
             if row.lifted.is_none() && row.hold.until.is_some_and(|until| until <= self.now()) {
+                let held = view(row.clone(), &Reach::new());
                 let (lifted, already) =
-                    repeating(|| self.lift_once(&who, row.hold.id, Some(SYSTEM_REASON), false)).await?;
+                    repeating(|| self.lift_once(&who, &held, Some(SYSTEM_REASON), false)).await?;
                 if already {
                     continue;
                 }

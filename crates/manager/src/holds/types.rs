@@ -1,6 +1,7 @@
 //! What callers say and get about holds.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tenantry_model::{HoldPredicate, HookRef, OperationId};
 use tenantry_store::HoldRow;
 
@@ -21,7 +22,7 @@ pub struct NewHold {
 }
 
 /// A hold and what it holds now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldView {
     /// The hold.
     pub row: HoldRow,

@@ -2,27 +2,15 @@
 
 use super::OperationView;
 use crate::error::{ManagerError, Result};
+use crate::work::Work;
 use crate::{Manager, Principal};
 use tenantry_model::{AttemptId, Operation, OperationId, Page, Paged};
-use tenantry_store::OperationFilter;
+use tenantry_store::{OperationFilter, Read};
 
 impl Manager {
     /// One operation with steps and attempts.
     pub async fn operation(&self, id: OperationId) -> Result<OperationView> {
-        let mut read = self.store.read().await?;
-        let operation = read.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
-        let environment = read.environment(operation.environment).await?.ok_or_else(|| {
-            ManagerError::Internal(format!("operation {id} belongs to no environment that is kept"))
-        })?;
-        Ok(OperationView {
-            steps: read.steps(id).await?,
-            attempts: read.attempts(id).await?,
-            replays: read.replays(id).await?,
-            operation,
-            tenant: environment.tenant,
-            environment_name: environment.name,
-            region: environment.region,
-        })
+        view(&mut *self.store.read().await?, id).await
     }
 
     /// Whether there is such an attempt; of a large operation nothing else is read for it.
@@ -40,4 +28,27 @@ impl Manager {
         let filter = OperationFilter { scopes: who.filter(), ..filter };
         Ok(self.store.read().await?.operations(&filter, page).await?)
     }
+}
+
+impl Work<'_> {
+    /// The operation as this unit leaves it.
+    pub(crate) async fn view(&mut self, id: OperationId) -> Result<OperationView> {
+        view(&mut *self.tx, id).await
+    }
+}
+
+async fn view(read: &mut (dyn Read + '_), id: OperationId) -> Result<OperationView> {
+    let operation = read.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
+    let environment = read.environment(operation.environment).await?.ok_or_else(|| {
+        ManagerError::Internal(format!("operation {id} belongs to no environment that is kept"))
+    })?;
+    Ok(OperationView {
+        steps: read.steps(id).await?,
+        attempts: read.attempts(id).await?,
+        replays: read.replays(id).await?,
+        operation,
+        tenant: environment.tenant,
+        environment_name: environment.name,
+        region: environment.region,
+    })
 }

@@ -81,8 +81,9 @@ impl Manager {
             }
             work.tx.put_replay(original, operation.id).await?;
             let operation = work.request_drafted(operation, &unfinished).await?;
-            work.commit().await?;
-            Ok(OperationAnswer::Requested(Box::new(operation)))
+            let answer = OperationAnswer::Requested(Box::new(operation));
+            work.accept(&answer).await?;
+            Ok(answer)
         })
         .await
     }

@@ -6,7 +6,7 @@ use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox, schema};
+use crate::{KeptAnswer, Manager, Principal, outbox, schema};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tenantry_engine::{Admission, Event, admit};
@@ -56,9 +56,7 @@ impl Manager {
                 scheduled_time: new.scheduled_time,
             };
             let answer = work.ask(wish, new.validate_only).await?;
-            if !new.validate_only {
-                work.commit().await?;
-            }
+            work.accept(&answer).await?;
             Ok(answer)
         })
         .await
@@ -72,6 +70,13 @@ impl Work<'_> {
             return Ok(OperationAnswer::Preview(Box::new(self.preview(wish).await?)));
         }
         Ok(OperationAnswer::Requested(Box::new(self.request(wish).await?)))
+    }
+
+    /// Commits what was asked for the locked environment; a preview changes nothing.
+    pub(crate) async fn accept(self, answer: &OperationAnswer) -> Result<()> {
+        let OperationAnswer::Requested(operation) = answer else { return Ok(()) };
+        let environment = Box::new(self.environment()?.clone());
+        self.answer(KeptAnswer::Accepted { environment, operation: Some(operation.clone()) }).await
     }
 
     /// The row of the operation as it would be, with everything checked but its conflicts.

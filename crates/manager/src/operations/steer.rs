@@ -6,7 +6,7 @@ use super::{ExpectedOperation, OperationVerb, OperationView, Steered, StepOption
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
 use tenantry_engine::{Event, Moment, StepVerb};
 use tenantry_model::{HookRef, OperationId};
@@ -24,7 +24,7 @@ impl Manager {
     ) -> Result<Steered> {
         check_reason(options.reason.as_deref())?;
         let kind = verb.kind();
-        let instead = repeating(|| async {
+        repeating(|| async {
             let options = options.clone();
             let mut work = self.begin_one(who).await?;
             work.lock_of(operation).await?;
@@ -36,26 +36,20 @@ impl Manager {
                 expected: options.expected,
             };
             if options.validate_only {
-                return Ok(Some(Steered::Preview(Box::new(work.foresee(operation, &event).await?))));
+                return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
             }
             if self.config.four_eyes.contains(&kind) {
                 // What could not be done now is refused now, not when the second person looks at it.
                 work.foresee(operation, &event).await?;
                 let approval =
-                    work.ask_approval(operation, step, verb.clone(), options.reason.clone()).await?;
-                work.commit().await?;
-                return Ok(Some(Steered::Pending(Box::new(approval))));
+                    Box::new(work.ask_approval(operation, step, verb.clone(), options.reason.clone()).await?);
+                work.answer(KeptAnswer::Waits(approval.clone())).await?;
+                return Ok(Steered::Pending(approval));
             }
             work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
-            work.commit().await?;
-            Ok(None)
+            work.answer_with(operation).await
         })
-        .await?;
-        // Read outside: what is committed is not to be repeated because a look at it failed.
-        match instead {
-            Some(instead) => Ok(instead),
-            None => Ok(Steered::Done(Box::new(self.operation(operation).await?))),
-        }
+        .await
     }
 
     /// A verb on an operation.
@@ -69,7 +63,7 @@ impl Manager {
         validate_only: bool,
     ) -> Result<Steered> {
         check_reason(reason.as_deref())?;
-        let preview = repeating(|| async {
+        repeating(|| async {
             let mut work = self.begin_one(who).await?;
             work.lock_of(operation).await?;
             let (state, revision) = work.operation_state(operation).await?;
@@ -85,21 +79,16 @@ impl Manager {
                 OperationVerb::Cancel => ("operation.cancel", Event::Cancel { by, reason: text }),
             };
             if validate_only {
-                return work.foresee(operation, &event).await.map(Some);
+                return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
             }
             work.apply_one(operation, event).await?;
             let (after, _) = work.operation_state(operation).await?;
             let target = format!("operations/{operation}");
             let (before, after) = (json!({ "state": state }), json!({ "state": after }));
             work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
-            work.commit().await?;
-            Ok(None)
+            work.answer_with(operation).await
         })
-        .await?;
-        match preview {
-            Some(preview) => Ok(Steered::Preview(Box::new(preview))),
-            None => Ok(Steered::Done(Box::new(self.operation(operation).await?))),
-        }
+        .await
     }
 }
 
@@ -112,6 +101,13 @@ impl Steered {
 }
 
 impl Work<'_> {
+    /// Commits; the answer is the operation.
+    async fn answer_with(mut self, operation: OperationId) -> Result<Steered> {
+        let view = Box::new(self.view(operation).await?);
+        self.answer(KeptAnswer::Steered(view.clone())).await?;
+        Ok(Steered::Done(view))
+    }
+
     /// What an event would do, or why it is refused. Nothing is written.
     pub(crate) async fn foresee(
         &mut self,

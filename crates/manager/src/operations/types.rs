@@ -1,6 +1,7 @@
 //! What callers say and get about operations.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use tenantry_engine::{Expected, Plan, PlanRefusal};
@@ -71,7 +72,7 @@ pub struct Preview {
 }
 
 /// An operation with everything in it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationView {
     /// Its own row.
     pub operation: Operation,

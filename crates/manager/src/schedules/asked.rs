@@ -6,7 +6,7 @@ use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::repeat::repeating;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal};
+use crate::{KeptAnswer, Manager, Principal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tenantry_model::{EnvironmentId, RunCause, Schedule, ScheduleName};
@@ -34,7 +34,7 @@ impl Manager {
             let runs = work.ask_for(&schedule, &times, &environments, &[now], RunCause::Request).await?;
             if !validate_only {
                 work.asked("schedule.run", &schedule, reason.as_deref(), &runs).await?;
-                work.commit().await?;
+                work.answer(KeptAnswer::Asked(runs.clone())).await?;
             }
             Ok(runs)
         })
@@ -63,7 +63,7 @@ impl Manager {
             let runs = work.ask_for(&schedule, &times, &environments, &range, RunCause::Backfill).await?;
             if !backfill.validate_only {
                 work.asked("schedule.backfill", &schedule, Some(&backfill.reason), &runs).await?;
-                work.commit().await?;
+                work.answer(KeptAnswer::Asked(runs.clone())).await?;
             }
             Ok(runs)
         })

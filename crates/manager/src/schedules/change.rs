@@ -10,7 +10,7 @@ use crate::operations::check_reason;
 use crate::repeat::repeating;
 use crate::tenants::check_revision;
 use crate::work::{Note, Work};
-use crate::{Manager, Principal, outbox};
+use crate::{KeptAnswer, Manager, Principal, outbox};
 use serde_json::Value;
 use tenantry_model::{Paused, Schedule, ScheduleId, ScheduleName};
 use tenantry_schedule::{Times, next_after_change};
@@ -49,7 +49,7 @@ impl Manager {
             work.check_count().await?;
             work.put_changed(None, &mut schedule, &times, "schedule.create", None).await?;
             if !new.validate_only {
-                work.commit().await?;
+                work.answer(kept(&schedule, true)).await?;
             }
             Ok(schedule)
         })
@@ -82,10 +82,11 @@ impl Manager {
             set(&mut after.deadline, change.deadline);
             let times = work.check_schedule(&after).await?;
             if after == before {
+                work.answer(kept(&before, false)).await?;
                 return Ok(before);
             }
             work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
-            work.commit().await?;
+            work.answer(kept(&after, false)).await?;
             Ok(after)
         })
         .await
@@ -128,12 +129,13 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let before = work.locked_schedule(name).await?;
             if before.paused.is_some() == paused.is_some() {
+                work.answer(kept(&before, false)).await?;
                 return Ok(before);
             }
             let mut after = Schedule { paused, ..before.clone() };
             let times = work.check_schedule(&after).await?;
             work.put_changed(Some(&before), &mut after, &times, action, reason.as_deref()).await?;
-            work.commit().await?;
+            work.answer(kept(&after, false)).await?;
             Ok(after)
         })
         .await
@@ -151,10 +153,14 @@ impl Manager {
             let before = work.locked_schedule(name).await?;
             check_revision(|| format!("schedule {name}"), before.revision, expected)?;
             work.remove_schedule(&before, None).await?;
-            work.commit().await
+            work.answer(KeptAnswer::Gone).await
         })
         .await
     }
+}
+
+fn kept(schedule: &Schedule, made: bool) -> KeptAnswer {
+    KeptAnswer::Schedule { schedule: Box::new(schedule.clone()), made }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

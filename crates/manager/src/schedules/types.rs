@@ -1,6 +1,7 @@
 //! What callers say and get about schedules.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model::{
     CatchUp, EnvironmentId, OperationName, Overlap, RunDeadline, RunState, ScheduleName, ScheduleTarget,
@@ -72,7 +73,7 @@ pub struct Backfill {
 }
 
 /// One time and environment of a backfill or a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskedRun {
     /// For which environment.
     pub environment: EnvironmentId,

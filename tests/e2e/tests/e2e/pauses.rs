@@ -48,9 +48,7 @@ fn past_roles(world: &World) -> Result<()> {
     site.signal_nth_manager(holder, Signal::STOP)?;
     world.open(&["first"])?;
     began(&world.witness(), one, "second")?;
-    eventually("the role's way to the other manager", || {
-        Ok((said(&site, other, HAS)? == 1).then_some(()))
-    })?;
+    eventually("the role's way to the other manager", || Ok((said(&site, other, HAS)? == 1).then_some(())))?;
     let two = ask_for(&site, other, "two")?;
     world.open(&["second"])?;
     began(&world.witness(), two, "second")?;
