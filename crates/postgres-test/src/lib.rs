@@ -51,6 +51,22 @@ impl Server {
         .await
     }
 
+    /// How many sessions of a database have written what is not committed, and wait for their client's next word.
+    pub async fn open_writes(&self, url: &str) -> Result<i64> {
+        let name = url.rsplit('/').next().context("a database's URL")?;
+        let options: PgConnectOptions = self.url().parse()?;
+        let mut connection = options.connect().await.context("connect to the test server")?;
+        let count = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = $1 AND state = 'idle in transaction' AND backend_xid IS NOT NULL",
+        )
+        .bind(name)
+        .fetch_one(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(count)
+    }
+
     async fn execute(&self, sql: String) -> Result<()> {
         let options: PgConnectOptions = self.url().parse()?;
         let mut connection = options.connect().await.context("connect to the test server")?;

@@ -10,7 +10,6 @@ use rustix::process::Signal;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use tenantry_client::{Client, ClientConfig};
 
 /// One manager, which can be killed and started again with what it left.
 #[derive(Debug)]
@@ -123,11 +122,6 @@ impl Site {
     /// The URL of this manager itself.
     pub fn url_of(&self, manager: usize) -> Result<String> {
         Ok(format!("http://{}", self.managers.get(manager).context("no such manager")?.address))
-    }
-
-    /// The administrator's client of this manager itself.
-    pub fn client_of(&self, manager: usize) -> Result<Client> {
-        Ok(Client::new(&ClientConfig::new(self.url_of(manager)?).with_token(self.token.clone()))?)
     }
 
     /// Starts this manager (again), and waits until it answers.

@@ -34,8 +34,7 @@ impl Postgres {
 
     /// Makes an empty database; answers its name.
     pub fn database(&self) -> Result<String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let url = runtime.block_on(self.server.database())?;
+        let url = runtime()?.block_on(self.server.database())?;
         Ok(url.rsplit('/').next().context("a database's URL")?.to_owned())
     }
 
@@ -47,6 +46,11 @@ impl Postgres {
         ["--store".to_owned(), url, "--store-password-file".to_owned(), file].into()
     }
 
+    /// How many sessions of a database stand in the middle of a write.
+    pub fn open_writes(&self, database: &str) -> Result<i64> {
+        runtime()?.block_on(self.server.open_writes(database))
+    }
+
     /// Ends the server as a crash does.
     pub fn stop_at_once(&self) -> Result<()> {
         self.server.stop_at_once()
@@ -56,4 +60,8 @@ impl Postgres {
     pub fn start_again(&self) -> Result<()> {
         self.server.start_again()
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

@@ -6,14 +6,20 @@ use crate::several::{REGION, ask_for, site};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tenantry_api_types::agent::LEASE_SECONDS;
+use tenantry_api_types::v1::CreateTenant;
+use tenantry_client::{Call, Client, ClientConfig};
 use tenantry_e2e::{Needs, Postgres, Program, Site, World, eventually, on_postgres, tenantry, trial, within};
 
 pub fn trials() -> Vec<Trial> {
     let test = |name, test: fn(&World) -> Result<()>| on_postgres(trial(Needs::Laptop, name, test));
     vec![
         test("a_manager_stopped_past_its_roles_comes_back_without_them", past_roles),
+        test("what_a_manager_was_writing_when_it_was_stopped_is_refused_when_it_wakes_up", mid_write),
         test("an_agent_stopped_past_its_lease_repeats_nothing_that_another_has_done", past_lease),
     ]
 }
@@ -67,6 +73,91 @@ fn past_roles(world: &World) -> Result<()> {
     site.finish()
 }
 
+fn mid_write(world: &World) -> Result<()> {
+    let postgres = Postgres::start(world)?;
+    let database = postgres.database()?;
+    let mut site = site(world, &postgres, &database, 2, &[])?;
+    for text in ["\"code\":\"store-unavailable\"", "\"status\":503", "session-expired", "a loop met an error"] {
+        site.expect_log(text);
+    }
+    // The driver says so of the session that the server ended, and of what stood still.
+    for text in ["terminating connection due to idle-in-transaction", "slow statement", "slow threshold"] {
+        site.expect_log(text);
+    }
+    let one = site.provision("one", REGION)?;
+    began(&world.witness(), one, "first")?;
+    // What is open now is the other one's.
+    site.kill_nth_manager(1)?;
+    let over = Arc::<AtomicBool>::default();
+    let writer = write_tenants(patient(&site)?, &over);
+    eventually("a stop in the middle of a write", || {
+        site.signal_nth_manager(0, Signal::STOP)?;
+        if postgres.open_writes(&database)? > 0 {
+            return Ok(Some(()));
+        }
+        site.signal_nth_manager(0, Signal::CONT)?;
+        Ok(None)
+    })?;
+
+    // The other one waits for the sleeper's locks until the server takes them away.
+    site.start_nth_manager(1)?;
+    let two = ask_for(&site, 1, "two")?;
+    world.open(&["first"])?;
+    for id in [one, two] {
+        began(&world.witness(), id, "second")?;
+    }
+    over.store(true, Ordering::SeqCst);
+    site.signal_nth_manager(0, Signal::CONT)?;
+    let written = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    world.open(&ALL)?;
+    for id in [one, two] {
+        site.wait_succeeded(id)?;
+        ran_once_each(world, id)?;
+    }
+    let log = site.manager_log(0)?;
+    ensure!(log.contains("cannot be used"), "nothing was refused:\n{log}");
+    let list = site.cli(&["tenant", "list", "-o", "json"])?.expect(0)?.out;
+    for (tenant, done) in written {
+        ensure!(list.contains(&format!("\"{tenant}\"")) == done, "{tenant}, written: {done}; there are {list}");
+    }
+    site.cli(&["audit", "verify"])?.expect(0)?;
+    site.finish()
+}
+
+/// A client of the first manager itself that waits for its answer and asks once.
+fn patient(site: &Site) -> Result<Client> {
+    let config = ClientConfig {
+        request_timeout: Duration::from_mins(5),
+        retry_for: Duration::ZERO,
+        ..ClientConfig::new(site.url_of(0)?).with_token(site.token.clone())
+    };
+    Ok(Client::new(&config)?)
+}
+
+/// Makes one tenant after the other, and tells of each that was answered whether it was made.
+fn write_tenants(client: Client, over: &Arc<AtomicBool>) -> JoinHandle<Result<Vec<(String, bool)>>> {
+    let over = Arc::clone(over);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut written = Vec::new();
+        for n in (0..).take_while(|_| !over.load(Ordering::SeqCst)) {
+            let name = format!("t{n:05}");
+            let body = CreateTenant { name: name.parse()?, display_name: None };
+            let done = match runtime.block_on(client.create_tenant(&body, &Call::default())) {
+                Ok(_) => true,
+                // On a slow machine the sleep is longer than anybody waits.
+                Err(error) if error.code().is_none() => continue,
+                Err(error) => {
+                    ensure!(error.code() == Some("store-unavailable"), "{name}: {error}");
+                    false
+                }
+            };
+            written.push((name, done));
+        }
+        Ok(written)
+    })
+}
+
 fn past_lease(world: &World) -> Result<()> {
     let postgres = Postgres::start(world)?;
     let site = site(world, &postgres, &postgres.database()?, 2, &["--agent-silent", "4s"])?;
@@ -93,6 +184,9 @@ fn past_lease(world: &World) -> Result<()> {
     let over = stopped + Duration::from_secs(LEASE_SECONDS.unsigned_abs() + 2);
     within(Duration::from_mins(5), "the end of all leases", || Ok((Instant::now() > over).then_some(())))?;
     site.signal_agent(REGION, Signal::CONT)?;
+    eventually("the refusal of what it reports under its old session", || {
+        Ok(site.agent_log(REGION)?.contains("session-superseded").then_some(()))
+    })?;
     eventually("another session of the first agent", || {
         let begun = site.agent_log(REGION)?.matches("session begun").count();
         Ok((begun == 2).then_some(()))
