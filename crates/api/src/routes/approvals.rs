@@ -86,7 +86,7 @@ async fn decide(
     match came_of_it {
         Some(Decided::Verb(Steered::Done(view))) => decided.operation = Some(convert::operation(*view)),
         Some(Decided::Verb(Steered::Preview(preview))) => {
-            decided.preview = Some(convert::verb_preview(*preview))
+            decided.preview = Some(convert::verb_preview(*preview));
         }
         Some(Decided::Purge(PurgeAnswer::Done(purged) | PurgeAnswer::Preview(purged))) => {
             decided.purged = Some(convert::purged(*purged));
