@@ -53,10 +53,11 @@ done
 failed=0
 for pid in "${waiting[@]}"; do wait "$pid" || failed=1; done
 
-say "decommission"
-"$tenantry" env decommission acme/prod --reason "contract ended" --wait >/dev/null
+say "decommission (with no time to bring it back), purge"
+"$tenantry" env decommission acme/prod --retention 0s --reason "contract ended" --wait >/dev/null
+"$tenantry" env purge acme/prod --confirm prod --reason "contract ended" >/dev/null
 
 say "summary"
 "$tenantry" op list --limit 100
-"$tenantry" env list
+"$tenantry" env list --show-purged
 [ "$failed" = 0 ] || { echo "an environment could not be created" >&2; exit 1; }

@@ -50,9 +50,10 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
             let query = EnvironmentsQuery {
                 tenant: tenant.as_deref().map(name).transpose()?,
                 region: region.as_deref().map(name).transpose()?,
-                state: match retention_over {
-                    true => Some(EnvironmentState::Decommissioned),
-                    false => state.as_deref().map(|state| word(state, "state")).transpose()?,
+                state: if retention_over {
+                    Some(EnvironmentState::Decommissioned)
+                } else {
+                    state.as_deref().map(|state| word(state, "state")).transpose()?
                 },
                 show_purged,
                 ..EnvironmentsQuery::default()
