@@ -37,9 +37,13 @@ pub(crate) async fn explain(
 
 /// The words only say that something took too long: a busy machine heals, and a real cause is named by the next try.
 pub(crate) fn is_vague(words: &str) -> bool {
-    ["timed out waiting for the condition", "context deadline exceeded"]
-        .iter()
-        .any(|part| words.contains(part))
+    const VAGUE: [&str; 3] = [
+        "timed out waiting for the condition",
+        "context deadline exceeded",
+        // The API server's authorizer of nodes has not heard yet that the Pod is on this one.
+        "no relationship found between node",
+    ];
+    VAGUE.iter().any(|part| words.contains(part))
 }
 
 fn summarize(mut events: Vec<Event>) -> Explained {
@@ -108,6 +112,13 @@ mod tests {
         let said = summarize(vec![event("FailedMount", CACHE, "01"), event("DNSConfigForming", "x", "02")]);
         assert_eq!(said, Explained { words: format!("FailedMount: {CACHE}"), clear: false });
         assert_eq!(summarize(Vec::new()), Explained { words: String::new(), clear: false });
+    }
+
+    #[test]
+    fn a_node_that_is_not_yet_known_to_have_the_pod_is_no_cause() {
+        let early = "MountVolume.SetUp failed for volume \"w\" : persistentvolumeclaims \"w\" is forbidden: User \
+                     \"system:node:n1\" cannot get resource: no relationship found between node 'n1' and this object";
+        assert!(!summarize(vec![event("FailedMount", early, "01")]).clear);
     }
 
     #[test]
