@@ -289,8 +289,8 @@ pub trait Write: Read {
     /// Keeps a signed head and notes that it names these chains at these positions; a taken number is
     /// [`StoreError::Duplicate`].
     async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()>;
-    /// Removes an operation with its steps, attempts, timer and settled attentions; `false` if there was none. Its logs
-    /// and events are others'.
+    /// Removes an operation with its steps, attempts, timer, settled attentions, approvals and the ways to and from
+    /// replays; `false` if there was none. Its logs and events are others'.
     async fn delete_operation(&mut self, id: OperationId) -> Result<bool>;
     /// Removes up to `limit` of the oldest events, up to a position; the newest event of all stays. Says how many.
     async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32>;

@@ -65,6 +65,8 @@ pub async fn delete_operation(db: Db<'_>, id: OperationId) -> Result<bool> {
         "DELETE FROM attempts WHERE operation = $1",
         "DELETE FROM steps WHERE operation = $1",
         "DELETE FROM attentions WHERE operation = $1 AND settled = 1",
+        "DELETE FROM approvals WHERE operation = $1",
+        "DELETE FROM replays WHERE original = $1 OR replay = $1",
     ] {
         sqlx::query(statement).bind(&id).execute(&mut *db).await.map_err(failed("remove an operation"))?;
     }

@@ -69,6 +69,9 @@ pub async fn delete_operation(db: Db<'_>, id: OperationId) -> Result<bool> {
         sqlx::query!("DELETE FROM attempts WHERE operation = ?", id),
         sqlx::query!("DELETE FROM steps WHERE operation = ?", id),
         sqlx::query!("DELETE FROM attentions WHERE operation = ? AND +settled = 1", id),
+        sqlx::query!("DELETE FROM approvals WHERE operation = ?", id),
+        sqlx::query!("DELETE FROM replays WHERE original = ?", id),
+        sqlx::query!("DELETE FROM replays WHERE replay = ?", id),
     ] {
         statement.execute(&mut *db).await.map_err(failed("remove an operation"))?;
     }

@@ -1,7 +1,7 @@
 //! What may be removed, and what goes with it.
 
 use super::samples::{
-    applied, at, attempt, attention, command, environment, event, operation, region, step, text,
+    applied, approval, at, attempt, attention, command, environment, event, operation, region, step, text,
 };
 use crate::{CommandKind, EventFilter, Store};
 use serde_json::json;
@@ -107,8 +107,11 @@ pub async fn a_removed_operation_takes_its_rows_along<S: Store>(store: Arc<S>) {
     let (gone, stays) = (finished(&home, "crm.a"), finished(&home, "crm.a"));
     let mut write = store.write().await.unwrap();
     write.put_environment(&home).await.unwrap();
-    let mut settled = Vec::new();
+    let (mut settled, mut asked) = (Vec::new(), Vec::new());
     for operation in [&gone, &stays] {
+        let approval = approval(&home, operation.id);
+        write.put_approval(&approval).await.unwrap();
+        asked.push(approval.id);
         write.put_operation(operation).await.unwrap();
         write.put_step(&step(operation.id, "eu1/crm/a")).await.unwrap();
         write.put_attempt(&attempt(operation.id, "eu1/crm/a", 1, AttemptState::Succeeded)).await.unwrap();
@@ -118,6 +121,11 @@ pub async fn a_removed_operation_takes_its_rows_along<S: Store>(store: Arc<S>) {
             (AttentionId(Uuid::now_v7()), Some(operation.id), Some(at(20)));
         write.put_attention(&row).await.unwrap();
         settled.push(row.id);
+    }
+    // One that replays what stays, and one that is replayed by it: the way leads to and from what is gone no more.
+    let other = OperationId(Uuid::now_v7());
+    for (original, replay) in [(stays.id, gone.id), (gone.id, stays.id), (stays.id, other)] {
+        write.put_replay(original, replay).await.unwrap();
     }
     assert!(write.delete_operation(gone.id).await.unwrap());
     assert!(!write.delete_operation(gone.id).await.unwrap());
@@ -137,6 +145,10 @@ pub async fn a_removed_operation_takes_its_rows_along<S: Store>(store: Arc<S>) {
     );
     assert!(read.attention(settled[0]).await.unwrap().is_none());
     assert!(read.attention(settled[1]).await.unwrap().is_some());
+    assert!(read.approval(asked[0]).await.unwrap().is_none());
+    assert!(read.approval(asked[1]).await.unwrap().is_some());
+    assert_eq!(read.replays(gone.id).await.unwrap(), []);
+    assert_eq!(read.replays(stays.id).await.unwrap(), [other]);
 }
 
 /// In bounded bites; the newest event stays.
