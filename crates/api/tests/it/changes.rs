@@ -157,19 +157,21 @@ impl Site {
                 match method {
                     "resume" => self.after(&environment, "suspend").await,
                     "restore" => self.after(&environment, "backup").await,
-                    "undelete" => {
+                    "undelete" | "purge" => {
                         self.after(&environment, "suspend").await;
                         self.after(&environment, "decommission").await;
                     }
                     "decommission" => self.after(&environment, "suspend").await,
                     _ => {}
                 }
-                let body = if method == "run" {
-                    json!({ "operation": "crm.reindex", "reason": "because" })
-                } else {
-                    why()
+                let (body, status) = match method {
+                    "run" => (json!({ "operation": "crm.reindex", "reason": "because" }), 202),
+                    "purge" => {
+                        (json!({ "name": name, "beforeRetentionEnds": true, "reason": "because" }), 200)
+                    }
+                    _ => (why(), 202),
                 };
-                (format!("/v1/environments/{environment}:{method}"), body, 202)
+                (format!("/v1/environments/{environment}:{method}"), body, status)
             }
             ("POST", "/v1/operations/{operation}:replay") => {
                 let (_, operation) = self.active(&name).await;
