@@ -26,6 +26,19 @@ pub struct Server {
 impl Server {
     /// The one that is named, or a new one if PostgreSQL is installed.
     pub(crate) fn start() -> Result<Option<Self>> {
+        // Nothing here has to survive a power failure.
+        Self::start_with("-c fsync=off -c shared_buffers=64MB")
+    }
+
+    /// The same, with every commit on disk: for measuring.
+    ///
+    /// # Errors
+    /// If there is one and it does not start.
+    pub fn durable() -> Result<Option<Self>> {
+        Self::start_with("-c shared_buffers=256MB -c max_wal_size=4GB")
+    }
+
+    fn start_with(settings: &str) -> Result<Option<Self>> {
         if let Ok(url) = env::var(VARIABLE) {
             return Ok(Some(Self { url, _keeper: None }));
         }
@@ -42,10 +55,9 @@ impl Server {
         let keeper = keeper(&programs, &folder, root)?;
         initialise(&programs, &folder, root)?;
         let log = folder.join("log");
-        // Nothing here has to survive a power failure.
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c max_connections=300 \
-             -c fsync=off -c shared_buffers=64MB -c max_locks_per_transaction=128",
+             -c max_locks_per_transaction=128 {settings}",
             folder.display()
         );
         let started = as_owner(root, &programs.join("pg_ctl"))
