@@ -14,6 +14,15 @@ if [ -z "${TENANTRY_BIN:-}" ]; then
   TENANTRY_BIN=$PWD/target/release/tenantry
 fi
 export TENANTRY_BIN
+# The simulator is a test program of the engine.
+case "$*" in
+*--only*) wanted=$* ;;
+*) wanted=simulator ;;
+esac
+if [ -z "${TENANTRY_SIMULATOR:-}" ] && [[ $wanted == *simulator* ]]; then
+  TENANTRY_SIMULATOR=$PWD/$(cargo test --locked -p tenantry-engine --test simulator --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))/\1/p')
+  export TENANTRY_SIMULATOR
+fi
 if [ -z "${TENANTRY_TESTBED:-}" ]; then
   if testbed/install.sh && testbed/build.sh; then
     export TENANTRY_TESTBED=$PWD/testbed/bin/testbed

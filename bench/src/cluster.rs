@@ -13,7 +13,7 @@ use tenantry_e2e::{AgentSettings, Cluster, Hook, World, eventually, testbed};
 /// Where the hooks run.
 pub const OURS: &str = "bench-ours";
 /// Where kubectl's objects run.
-const PEERS: &str = "bench-peer";
+pub const PEERS: &str = "bench-peer";
 /// Requests that follow the end (cleaning up, garbage collection) are counted for so long.
 const TAIL: Duration = Duration::from_secs(10);
 
@@ -23,7 +23,8 @@ pub struct InCluster {
     pub place: Place,
     /// The cluster.
     pub cluster: Arc<Cluster>,
-    folder: PathBuf,
+    /// The figures' own.
+    pub folder: PathBuf,
     hooks: usize,
     /// Requests a second while nothing runs.
     idle: f64,
@@ -128,7 +129,7 @@ impl InCluster {
         Ok(command)
     }
 
-    fn settings_of(&self, command: &mut Command) {
+    pub fn settings_of(&self, command: &mut Command) {
         command
             .env("KUBECONFIG", &self.cluster.kubeconfig)
             .env("KUBECACHEDIR", self.folder.join("kube-cache"));
@@ -183,7 +184,7 @@ impl InCluster {
     }
 
     /// Nothing of the peer's stays to disturb what is measured next.
-    fn clear_peers(&self) -> Result<()> {
+    pub fn clear_peers(&self) -> Result<()> {
         self.cluster.kubectl(&["delete", "jobs,pods", "--all", "-n", PEERS, "--timeout=300s"]).map(drop)
     }
 

@@ -6,7 +6,7 @@ use crate::table::Table;
 use anyhow::{Context, Result, ensure};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use tenantry_e2e::{World, binary};
+use tenantry_e2e::{World, binary, testbed};
 
 /// A manager that has just started does some work.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -43,6 +43,12 @@ pub fn start(table: &mut Table) -> Result<()> {
     ours.arg("--version");
     commands.push(("tenantry".to_owned(), ours));
     let mut kubectl = Command::new("kubectl");
+    if Command::new("kubectl").arg("version").arg("--client").output().is_err()
+        && let Some(testbed) = testbed()
+    {
+        kubectl = Command::new(testbed.with_file_name("kube"));
+        kubectl.arg("kubectl");
+    }
     kubectl.args(["version", "--client"]);
     if kubectl.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
         commands.push(("kubectl".to_owned(), kubectl));

@@ -110,7 +110,7 @@ fn joined(reader: Reader, lines: usize) -> Result<Vec<f64>> {
 }
 
 /// The value at a percentile of sorted ones.
-fn at(sorted: &[f64], percent: usize) -> f64 {
+pub fn at(sorted: &[f64], percent: usize) -> f64 {
     sorted
         .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
         .copied()

@@ -5,12 +5,16 @@
 
 mod cluster;
 mod engine;
+mod history;
 mod idle;
 mod instant;
 mod laptop;
 mod latency;
 mod place;
+mod postgres;
+mod simulator;
 mod steps;
+mod successor;
 mod table;
 
 use anyhow::{Context, Result, ensure};
@@ -34,6 +38,12 @@ enum Figure {
     Engine,
     /// Steps through manager and store with an agent that answers at once, and how that grows with the history.
     Steps,
+    /// The same on PostgreSQL with one and two managers, beside pgbench; what audit chains cost.
+    Postgres,
+    /// Seeded worlds of the engine's simulator a second.
+    Simulator,
+    /// From a step's end to its successor's begin in a cluster, against a shell loop.
+    Successor,
     /// A manager's memory.
     Memory,
     /// How long a command takes to start.
@@ -58,12 +68,21 @@ struct Args {
     /// Lines of a log that is followed
     #[arg(long, default_value_t = 200)]
     lines: usize,
-    /// Environments whose operations run at a time, for the figure `steps`
+    /// Environments whose operations run at a time, for the figures `steps` and `postgres`
     #[arg(long, default_value_t = 20)]
     environments: usize,
-    /// Finished operations in the database, for the figure `steps`
+    /// Finished operations in the database, for the figures `steps` and `postgres`
     #[arg(long, default_value_t = 100_000)]
     history: usize,
+    /// Seconds of each of the two runs of pgbench, for the figure `postgres`
+    #[arg(long, default_value_t = 10)]
+    pgbench: u32,
+    /// Seeds, for the figure `simulator`
+    #[arg(long, default_value_t = 2000)]
+    seeds: usize,
+    /// Steps one after another, for the figure `successor`
+    #[arg(long, default_value_t = 30)]
+    successors: usize,
     /// Running operations, for the figure `memory`
     #[arg(long, default_value_t = 1000)]
     running: usize,
@@ -104,14 +123,23 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
     if args.wants(Figure::Start) {
         idle::start(table)?;
     }
+    let load = steps::Load { environments: args.environments, rounds: 5, history: args.history };
     if args.wants(Figure::Steps) {
-        let load = steps::Load { environments: args.environments, rounds: 5, history: args.history };
         scratch(Needs::Laptop, |world| steps::sqlite(world, load, table))?;
+    }
+    if args.wants(Figure::Postgres) {
+        scratch(Needs::Laptop, |world| postgres::steps(world, load, args.pgbench, table))?;
+    }
+    if args.wants(Figure::Simulator) {
+        match std::env::var_os("TENANTRY_SIMULATOR") {
+            Some(program) => simulator::seeds(program.as_ref(), args.seeds, table)?,
+            None => eprintln!("TENANTRY_SIMULATOR is not set (see bench/run.sh): the simulator is left out"),
+        }
     }
     if args.wants(Figure::Memory) {
         scratch(Needs::Laptop, |world| idle::memory(world, args.running, table))?;
     }
-    let in_cluster = [Figure::Sequential, Figure::Parallel, Figure::Latency];
+    let in_cluster = [Figure::Sequential, Figure::Parallel, Figure::Latency, Figure::Successor];
     if !in_cluster.into_iter().any(|figure| args.wants(figure)) {
         return Ok(());
     }
@@ -126,6 +154,9 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         }
         if args.wants(Figure::Parallel) {
             place.parallel(args.parallel, args.rounds, table).context("parallel steps")?;
+        }
+        if args.wants(Figure::Successor) {
+            place.successor(args.successors, table).context("from an end to the next begin")?;
         }
         if args.wants(Figure::Latency) {
             latency::pod(&place, args.lines, table).context("latency of logs")?;

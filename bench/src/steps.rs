@@ -1,7 +1,6 @@
 //! Steps through manager and store, with an agent that answers at once, in a database that has a history.
-//!
-//! The history is real: one operation that ran, copied as often as wanted, under ids that are older.
 
+use crate::history::{self, Place};
 use crate::instant::{Answer, InstantAgent};
 use crate::laptop::cpu;
 use crate::place::REGION;
@@ -11,17 +10,17 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tenantry_api_types::v1::{CreateRegion, OperationsQuery, RunOperation};
-use tenantry_client::{Call, Client};
-use tenantry_e2e::{Hook, Site, World, succeeded, within};
+use tenantry_client::{Call, Client, ClientConfig};
+use tenantry_e2e::{Hook, Program, Site, World, succeeded, tenantry, within};
 use tenantry_model::{EnvironmentId, OperationId};
 
 /// Steps of one operation.
-const STEPS: usize = 20;
+pub const STEPS: usize = 20;
 /// Side by side in a layer of them.
 const WIDTH: usize = 5;
 /// What is measured, and what becomes history.
 const GRAPH: &str = "bench.graph";
-const ONCE: &str = "bench.once";
+pub const ONCE: &str = "bench.once";
 /// Calls that are under way at a time.
 const CALLS: usize = 8;
 
@@ -36,12 +35,21 @@ pub struct Load {
     pub history: usize,
 }
 
+impl Load {
+    /// Finished operations without the history.
+    pub fn few(self) -> usize {
+        1 + self.environments * (self.rounds + 3)
+    }
+}
+
 /// An installation with an instant agent and environments.
 pub struct Installation {
     /// Manager and client.
     pub site: Site,
-    agent: InstantAgent,
+    agents: Vec<InstantAgent>,
     environments: Vec<EnvironmentId>,
+    /// A further manager of the same store, with the client for its environments.
+    second: Option<(Program, Client, Vec<EnvironmentId>)>,
 }
 
 /// Templates of a graph of [`STEPS`] in layers, and of an operation with one step.
@@ -63,20 +71,67 @@ fn templates() -> Vec<Value> {
 }
 
 impl Installation {
-    /// Starts all of it.
+    /// Starts all of it, on `SQLite`.
     pub fn start(world: &World, environments: usize, answer: Answer) -> Result<Self> {
-        let site = Site::start(world, &[])?;
-        let region = CreateRegion { name: REGION.parse()? };
-        site.call(site.client().create_region(&region, &Call::default()))?;
-        let mut this = Self { agent: agent(&site, answer)?, site, environments: Vec::new() };
-        this.wait_for_region()?;
-        for n in 0..environments {
-            let accepted = this.site.create_environment(&format!("e{n}"), REGION, json!({}))?;
-            let first = accepted.operation.context("no operation")?;
-            this.environments.push(first.environment);
-        }
+        Self::start_on(world, &[], environments, answer)
+    }
+
+    /// Starts all of it with these flags of the manager.
+    pub fn start_on(world: &World, flags: &[&str], environments: usize, answer: Answer) -> Result<Self> {
+        let site = Site::start(world, flags)?;
+        let mut this = Self { agents: Vec::new(), site, environments: Vec::new(), second: None };
+        this.create_region(REGION)?;
+        this.join(answer)?;
+        this.environments = this.create_environments(REGION, environments)?;
         this.wait_until_idle()?;
         Ok(this)
+    }
+
+    /// Starts a second manager of the same store, with a region and environments of its own; half of the operations go
+    /// there from then on.
+    pub fn add_manager(&mut self, world: &World, flags: &[&str]) -> Result<()> {
+        const SECOND: &str = "second";
+        let folder = world.folder().join(SECOND);
+        std::fs::create_dir_all(&folder)?;
+        let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let mut command = tenantry();
+        command.arg("manager").arg("--data").arg(folder.join("data"));
+        command.args(["--listen", &address.to_string(), "--log-format", "json"]).args(flags);
+        let program = Program::start(SECOND, &folder, &mut command)?;
+        within(Duration::from_mins(1), "the second manager", || {
+            Ok(std::net::TcpStream::connect(address).ok())
+        })?;
+        let url = format!("http://{address}");
+        let client = Client::new(&ClientConfig::new(url.clone()).with_token(self.site.token.clone()))?;
+        self.create_region(SECOND)?;
+        let token = self.site.join_token(SECOND)?;
+        self.agents.push(InstantAgent::start(&url, token, &templates(), Answer::Succeeds)?);
+        self.wait_for_region(SECOND)?;
+        self.environments.truncate(self.environments.len().div_ceil(2));
+        let environments = self.create_environments(SECOND, self.environments.len())?;
+        self.second = Some((program, client, environments));
+        self.wait_until_idle()
+    }
+
+    fn create_region(&self, name: &str) -> Result<()> {
+        let region = CreateRegion { name: name.parse()? };
+        self.site.call(self.site.client().create_region(&region, &Call::default()))?;
+        Ok(())
+    }
+
+    /// The agent of the first manager (again).
+    pub fn join(&mut self, answer: Answer) -> Result<()> {
+        let token = self.site.join_token(REGION)?;
+        self.agents.push(InstantAgent::start(&self.site.url(), token, &templates(), answer)?);
+        self.wait_for_region(REGION)
+    }
+
+    fn create_environments(&self, region: &str, count: usize) -> Result<Vec<EnvironmentId>> {
+        let create = |n| {
+            let accepted = self.site.create_environment(&format!("{region}-{n}"), region, json!({}))?;
+            Ok(accepted.operation.context("no operation")?.environment)
+        };
+        (0..count).map(create).collect()
     }
 
     /// Starts one operation in every environment; answers one of them.
@@ -89,8 +144,10 @@ impl Installation {
             expected_state: None,
             scheduled_time: None,
         };
-        let client: &Client = self.site.client();
-        let calls = stream::iter(self.environments.clone()).map(|id| {
+        let own = self.environments.iter().map(|id| (self.site.client(), *id));
+        let second = self.second.iter().flat_map(|(_, client, all)| all.iter().map(move |id| (client, *id)));
+        let calls: Vec<_> = own.chain(second).collect();
+        let calls = stream::iter(calls).map(|(client, id)| {
             let body = &body;
             async move { client.run_operation(id, body, &Call::default()).await }
         });
@@ -101,8 +158,8 @@ impl Installation {
 
     /// Runs operations one after another in every environment at a time; answers how many steps a second, and the
     /// manager's processor time of one in milliseconds.
-    fn rate(&self, rounds: usize) -> Result<(f64, f64)> {
-        let before = cpu(self.site.manager_id()?)?;
+    pub fn rate(&self, rounds: usize) -> Result<(f64, f64)> {
+        let before = self.cpu()?;
         let began = Instant::now();
         let mut last = None;
         for _ in 0..rounds {
@@ -113,13 +170,19 @@ impl Installation {
         let ended = self.site.operation(last.context("no round")?)?;
         succeeded(&ended)?;
         ensure!(ended.steps.is_some_and(|steps| steps.len() == STEPS), "another number of steps");
-        let used = cpu(self.site.manager_id()?)? - before;
-        let steps = table::count(self.environments.len() * rounds * STEPS);
+        let used = self.cpu()? - before;
+        let second = self.second.as_ref().map_or(0, |(_, _, environments)| environments.len());
+        let steps = table::count((self.environments.len() + second) * rounds * STEPS);
         Ok((steps / took.as_secs_f64(), used * 1000.0 / steps))
     }
 
+    fn cpu(&self) -> Result<f64> {
+        let second = self.second.as_ref().map_or(Ok(0.0), |(program, _, _)| cpu(program.id()))?;
+        Ok(cpu(self.site.manager_id()?)? + second)
+    }
+
     /// Waits until every operation has ended.
-    fn wait_until_idle(&self) -> Result<()> {
+    pub fn wait_until_idle(&self) -> Result<()> {
         let query = OperationsQuery { unfinished: true, page_size: Some(1), ..OperationsQuery::default() };
         let began = Instant::now();
         while !self.site.call(self.site.client().operations(&query))?.items.is_empty() {
@@ -129,8 +192,8 @@ impl Installation {
         Ok(())
     }
 
-    fn wait_for_region(&self) -> Result<()> {
-        let name = REGION.parse()?;
+    fn wait_for_region(&self, name: &str) -> Result<()> {
+        let name = name.parse()?;
         within(Duration::from_mins(1), "the region", || {
             let region = self.site.call(self.site.client().region(&name))?;
             Ok((region.alive && region.inventory_complete).then_some(()))
@@ -140,41 +203,31 @@ impl Installation {
     /// Waits until so many starts were answered.
     pub fn wait_started(&self, count: usize) -> Result<()> {
         within(Duration::from_mins(10), format!("{count} starts"), || {
-            let started = self.agent.started.load(std::sync::atomic::Ordering::SeqCst);
+            let started = |agent: &InstantAgent| agent.started.load(std::sync::atomic::Ordering::SeqCst);
+            let started: u64 = self.agents.iter().map(started).sum();
             Ok((usize::try_from(started)? >= count).then_some(()))
         })
     }
 
-    /// Ends agent and manager.
-    pub fn stop(self) -> Result<()> {
-        self.agent.stop()
+    /// Ends the agents, and the manager as a crash does.
+    pub fn pause(&mut self) -> Result<()> {
+        self.agents.drain(..).try_for_each(InstantAgent::stop)?;
+        self.site.kill_manager()
     }
-}
 
-fn agent(site: &Site, answer: Answer) -> Result<InstantAgent> {
-    InstantAgent::start(&site.url(), site.join_token(REGION)?, &templates(), answer)
+    /// Ends all of it.
+    pub fn stop(mut self) -> Result<()> {
+        self.agents.drain(..).try_for_each(InstantAgent::stop)
+    }
 }
 
 /// Steps a second with a short and with a long history.
 pub fn sqlite(world: &World, load: Load, table: &mut Table) -> Result<()> {
     let mut all = Installation::start(world, load.environments, Answer::Succeeds)?;
-    let history = all.begin(ONCE)?;
-    all.wait_until_idle()?;
-    // Statements are prepared, and the file system has seen the files.
-    all.rate(1)?;
-    let short = all.rate(load.rounds)?;
-
-    all.agent.stop()?;
-    all.site.kill_manager()?;
-    let began = Instant::now();
-    let copied = fill(world, history, load.history)?;
-    eprintln!("{copied} rows of history in {:.1} s", began.elapsed().as_secs_f64());
-    all.site.start_manager()?;
-    all.agent = agent(&all.site, Answer::Succeeds)?;
-    all.wait_for_region()?;
-    all.rate(1)?;
+    let database = world.folder().join("site/data/tenantry.db");
+    let short = grown(&mut all, &Place::Sqlite(database), load)?;
     let long = all.rate(load.rounds)?;
-    let few = 1 + load.environments * (load.rounds + 3);
+    let few = load.few();
     let figure = format!("steps a second, SQLite: {} finished operations : {few}", load.history + few);
     table.ratio(&figure, long.0, short.0, "/s", None);
     table.ratio("… step transitions a second", 2.0 * long.0, 2.0 * short.0, "/s", None);
@@ -182,49 +235,19 @@ pub fn sqlite(world: &World, load: Load, table: &mut Table) -> Result<()> {
     all.stop()
 }
 
-/// Copies a finished operation with its steps, attempts and events so often; answers how many rows that are.
-fn fill(world: &World, operation: OperationId, count: usize) -> Result<u64> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let options =
-            sqlx::sqlite::SqliteConnectOptions::new().filename(world.folder().join("site/data/tenantry.db"));
-        let pool = sqlx::SqlitePool::connect_with(options).await?;
-        let mut transaction = pool.begin().await?;
-        let mut rows = 0;
-        for (table, column) in
-            [("operations", "id"), ("steps", "operation"), ("attempts", "operation"), ("events", "operation")]
-        {
-            let found: Vec<(String, String)> = sqlx::query_as("SELECT name, type FROM pragma_table_info(?)")
-                .bind(table)
-                .fetch_all(&mut *transaction)
-                .await?;
-            // A position is given by the table itself.
-            let columns: Vec<&(String, String)> =
-                found.iter().filter(|(name, _)| name != "position").collect();
-            let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-            let copies: Vec<String> = columns
-                .iter()
-                .map(|(name, kind)| match kind.as_str() {
-                    "TEXT" => format!("replace({name}, ?1, printf('01800000-0000-7000-8000-%012x', n.i))"),
-                    _ => name.clone(),
-                })
-                .collect();
-            let sql = format!(
-                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
-                 INSERT INTO {table} ({}) SELECT {} FROM n, {table} WHERE {column} = ?1",
-                names.join(", "),
-                copies.join(", ")
-            );
-            let done = sqlx::query(sqlx::AssertSqlSafe(sql))
-                .bind(operation.to_string())
-                .bind(i64::try_from(count)?)
-                .execute(&mut *transaction)
-                .await
-                .with_context(|| format!("copy rows of {table}"))?;
-            rows += done.rows_affected();
-        }
-        transaction.commit().await?;
-        pool.close().await;
-        Ok(rows)
-    })
+/// Measures with a short history, then gives the store a long one. Both times it is warmed up: statements are prepared,
+/// and the file system has seen the files.
+pub fn grown(all: &mut Installation, place: &Place, load: Load) -> Result<(f64, f64)> {
+    let once = all.begin(ONCE)?;
+    all.wait_until_idle()?;
+    all.rate(1)?;
+    let short = all.rate(load.rounds)?;
+    all.pause()?;
+    let began = Instant::now();
+    let copied = history::fill(place, once, load.history)?;
+    eprintln!("{copied} rows of history in {:.1} s", began.elapsed().as_secs_f64());
+    all.site.start_manager()?;
+    all.join(Answer::Succeeds)?;
+    all.rate(1)?;
+    Ok(short)
 }

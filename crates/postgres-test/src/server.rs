@@ -34,13 +34,28 @@ struct Home {
     _keeper: Child,
 }
 
+/// Nothing here has to survive a power failure.
+const FAST: &str = "-c fsync=off -c shared_buffers=64MB";
+
 impl Server {
     /// The one that is named, or a new one if PostgreSQL is installed.
     pub(crate) fn start() -> Result<Option<Self>> {
+        Self::named_or(FAST)
+    }
+
+    /// The same, with every commit on disk: for measuring.
+    ///
+    /// # Errors
+    /// If there is one and it does not start.
+    pub fn durable() -> Result<Option<Self>> {
+        Self::named_or("-c shared_buffers=256MB -c max_wal_size=4GB")
+    }
+
+    fn named_or(settings: &str) -> Result<Option<Self>> {
         if let Ok(url) = env::var(VARIABLE) {
             return Ok(Some(Self { url, home: None }));
         }
-        Self::own()
+        Self::own_with(settings)
     }
 
     /// A new one of its own, for tests that stop it; `None` if PostgreSQL is not installed. Dropped it is removed.
@@ -48,6 +63,10 @@ impl Server {
     /// # Errors
     /// If it does not start.
     pub fn own() -> Result<Option<Self>> {
+        Self::own_with(FAST)
+    }
+
+    fn own_with(settings: &str) -> Result<Option<Self>> {
         let Some(programs) = programs() else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("tenantry-postgres-").tempdir()?;
         let root = is_root()?;
@@ -60,10 +79,9 @@ impl Server {
         let folder = folder.keep();
         let keeper = keeper(&programs, &folder, root)?;
         initialise(&programs, &folder, root)?;
-        // Nothing here has to survive a power failure.
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c max_connections=300 \
-             -c fsync=off -c shared_buffers=64MB -c max_locks_per_transaction=128",
+             -c max_locks_per_transaction=128 {settings}",
             folder.display()
         );
         let home = Home { programs, folder, root, options, _keeper: keeper };
