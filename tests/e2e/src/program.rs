@@ -1,6 +1,6 @@
 //! One program that keeps running: started, signalled by its pid, ended whatever happens.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -33,13 +33,12 @@ impl Program {
                 .open(path)
                 .with_context(|| format!("open {}", path.display()))
         };
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(append(&out)?)
-            .stderr(append(&log)?)
-            .spawn()
-            .with_context(|| format!("start {name}"))?;
-        running().insert(child.id());
+        command.stdin(Stdio::null()).stdout(append(&out)?).stderr(append(&log)?);
+        let mut running = running();
+        ensure!(!running.ending, "the test run is ending");
+        let child = command.spawn().with_context(|| format!("start {name}"))?;
+        running.pids.insert(child.id());
+        drop(running);
         Ok(Self { child, name: name.to_owned(), out, log })
     }
 
@@ -57,7 +56,7 @@ impl Program {
 
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) -> Result<()> {
-        running().remove(&self.child.id());
+        running().pids.remove(&self.child.id());
         self.child.kill().with_context(|| format!("kill {}", self.name))?;
         self.child.wait().with_context(|| format!("wait for {}", self.name))?;
         Ok(())
@@ -79,7 +78,7 @@ impl Program {
         let status = self.child.try_wait()?;
         if status.is_some() {
             // Its pid may be somebody else's from now on.
-            running().remove(&self.child.id());
+            running().pids.remove(&self.child.id());
         }
         Ok(status)
     }
@@ -113,15 +112,23 @@ impl Program {
 }
 
 /// Programs that run: a signal ends this process without dropping anything.
-static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+static RUNNING: Mutex<Running> = Mutex::new(Running { pids: BTreeSet::new(), ending: false });
 
-fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+struct Running {
+    pids: BTreeSet<u32>,
+    /// From now on nothing begins: a test that goes on meanwhile would start again what has just been ended.
+    ending: bool,
+}
+
+fn running() -> MutexGuard<'static, Running> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends all programs that run with SIGKILL.
 pub(crate) fn kill_all() {
-    for pid in std::mem::take(&mut *running()) {
+    let mut running = running();
+    running.ending = true;
+    for pid in std::mem::take(&mut running.pids) {
         if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
             // It may have ended already.
             let _ = kill_process(pid, Signal::KILL);
@@ -131,7 +138,7 @@ pub(crate) fn kill_all() {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        running().remove(&self.child.id());
+        running().pids.remove(&self.child.id());
         // A stopped process (SIGSTOP) is killed as well. It may have ended already: then there is nothing to do.
         drop(self.child.kill());
         drop(self.child.wait());
