@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_engine::Run;
 use tenantry_model::{Environment, EnvironmentId, OperationId};
-use tenantry_store::{EventRecord, IdempotentAnswer, StoreError, Write};
+use tenantry_store::{EventRecord, IdempotentAnswer, Signal, StoreError, Write};
 
 pub(crate) struct Work<'m> {
     pub(crate) manager: &'m Manager,
@@ -185,7 +185,7 @@ impl Work<'_> {
             self.manager.runs.keep(run);
         }
         if self.wakes_schedules {
-            self.manager.schedules_changed.notify_one();
+            self.manager.store.tell(Signal::Schedules);
         }
         Ok(())
     }

@@ -152,6 +152,7 @@ impl Manager {
             check_revision(|| format!("schedule {name}"), before.revision, expected)?;
             work.tx.delete_schedule(before.id).await?;
             work.settle_attention(&attend::keys::late(before.id)).await?;
+            work.settle_attention(&attend::keys::clock(before.id)).await?;
             work.settle_attention(&attend::keys::left_out(before.id)).await?;
             work.common_event(outbox::SCHEDULE_DELETED, outbox::schedule(&before)).await?;
             let target = format!("schedules/{name}");
