@@ -150,11 +150,14 @@ impl Manager {
 
     /// Ends what nobody decided in time, whose operation has ended, or whose environment was undeleted or is gone.
     pub async fn check_approvals(&self) -> Result<()> {
-        let who = Principal::system();
+        self.check_approvals_as(&Principal::system()).await
+    }
+
+    pub(crate) async fn check_approvals_as(&self, who: &Principal) -> Result<()> {
         let page = Page { after: None, limit: 1000 };
         let open = self.store.read().await?.approvals(&ApprovalFilter::default(), &page).await?.items;
         for found in open {
-            repeating(|| self.expire_approval(&who, &found)).await?;
+            repeating(|| self.expire_approval(who, &found)).await?;
         }
         Ok(())
     }

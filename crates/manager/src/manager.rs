@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use tenantry_logs::LogStore;
 use tenantry_store::Store;
-use tokio::sync::Notify;
 
 /// Tells the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -24,8 +23,6 @@ pub struct Manager {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) roles: Arc<Roles>,
     pub(crate) past_runs: Arc<PastRuns>,
-    /// Wakes the loop that fires schedules; keeps one wake-up while it is busy.
-    pub(crate) schedules_changed: Arc<Notify>,
     clock: Clock,
 }
 
@@ -47,7 +44,6 @@ impl Manager {
             sealer: Arc::default(),
             roles: Arc::default(),
             past_runs: Arc::default(),
-            schedules_changed: Arc::default(),
             clock,
         }
     }

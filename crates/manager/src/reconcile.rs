@@ -3,6 +3,7 @@
 //! Each starts from rows alone, so that a restart begins where the last process ended. A loop that meets an error
 //! backs off; it never gives up and is never busy.
 
+use crate::duties::Duty;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::runner::{region_silent, region_silent_key};
@@ -36,27 +37,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 impl Manager {
     /// Runs all loops until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let timers = Box::pin(self.timers());
-        let every = self.config.region_check_interval;
-        let judge = || async { self.in_role("regions", |who| self.check_regions_as(who)).await.map(drop) };
-        let regions = Box::pin(repeat("regions", every, judge));
-        let remove = |who| async {
-            self.expire_answers_as(who).await?;
-            self.expire_runs().await.map(drop)
+        let every = |duty, interval| {
+            Box::pin(repeat(duty, interval, move || async move { self.attend_to(duty).await.map(drop) }))
         };
-        let remove_old = || async { self.in_role("expiry", remove).await.map(drop) };
-        let expiry = Box::pin(repeat("expiry", EXPIRY_INTERVAL, remove_old));
-        let every = self.config.steering_interval;
-        let steering = Box::pin(repeat("holds and approvals", every, || self.check_steering()));
-        let heads = Box::pin(repeat("audit heads", SEAL_CHECK, || self.seal_when_due()));
-        let every = self.config.retention.every;
-        let retention = Box::pin(repeat("retention", every, || self.retire_when_due()));
-        let schedules = Box::pin(self.schedules_loop());
-        let every = self.config.schedules.deadline_check;
-        let watch = || async { self.watch_deadlines().await.map(|_| ()) };
-        let deadlines = Box::pin(repeat("deadlines", every, watch));
+        let config = &self.config;
+        let all = futures::future::join_all([
+            every(Duty::Regions, config.region_check_interval),
+            every(Duty::Expiry, EXPIRY_INTERVAL),
+            every(Duty::Steering, config.steering_interval),
+            every(Duty::AuditHeads, SEAL_CHECK),
+            every(Duty::Deadlines, config.schedules.deadline_check),
+        ]);
+        let retention = Box::pin(repeat(Duty::Retention, config.retention.every, || self.retire_all()));
+        let (timers, schedules) = (Box::pin(self.timers()), Box::pin(self.schedules_loop()));
         let all = async {
-            tokio::join!(timers, regions, expiry, steering, heads, retention, schedules, deadlines);
+            tokio::join!(timers, all, retention, schedules, self.keep_roles());
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -71,7 +66,9 @@ impl Manager {
         if self.config.audit.key_file.is_none() {
             return;
         }
-        match tokio::time::timeout(LAST_SEAL, self.seal_audit(&Principal::system())).await {
+        let seal = self.in_role(Duty::AuditHeads.role(), |who| async move { self.seal_all(&who).await });
+        match tokio::time::timeout(LAST_SEAL, seal).await {
+            // Not in the role: the manager that has it signs.
             Ok(Ok(_)) => {}
             Ok(Err(error)) => warn!(%error, "the last head of the audit log could not be signed or kept"),
             Err(_) => warn!("there was no time to sign the last head of the audit log"),
@@ -162,22 +159,17 @@ impl Manager {
         .await
     }
 
-    async fn check_steering(&self) -> Result<()> {
-        self.check_holds().await?;
-        self.check_approvals().await
-    }
-
     /// Judges every region's silence once.
     pub async fn check_regions(&self) -> Result<()> {
-        self.check_regions_as(Principal::system()).await
+        self.check_regions_as(&Principal::system()).await
     }
 
-    async fn check_regions_as(&self, who: Principal) -> Result<()> {
+    pub(crate) async fn check_regions_as(&self, who: &Principal) -> Result<()> {
         let regions = self.store.read().await?.regions().await?;
         for region in regions {
             // One that was given up already, or never joined, has no session.
             if region.session.is_some() && !self.is_alive(&region) {
-                self.give_up(&who, &region).await?;
+                self.give_up(who, &region).await?;
             }
         }
         Ok(())
@@ -212,14 +204,14 @@ impl Manager {
 
     /// Removes answers of old requests; returns how many.
     pub async fn expire_answers(&self) -> Result<u32> {
-        self.expire_answers_as(Principal::system()).await
+        self.expire_answers_as(&Principal::system()).await
     }
 
-    async fn expire_answers_as(&self, who: Principal) -> Result<u32> {
+    pub(crate) async fn expire_answers_as(&self, who: &Principal) -> Result<u32> {
         let Ok(before) = self.now().checked_sub(self.config.idempotency_retention) else { return Ok(0) };
         let mut removed = 0;
         loop {
-            let mut work = self.begin_one(&who).await?;
+            let mut work = self.begin_one(who).await?;
             let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
             work.commit().await?;
             removed += part;
@@ -230,11 +222,7 @@ impl Manager {
     }
 }
 
-async fn repeat<F: Future<Output = Result<()>>>(
-    name: &'static str,
-    interval: Duration,
-    work: impl Fn() -> F,
-) {
+async fn repeat<F: Future<Output = Result<()>>>(duty: Duty, interval: Duration, work: impl Fn() -> F) {
     let mut pause = Pause::new();
     loop {
         match work().await {
@@ -242,7 +230,7 @@ async fn repeat<F: Future<Output = Result<()>>>(
                 pause = Pause::new();
                 tokio::time::sleep(interval).await;
             }
-            Err(error) => pause.after(name, &error).await,
+            Err(error) => pause.after(duty.role(), &error).await,
         }
     }
 }

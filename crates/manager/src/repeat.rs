@@ -56,6 +56,11 @@ impl ManagerError {
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(StoreError::Conflict { .. }))
     }
+
+    /// Another manager has the role in which this was to be written.
+    pub(crate) fn is_lease_lost(&self) -> bool {
+        matches!(self, Self::Store(StoreError::LeaseLost(_)))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The rows go first and the logs after them. A crash in between leaves a log folder without an operation, which the
 //! next run sweeps; the other way round it would leave an operation that has lost its logs. The audit log never goes.
 
+use crate::duties::Duty;
 use crate::error::Result;
 use crate::repeat::repeating;
 use crate::work::Note;
@@ -10,6 +11,7 @@ use crate::{KeptAnswer, Manager, Principal};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tenantry_model::{AttemptId, OperationId, OperationState, Page};
 use tenantry_store::{EventFilter, ExpiredOperation, Read};
@@ -116,7 +118,7 @@ impl Manager {
         let mut gone = Retired::default();
         if let Some(before) = self.before(self.config.retention.operations) {
             let mut page = Page { after: None, limit: OPERATIONS };
-            while let Some(next) = self.retire_operations(before, &page, &mut gone).await? {
+            while let Some(next) = self.retire_operations(who, before, &page, &mut gone).await? {
                 page.after = Some(next);
                 gone.more |= Instant::now() >= deadline;
                 if gone.more {
@@ -128,9 +130,9 @@ impl Manager {
         let last = self.last_old_event(&mut *self.store.read().await?).await?;
         if let Some(last) = last {
             while !gone.more {
-                let mut tx = self.store.write().await?;
-                let part = tx.delete_events(last, ROWS).await?;
-                tx.commit().await?;
+                let mut work = self.begin(who).await?;
+                let part = work.tx.delete_events(last, ROWS).await?;
+                work.commit().await?;
                 gone.events += u64::from(part);
                 if part < ROWS {
                     break;
@@ -140,9 +142,9 @@ impl Manager {
         }
         if let Some(before) = self.before(self.config.retention.attention) {
             while !gone.more {
-                let mut tx = self.store.write().await?;
-                let part = tx.expire_attentions(before, ROWS).await?;
-                tx.commit().await?;
+                let mut work = self.begin(who).await?;
+                let part = work.tx.expire_attentions(before, ROWS).await?;
+                work.commit().await?;
                 gone.attentions += u64::from(part);
                 if part < ROWS {
                     break;
@@ -150,7 +152,7 @@ impl Manager {
                 gone.more |= self.rest(deadline).await;
             }
         }
-        gone.answers = u64::from(self.expire_answers().await?);
+        gone.answers = u64::from(self.expire_answers_as(who).await?);
         self.note_retired(who, &gone).await?;
         Ok(gone)
     }
@@ -158,6 +160,7 @@ impl Manager {
     /// Some operations and then their logs; where to go on.
     async fn retire_operations(
         &self,
+        who: &Principal,
         before: Timestamp,
         page: &Page,
         gone: &mut Retired,
@@ -168,15 +171,15 @@ impl Manager {
         if !part.items.iter().any(may_go) {
             return Ok(part.next);
         }
-        let mut tx = self.store.write().await?;
+        let mut work = self.begin(who).await?;
         // Judged again where nobody can begin to need one of them meanwhile.
-        let part = tx.expired_operations(before, newest, page).await?;
+        let part = work.tx.expired_operations(before, newest, page).await?;
         let ids: Vec<OperationId> =
             part.items.iter().filter(|operation| may_go(operation)).map(|operation| operation.id).collect();
         for id in &ids {
-            tx.delete_operation(*id).await?;
+            work.tx.delete_operation(*id).await?;
         }
-        tx.commit().await?;
+        work.commit().await?;
         for id in &ids {
             self.logs.remove(*id).await.map_err(crate::logs::unlisted)?;
         }
@@ -258,9 +261,16 @@ impl Manager {
         .await
     }
 
-    /// The loop's step.
-    pub(crate) async fn retire_when_due(&self) -> Result<()> {
-        while self.retire(&Principal::system()).await?.more {
+    /// The loop's step: turn after turn, and in between another manager may take over.
+    pub(crate) async fn retire_all(&self) -> Result<()> {
+        let more = AtomicBool::new(true);
+        while more.swap(false, Ordering::Relaxed) {
+            let turn = |who| async {
+                let who: Principal = who;
+                more.store(self.retire(&who).await?.more, Ordering::Relaxed);
+                Ok(())
+            };
+            self.in_role(Duty::Retention.role(), turn).await?;
             tokio::time::sleep(PAUSE).await;
         }
         Ok(())

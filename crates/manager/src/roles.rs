@@ -45,6 +45,10 @@ impl Roles {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).get(role).cloned()
     }
 
+    fn names(&self) -> Vec<&'static str> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     fn set(&self, role: &'static str, held: Option<Held>) {
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         match held {
@@ -98,6 +102,14 @@ impl Manager {
         let renew_at = now.checked_add(LEASE / 2).unwrap_or(Timestamp::MAX);
         self.roles.set(role, fence.clone().map(|fence| Held { fence, renew_at }));
         Ok(fence)
+    }
+
+    /// Keeps the roles that this manager has.
+    pub(crate) async fn prolong_roles(&self) -> Result<()> {
+        for role in self.roles.names() {
+            self.take_role(role).await?;
+        }
+        Ok(())
     }
 
     /// Gives all roles back, so that others need not wait for the end of their leases.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_engine::Run;
 use tenantry_model::{Environment, EnvironmentId, OperationId};
-use tenantry_store::{EventRecord, Write};
+use tenantry_store::{EventRecord, Signal, Write};
 
 pub(crate) struct Work<'m> {
     pub(crate) manager: &'m Manager,
@@ -182,7 +182,7 @@ impl Work<'_> {
             self.manager.runs.keep(run);
         }
         if self.wakes_schedules {
-            self.manager.schedules_changed.notify_one();
+            self.manager.store.tell(Signal::Schedules);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use common::*;
 use jiff::SignedDuration;
 use std::path::Path;
 use tenantry_audit::{BadKind, PublicKey, Report, SignedHead, Verifier};
-use tenantry_manager::{AuditConfig, Manager, Principal};
+use tenantry_manager::{AuditConfig, Duty, Manager, Principal};
 use tenantry_model::{EnvironmentId, Page};
 use tenantry_store::AuditFilter;
 
@@ -274,4 +274,43 @@ async fn entries_are_listed_over_all_chains_by_who_what_and_when() {
     let later =
         AuditFilter { since: Some(world.now() + SignedDuration::from_secs(1)), ..AuditFilter::default() };
     assert_eq!(list(later).await, []);
+}
+
+/// The attention about heads, if one is open.
+async fn unwritten(manager: &Manager) -> Option<tenantry_model::Attention> {
+    let filter = tenantry_store::AttentionFilter::default();
+    let all = manager.attentions(&Principal::system(), filter, &Page::default()).await.unwrap().items;
+    all.into_iter().find(|said| said.kind == tenantry_model::AttentionKind::AuditHeads)
+}
+
+#[tokio::test]
+async fn heads_that_cannot_be_written_are_said_until_they_can() {
+    let world = world();
+    let sink = world.folder.path().join("heads");
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    assert!(manager.attend_to(Duty::AuditHeads).await.unwrap());
+    assert_eq!((kept(&sink).len(), unwritten(&manager).await), (1, None));
+    // A folder that is not one any more: root is stopped by no permission.
+    std::fs::rename(&sink, world.folder.path().join("away")).unwrap();
+    std::fs::write(&sink, "not a head\n").unwrap();
+    create_tenants(&manager, "b", 6).await;
+    let refused = manager.attend_to(Duty::AuditHeads).await.unwrap_err();
+    assert_eq!(refused.code(), "audit-key-unavailable");
+    let said = unwritten(&manager).await.expect("it is said");
+    assert!(said.message.contains(sink.to_str().unwrap()), "{}", said.message);
+    assert!(said.remedy.contains("tenantry audit seal"), "{}", said.remedy);
+    manager.attend_to(Duty::AuditHeads).await.unwrap_err();
+    assert_eq!(unwritten(&manager).await.map(|again| again.id), Some(said.id), "said once");
+    std::fs::remove_file(&sink).unwrap();
+    std::fs::rename(world.folder.path().join("away"), &sink).unwrap();
+    assert!(manager.attend_to(Duty::AuditHeads).await.unwrap());
+    assert_eq!((kept(&sink).len(), unwritten(&manager).await), (2, None), "nothing is missing");
+}
+
+async fn create_tenants(manager: &Manager, prefix: &str, count: usize) {
+    for n in 0..count {
+        let name = format!("{prefix}{n}").parse().unwrap();
+        manager.create_tenant(&Principal::system(), name, "T".to_owned()).await.unwrap();
+    }
 }

@@ -55,6 +55,10 @@ pub enum AttentionKind {
     DeadlineAtRisk,
     /// A scheduled run has not ended by its deadline.
     DeadlineMissed,
+    /// Heads of the audit log cannot be signed or written to their sink.
+    AuditHeads,
+    /// A schedule waited for a time far ahead, since a manager's clock was wrong.
+    ScheduleClock,
 }
 
 /// One thing that waits for a person; settled when its cause is gone.

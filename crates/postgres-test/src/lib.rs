@@ -3,6 +3,7 @@
 //! It uses what is installed (Debian's `postgresql-15` or newer), or the server that `TENANTRY_TEST_POSTGRES` names (a
 //! URL of somebody who may make databases). It knows no table.
 
+mod certificates;
 mod proxy;
 mod server;
 
@@ -11,6 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, postgres::PgConn
 use std::sync::OnceLock;
 use uuid::Uuid;
 
+pub use certificates::{Authority, authority};
 pub use proxy::{Proxy, When};
 pub use server::{Server, installed};
 
@@ -65,6 +67,19 @@ impl Server {
         .await?;
         connection.close().await?;
         Ok(count)
+    }
+
+    /// Speaks TLS from now on, with a certificate for these names. Only for a server of this process.
+    pub async fn speak_tls(&self, authority: &Authority, names: &[&str]) -> Result<()> {
+        let options: PgConnectOptions = self.url().parse()?;
+        let mut connection = options.connect().await.context("connect to the test server")?;
+        let folder: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
+        authority.issue(std::path::Path::new(&folder), names)?;
+        for setting in ["ssl_cert_file = 'server.crt'", "ssl_key_file = 'server.key'", "ssl = on"] {
+            connection.execute(sqlx::AssertSqlSafe(format!("ALTER SYSTEM SET {setting}"))).await?;
+        }
+        connection.execute("SELECT pg_reload_conf()").await?;
+        Ok(connection.close().await?)
     }
 
     async fn execute(&self, sql: String) -> Result<()> {

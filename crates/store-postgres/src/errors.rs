@@ -2,6 +2,7 @@
 //! PostgreSQL's SQLSTATE codes (<https://www.postgresql.org/docs/15/errcodes-appendix.html>) and nothing of tables.
 
 use sqlx::error::DatabaseError;
+use std::io::ErrorKind;
 use tenantry_store::StoreError;
 
 /// Makes an error of `what` ("read a tenant") from the driver's.
@@ -56,13 +57,34 @@ fn advice(error: &sqlx::Error) -> &'static str {
             "no connection became free in time; the database is too slow or the load too high"
         }
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => "the store is closed",
-        sqlx::Error::Tls(_) => {
-            "TLS with the database failed; check sslmode and sslrootcert of the store's URL"
+        sqlx::Error::Tls(error) => of_tls(&error.to_string()),
+        sqlx::Error::Io(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
+        {
+            "a file that the store's URL names cannot be read: sslrootcert, sslcert, sslkey, or the server's socket"
         }
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
             "the connection to the database broke; check that it runs and can be reached"
         }
         _ => "the database driver failed",
+    }
+}
+
+/// The driver hands on what its TLS library says, as text only.
+fn of_tls(text: &str) -> &'static str {
+    let about = |part: &str| text.contains(part);
+    if about("does not support TLS") {
+        "the server speaks no TLS; switch it on there (ssl = on), or put sslmode=disable into the store's URL if nobody \
+         can listen in between"
+    } else if about("UnknownIssuer") || about("BadSignature") || about("CaUsedAsEndEntity") {
+        "the server's certificate was issued by nobody who is trusted; name the root certificate of who issued it: \
+         sslrootcert=FILE in the store's URL"
+    } else if about("NotValidForName") || about("not valid for name") {
+        "the server's certificate is for another name; use its name in the store's URL, or sslmode=verify-ca"
+    } else if about("Expired") || about("NotValidYet") || about("expired") {
+        "the server's certificate is not valid now; renew it, or set this machine's clock right"
+    } else {
+        "TLS with the database failed; check sslmode and sslrootcert of the store's URL"
     }
 }
 
@@ -78,7 +100,10 @@ fn of_code(code: &str) -> &'static str {
         }
         "3D000" => "there is no such database; make it (CREATE DATABASE …)",
         "42501" => "the database user lacks a right; it has to own the schema",
-        "42P01" | "42703" => "the schema is not of this version; run tenantry store migrate",
+        "42P01" | "42703" => {
+            "a table or column is missing: the schema is not of this version (run tenantry store migrate), or was changed \
+             by hand (restore it from a backup)"
+        }
         "53100" => "the database's disk is full; free space on its server",
         "53300" => "the database has no connection left; raise max_connections or run fewer managers",
         "57014" => "it took too long and was ended; look at the database's load",

@@ -2,12 +2,21 @@
 //! NOTIFY. Nobody relies on it: behind every wait is a poll.
 
 use sqlx::{PgPool, postgres::PgListener};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tenantry_store::Signal;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// The payload is the sender, and after it the signals.
 const CHANNEL: &str = "tenantry_changed";
+const SCHEDULES: &str = "schedules";
 /// After so much silence the listening connection is asked whether it is alive.
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long it may take to answer.
@@ -20,7 +29,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 pub struct Wakes {
     /// Everybody in this process who waits for a change.
     pub here: Notify,
+    /// The loop that fires schedules; keeps one wake-up while it is busy.
+    pub schedules: Notify,
     elsewhere: Notify,
+    /// The next notification names schedules.
+    schedules_elsewhere: AtomicBool,
 }
 
 impl Wakes {
@@ -28,6 +41,35 @@ impl Wakes {
     pub fn committed(&self) {
         self.here.notify_waiters();
         self.elsewhere.notify_one();
+    }
+
+    /// Wakes those who wait for the signal, here and elsewhere.
+    pub fn tell(&self, signal: Signal) {
+        match signal {
+            Signal::Schedules => {
+                self.schedules.notify_one();
+                self.schedules_elsewhere.store(true, Ordering::SeqCst);
+            }
+        }
+        self.elsewhere.notify_one();
+    }
+
+    /// What was said while nobody listened was not heard: everybody looks.
+    fn missed(&self) {
+        self.here.notify_waiters();
+        self.schedules.notify_one();
+    }
+
+    /// Another process has said this.
+    fn heard(&self, payload: &str, me: &str) {
+        let mut words = payload.split(' ');
+        if words.next() == Some(me) {
+            return;
+        }
+        self.here.notify_waiters();
+        if words.any(|word| word == SCHEDULES) {
+            self.schedules.notify_one();
+        }
     }
 }
 
@@ -46,8 +88,11 @@ pub async fn run(wakes: Arc<Wakes>, tell: PgPool, hear: PgPool, stop: Cancellati
 async fn telling(wakes: &Wakes, pool: &PgPool, me: &str) {
     loop {
         wakes.elsewhere.notified().await;
-        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(me).execute(pool).await;
+        let schedules = wakes.schedules_elsewhere.swap(false, Ordering::SeqCst);
+        let payload = if schedules { format!("{me} {SCHEDULES}") } else { me.to_owned() };
+        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await;
         if let Err(error) = told {
+            wakes.schedules_elsewhere.fetch_or(schedules, Ordering::SeqCst);
             tracing::debug!(%error, "could not tell other managers about a change; their poll finds it");
         }
     }
@@ -60,8 +105,7 @@ async fn hearing(wakes: &Wakes, pool: &PgPool, me: &str) {
         if let Err(error) = hear(wakes, pool, me, &mut heard).await {
             tracing::debug!(%error, "the connection that hears of other managers' changes broke");
         }
-        // What was said in between was not heard.
-        wakes.here.notify_waiters();
+        wakes.missed();
         pause = if heard { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };
         tokio::time::sleep(pause).await;
     }
@@ -71,11 +115,11 @@ async fn hear(wakes: &Wakes, pool: &PgPool, me: &str, heard: &mut bool) -> Resul
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     *heard = true;
+    wakes.missed();
     loop {
         match tokio::time::timeout(SILENCE, listener.try_recv()).await {
             Ok(notification) => match notification? {
-                Some(notification) if notification.payload() == me => {}
-                Some(_) => wakes.here.notify_waiters(),
+                Some(notification) => wakes.heard(notification.payload(), me),
                 None => return Ok(()),
             },
             Err(_silence) => {

@@ -19,7 +19,10 @@ use sqlx::{
     postgres::PgPoolOptions,
 };
 use std::{pin::Pin, sync::Arc, time::Duration};
-use tenantry_store::{Read, Result, Store, StoreError, Write, archive::Whole};
+use tenantry_store::{
+    Read, Result, Signal, Store, StoreError, Write,
+    archive::{TABLES, Whole},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Numbered, only ever added to: a released one is never edited (its checksum is kept in the database).
@@ -68,6 +71,7 @@ impl PostgresStore {
         if migrate {
             run_migrations(&mut connection).await?;
         }
+        refuse_missing_tables(&mut connection).await?;
         connection.close().await.map_err(failed("close a connection"))?;
         let (writers, readers) = (pool(database, CONNECTIONS), pool(database, CONNECTIONS));
         let (wakes, stop) = (Arc::<Wakes>::default(), CancellationToken::new());
@@ -124,6 +128,28 @@ async fn schema_version(connection: &mut PgConnection) -> Result<Option<i64>> {
         .map_err(&read)
 }
 
+/// A schema of this version in which a table is missing was changed by hand: said at the start, not in the night.
+async fn refuse_missing_tables(connection: &mut PgConnection) -> Result<()> {
+    let tables: Vec<&str> = TABLES.iter().map(|table| table.name).chain(["leases"]).collect();
+    let missing: Vec<String> =
+        sqlx::query_scalar("SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL")
+            .bind(tables)
+            .fetch_all(connection)
+            .await
+            .map_err(failed("look for the tables"))?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(", ");
+    Err(StoreError::Unavailable {
+        what: format!(
+            "the database was changed by hand: the table(s) {missing} are missing; restore it from a backup (tenantry \
+             store import, or the server's own)"
+        ),
+        source: "tables are missing".into(),
+    })
+}
+
 /// Managers that start at the same time take turns: the migrator holds a lock of the database.
 async fn run_migrations(connection: &mut PgConnection) -> Result<()> {
     MIGRATIONS.run(connection).await.map_err(|error| match error {
@@ -175,6 +201,16 @@ impl Store for PostgresStore {
             // An elapsed timer is a wake-up like any other.
             let _ = tokio::time::timeout(POLL, commit).await;
         })
+    }
+
+    fn tell(&self, signal: Signal) {
+        self.wakes.tell(signal);
+    }
+
+    async fn told(&self, signal: Signal) {
+        match signal {
+            Signal::Schedules => self.wakes.schedules.notified().await,
+        }
     }
 
     async fn integrity(&self) -> Result<Vec<String>> {

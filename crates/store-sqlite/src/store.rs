@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
-use tenantry_store::{Read, Result, Store, StoreError, Write};
+use tenantry_store::{Read, Result, Signal, Store, StoreError, Write};
 use tokio::sync::Notify;
 
 /// Numbered, only ever added to: a released one is never edited (its checksum is kept in the database).
@@ -32,6 +32,7 @@ pub struct SqliteStore {
     writer: Pool<Sqlite>,
     readers: Pool<Sqlite>,
     commits: Arc<Notify>,
+    schedules: Notify,
     // Last: connections are given up before the folder is.
     _folder: Folder,
 }
@@ -62,9 +63,14 @@ impl SqliteStore {
             .await
             .map_err(failed("open the database"))?;
         migrate(&writer).await?;
+        // Whoever held them is gone: the folder is ours.
+        sqlx::query("UPDATE leases SET until = 0")
+            .execute(&writer)
+            .await
+            .map_err(failed("take over leases"))?;
         let readers =
             pool(READERS).connect_with(options.read_only(true)).await.map_err(failed("open the database"))?;
-        Ok(Self { writer, readers, commits: Arc::default(), _folder: folder })
+        Ok(Self { writer, readers, commits: Arc::default(), schedules: Notify::new(), _folder: folder })
     }
 
     /// Opens the database of a folder at rest to look at it: takes the folder, changes nothing, brings nothing up to
@@ -95,7 +101,7 @@ impl SqliteStore {
             _ => {}
         }
         let writer = pool(1).connect_with(options).await.map_err(failed("open the database"))?;
-        Ok(Self { writer, readers, commits: Arc::default(), _folder: folder })
+        Ok(Self { writer, readers, commits: Arc::default(), schedules: Notify::new(), _folder: folder })
     }
 
     /// Waits for transactions that are under way, moves the WAL into the database file, and closes it: for an
@@ -193,6 +199,18 @@ impl Store for SqliteStore {
             // An elapsed timer is a wake-up like any other.
             let _ = tokio::time::timeout(POLL, commit).await;
         })
+    }
+
+    fn tell(&self, signal: Signal) {
+        match signal {
+            Signal::Schedules => self.schedules.notify_one(),
+        }
+    }
+
+    async fn told(&self, signal: Signal) {
+        match signal {
+            Signal::Schedules => self.schedules.notified().await,
+        }
     }
 
     async fn integrity(&self) -> Result<Vec<String>> {

@@ -35,6 +35,7 @@ macro_rules! conformance_tests {
                 concurrent_writers_come_one_after_the_other
                 a_commit_wakes_those_who_asked_before_it
                 without_a_commit_a_sleeper_wakes_after_the_poll_interval
+                a_signal_is_kept_until_somebody_waits_for_it
                 the_store_answers_a_ping
             }
             together {

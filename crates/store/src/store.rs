@@ -18,6 +18,13 @@ use tenantry_model::{
 /// Result of a store call.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// What is told at once to whom it concerns, in whichever process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// A schedule has another next time, or a run of one is due.
+    Schedules,
+}
+
 /// Where the manager keeps everything but logs.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -40,6 +47,11 @@ pub trait Store: Send + Sync + 'static {
     /// The wake-up counts from the call, not from the first poll: call it, look, and await it only if there was
     /// nothing; then no commit in between is slept through.
     async fn changed(&self);
+    /// Tells a signal to whoever waits for it ([`Store::told`]), in this process and in every other one that shares the
+    /// data. Call it after the commit that it is about. Nobody may rely on it: behind every wait is a poll.
+    fn tell(&self, signal: Signal);
+    /// Resolves when the signal was told. One that came while nobody waited is kept, and several count as one.
+    async fn told(&self, signal: Signal);
     /// Checks that the medium answers; for readiness.
     async fn ping(&self) -> Result<()>;
     /// The medium's own judgement of what it holds: a sentence for each fault, at most 100. Reads everything, so it

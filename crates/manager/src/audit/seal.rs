@@ -10,8 +10,10 @@ use crate::operations::check_reason;
 use crate::work::Note;
 use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tenantry_audit::{ChainMark, Head, PublicKey, SignedHead, Signer};
+use tenantry_engine::Raised;
+use tenantry_model::AttentionKind;
 use tenantry_store::{AuditChain, AuditHead, Read, StoreError, Write};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -20,6 +22,8 @@ use uuid::Uuid;
 const MOST_CHAINS: u32 = 5000;
 /// Heads that are exported at a time.
 const EXPORT_PART: u32 = 200;
+/// Key of the attention about heads that cannot be signed or written.
+const HEADS_UNWRITTEN: &str = "audit-heads";
 /// Setting: `{"id": UUID}`, made once.
 const INSTALLATION: &str = "installation";
 /// Setting: the public keys (PEM) in the order in which they came into use.
@@ -33,6 +37,8 @@ pub(crate) struct Sealer(Mutex<Open>);
 struct Open {
     signer: Option<Signer>,
     sink: Option<Sink>,
+    /// That nothing is wrong with key and sink is known to be in the rows.
+    well: bool,
 }
 
 /// What a kept head says.
@@ -51,14 +57,23 @@ impl Manager {
 
     /// Signs a head if it is time to, and exports what is not exported yet. Does nothing without a key file.
     pub async fn seal_when_due(&self) -> Result<()> {
+        self.seal_when_due_as(&Principal::system()).await
+    }
+
+    pub(crate) async fn seal_when_due_as(&self, who: &Principal) -> Result<()> {
         if self.config.audit.key_file.is_none() {
             return Ok(());
         }
         let mut open = self.sealer.0.lock().await;
+        let done = async {
         if self.is_due().await? {
-            self.seal(&mut open, None).await?;
+                self.seal(&mut open, who, None).await?;
         }
         self.export_heads(&mut open).await
+        };
+        let done = done.await;
+        self.judge_heads(who, &mut open, done.as_ref().err()).await?;
+        done
     }
 
     async fn is_due(&self) -> Result<bool> {
@@ -78,22 +93,36 @@ impl Manager {
 
     /// Signs heads over everything that is not sealed yet, and exports them; gives the number of the newest head.
     pub async fn seal_audit(&self, who: &Principal) -> Result<Option<u64>> {
-        let mut open = self.sealer.0.lock().await;
-        self.seal(&mut open, None).await?;
-        self.export_heads(&mut open).await?;
+        self.seal_all(&Principal::system()).await?;
         let newest = self.store.read().await?.last_audit_head().await?.map(|head| head.number);
         self.keep_answer(who, KeptAnswer::Sealed(newest)).await?;
         Ok(newest)
     }
 
+    /// The same without the number.
+    pub(crate) async fn seal_all(&self, who: &Principal) -> Result<()> {
+        let mut open = self.sealer.0.lock().await;
+        self.seal(&mut open, who, None).await?;
+        // Another manager may have written there since.
+        open.sink = None;
+        let done = self.export_heads(&mut open).await;
+        self.judge_heads(who, &mut open, done.as_ref().err()).await?;
+        done
+    }
+
+    /// Another manager writes to the sink now: whoever comes back to it looks how far it has come.
+    pub(crate) async fn forget_sink(&self) {
+        self.sealer.0.lock().await.sink = None;
+    }
+
     /// Signs heads until nothing is left; with `next`, the first one announces that key.
-    async fn seal(&self, open: &mut Open, mut next: Option<&Signer>) -> Result<()> {
+    async fn seal(&self, open: &mut Open, who: &Principal, mut next: Option<&Signer>) -> Result<()> {
         loop {
-            let mut tx = self.store.write().await?;
-            let Some(more) = self.seal_once(open, &mut *tx, next.take()).await? else { return Ok(()) };
-            match tx.commit().await {
+            let mut work = self.begin(who).await?;
+            let Some(more) = self.seal_once(open, &mut *work.tx, next.take()).await? else { return Ok(()) };
+            match work.commit().await {
                 // Another manager was first: what it signed is as good.
-                Err(StoreError::Duplicate(_)) => return Ok(()),
+                Err(ManagerError::Store(StoreError::Duplicate(_))) => return Ok(()),
                 other => other?,
             }
             if !more {
@@ -217,6 +246,8 @@ impl Manager {
         work.answer(KeptAnswer::AuditKey(made.clone())).await?;
         blocking(move || keys::put_in_place(&path)).await?;
         open.signer = Some(next);
+        // Another manager may have written there since.
+        open.sink = None;
         self.export_heads(&mut open).await?;
         Ok(made)
     }
@@ -265,6 +296,47 @@ impl Manager {
             .await?;
             done.map_err(failed)?;
             sink = back;
+        }
+    }
+
+    /// Tells people that heads are not signed or not written, once, and when that is over.
+    async fn judge_heads(
+        &self,
+        who: &Principal,
+        open: &mut Open,
+        failed: Option<&ManagerError>,
+    ) -> Result<()> {
+        match failed {
+            None if open.well => return Ok(()),
+            None | Some(ManagerError::AuditKey { .. }) => {}
+            // The store's own errors are not about the heads, and could not be written down either.
+            Some(_) => return Ok(()),
+        }
+        open.well = false;
+        let mut work = self.begin(who).await?;
+        match failed {
+            Some(error) => work.raise_for(None, &self.unwritten(error)).await?,
+            None => work.settle_attention(HEADS_UNWRITTEN).await?,
+        }
+        work.commit().await?;
+        open.well = failed.is_none();
+        Ok(())
+    }
+
+    fn unwritten(&self, error: &ManagerError) -> Raised {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+        let sink = self.config.audit.heads_to.as_deref().unwrap_or(Path::new("the folder of the key file"));
+        Raised {
+            kind: AttentionKind::AuditHeads,
+            key: HEADS_UNWRITTEN.to_owned(),
+            step: None,
+            region: None,
+            message: format!("the audit log's heads are not kept: {error}{causes}"),
+            remedy: format!(
+                "let the manager write there (df -h {0}; ls -ld {0}), then: tenantry audit seal",
+                sink.display()
+            ),
         }
     }
 }

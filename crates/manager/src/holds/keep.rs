@@ -18,13 +18,16 @@ impl Manager {
     /// Looks at every open hold once: lifts those whose time has come, tells operations what they do not know yet,
     /// and raises attention about those that last.
     pub async fn check_holds(&self) -> Result<()> {
-        let who = Principal::system();
+        self.check_holds_as(&Principal::system()).await
+    }
+
+    pub(crate) async fn check_holds_as(&self, who: &Principal) -> Result<()> {
         let rows = all_open(&mut *self.store.read().await?).await?;
         for mut row in rows {
             if row.lifted.is_none() && row.hold.until.is_some_and(|until| until <= self.now()) {
                 let held = view(row.clone(), &Reach::new());
                 let (lifted, already) =
-                    repeating(|| self.lift_once(&who, &held, Some(SYSTEM_REASON), false)).await?;
+                    repeating(|| self.lift_once(who, &held, Some(SYSTEM_REASON), false)).await?;
                 if already {
                     continue;
                 }
@@ -35,11 +38,11 @@ impl Manager {
                     Some(_) => self.holds_now(&row.hold).await?,
                     None => self.would_hold(&row.hold).await?,
                 };
-                self.tell(&who, &mut row, reach.keys().copied()).await?;
+                self.tell(who, &mut row, reach.keys().copied()).await?;
             }
             if row.lifted.is_none() && self.lasts_long(&row.hold) {
                 repeating(|| async {
-                    let mut work = self.begin(&who).await?;
+                    let mut work = self.begin(who).await?;
                     work.raise_for(None, &long(&row.hold)).await?;
                     work.commit().await
                 })

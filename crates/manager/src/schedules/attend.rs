@@ -15,6 +15,9 @@ pub(super) mod keys {
     pub(in super::super) fn late(schedule: ScheduleId) -> String {
         format!("schedule-late/{schedule}")
     }
+    pub(in super::super) fn clock(schedule: ScheduleId) -> String {
+        format!("schedule-clock/{schedule}")
+    }
     /// Times of the schedule that nobody got.
     pub(in super::super) fn left_out(schedule: ScheduleId) -> String {
         format!("schedule-skipped/{schedule}")
@@ -31,12 +34,12 @@ pub(super) mod keys {
     }
 }
 
-fn raised(kind: AttentionKind, key: String, message: String, remedy: String) -> Raised {
+pub(super) fn raised(kind: AttentionKind, key: String, message: String, remedy: String) -> Raised {
     Raised { kind, key, step: None, region: None, message, remedy }
 }
 
 /// A time as people of the schedule's zone read it.
-fn local(at: Timestamp, schedule: Option<&Schedule>) -> String {
+pub(super) fn local(at: Timestamp, schedule: Option<&Schedule>) -> String {
     let zone = schedule.and_then(|schedule| tenantry_schedule::zone(&schedule.time_zone).ok());
     at.to_zoned(zone.unwrap_or(TimeZone::UTC)).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
@@ -64,6 +67,7 @@ impl Work<'_> {
     ) -> Result<()> {
         let key = keys::late(schedule.id);
         if delay <= self.manager.config.schedules.grace {
+            self.settle_attention(&keys::clock(schedule.id)).await?;
             return self.settle_attention(&key).await;
         }
         let message = format!(

@@ -19,18 +19,18 @@ use tenantry_store::RunKey;
 
 impl Manager {
     /// Begins a run that is due. One that somebody else has begun meanwhile is left alone.
-    pub(super) async fn begin_run(&self, key: RunKey) -> Result<()> {
-        match self.try_to_begin(key).await {
+    pub(super) async fn begin_run(&self, who: &Principal, key: RunKey) -> Result<()> {
+        match self.try_to_begin(who, key).await {
             // What the service refuses today it would refuse again: the time is skipped and somebody told. Whatever
             // the attempt had written is gone with its transaction.
-            Err(error) if is_refusal(&error) => self.skip_run(key, &error.to_string()).await,
+            Err(error) if is_refusal(&error) => self.skip_run(who, key, &error.to_string()).await,
             other => other,
         }
     }
 
-    async fn try_to_begin(&self, key: RunKey) -> Result<()> {
+    async fn try_to_begin(&self, who: &Principal, key: RunKey) -> Result<()> {
         let Some(schedule) = self.store.read().await?.schedule(key.schedule).await? else { return Ok(()) };
-        let who = acting(&schedule);
+        let who = acting(who, &schedule);
         repeating(|| async {
             let mut work = self.begin_one(&who).await?;
             work.lock(key.environment).await?;
@@ -60,9 +60,9 @@ impl Manager {
         .await
     }
 
-    async fn skip_run(&self, key: RunKey, why: &str) -> Result<()> {
+    async fn skip_run(&self, who: &Principal, key: RunKey, why: &str) -> Result<()> {
         let Some(schedule) = self.store.read().await?.schedule(key.schedule).await? else { return Ok(()) };
-        let who = acting(&schedule);
+        let who = acting(who, &schedule);
         repeating(|| async {
             let mut work = self.begin(&who).await?;
             // An environment that is not kept cannot be locked, and nobody waits for its run.
@@ -78,9 +78,9 @@ impl Manager {
 }
 
 /// A schedule acts as itself: its audit entries and operations say which one it was.
-fn acting(schedule: &Schedule) -> Principal {
+fn acting(who: &Principal, schedule: &Schedule) -> Principal {
     let actor = Actor { kind: ActorKind::System, name: format!("schedule {}", schedule.name) };
-    Principal { actor, ..Principal::system() }
+    Principal { actor, ..who.clone() }
 }
 
 fn is_refusal(error: &ManagerError) -> bool {

@@ -180,6 +180,7 @@ impl Work<'_> {
     pub(crate) async fn remove_schedule(&mut self, before: &Schedule, reason: Option<&str>) -> Result<()> {
         self.tx.delete_schedule(before.id).await?;
         self.settle_attention(&attend::keys::late(before.id)).await?;
+        self.settle_attention(&attend::keys::clock(before.id)).await?;
         self.settle_attention(&attend::keys::left_out(before.id)).await?;
         self.common_event(outbox::SCHEDULE_DELETED, outbox::schedule(before)).await?;
         let target = format!("schedules/{}", before.name);

@@ -1,10 +1,13 @@
 //! From a time that has come to rows: one for each time and environment, and the schedule's next time, in one
 //! transaction. Which rows is decided by `tenantry_schedule::fire`.
 //!
-//! Two managers that see the same time meet at the schedule's row lock, and the second finds another next time.
+//! The next time follows from the newest one that has come, never from the clock alone, so that a clock that was set
+//! back meets a schedule that waits (unless it was far ahead: `clock`). Two managers that see the same time meet at the
+//! schedule's row lock, and the second finds another next time.
 
 use super::check::times;
-use super::{LONGEST_SLEEP, MOST_RUNS, MOST_TIMES};
+use super::{ANOTHER_HAS_IT, LONGEST_SLEEP, MOST_RUNS, MOST_TIMES};
+use crate::duties::Duty;
 use crate::error::{ManagerError, Result};
 use crate::reconcile::Pause;
 use crate::{Manager, Principal, outbox};
@@ -13,26 +16,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_model::{Actor, Paused, Schedule};
 use tenantry_schedule::{Bounds, fire, is_same};
-use tenantry_store::RunKey;
+use tenantry_store::{RunKey, Signal};
 use tracing::warn;
 
 /// Schedules or runs that are taken at a time.
 const BATCH: u32 = 200;
 
 impl Manager {
-    /// The loop: fires what is due, then sleeps until the next time or until a commit of this process concerns it.
+    /// The loop: fires what is due, then sleeps until the next time or until a change, at whichever manager, concerns it.
     pub(crate) async fn schedules_loop(&self) {
         let mut pause = Pause::new();
         loop {
-            let sleep = match self.run_schedules().await {
-                Ok(_) => self.until_next_schedule().await,
+            let sleep = match self.attend_to(Duty::Schedules).await {
+                Ok(true) => self.until_next_schedule().await,
+                Ok(false) => Ok(ANOTHER_HAS_IT),
                 Err(error) => Err(error),
             };
             match sleep {
                 Ok(sleep) => {
                     pause = Pause::new();
                     // A wake-up that came meanwhile was kept.
-                    let _ = tokio::time::timeout(sleep, self.schedules_changed.notified()).await;
+                    let _ = tokio::time::timeout(sleep, self.store.told(Signal::Schedules)).await;
                 }
                 Err(error) => pause.after("schedules", &error).await,
             }
@@ -50,6 +54,11 @@ impl Manager {
     /// Fires every schedule whose time has come and begins every run that is due; returns how many rows it looked at.
     /// One that fails does not keep the others from their turn; the first error comes back at the end.
     pub async fn run_schedules(&self) -> Result<usize> {
+        self.run_schedules_as(&Principal::system()).await
+    }
+
+    pub(crate) async fn run_schedules_as(&self, who: &Principal) -> Result<usize> {
+        self.take_schedules_back(who).await?;
         let mut first_error = None;
         let mut fired: BTreeSet<_> = BTreeSet::new();
         loop {
@@ -60,7 +69,10 @@ impl Manager {
                 break;
             }
             for schedule in fresh {
-                if let Err(error) = self.fire(&schedule).await {
+                if let Err(error) = self.fire(who, &schedule).await {
+                    if error.is_lease_lost() {
+                        return Err(error);
+                    }
                     warn!(schedule = %schedule.name, %error, "a schedule could not be fired");
                     first_error.get_or_insert(error);
                 }
@@ -74,7 +86,10 @@ impl Manager {
                 return first_error.map_or(Ok(fired.len() + begun.len()), Err);
             }
             for key in fresh {
-                if let Err(error) = self.begin_run(key).await {
+                if let Err(error) = self.begin_run(who, key).await {
+                    if error.is_lease_lost() {
+                        return Err(error);
+                    }
                     warn!(run = %key, %error, "a scheduled run could not be begun");
                     first_error.get_or_insert(error);
                 }
@@ -83,10 +98,10 @@ impl Manager {
     }
 
     /// Fires one schedule as it was read. Whom it is for is looked up before the transaction, which stays short.
-    async fn fire(&self, schedule: &Schedule) -> Result<()> {
+    async fn fire(&self, who: &Principal, schedule: &Schedule) -> Result<()> {
         let times = match times(&schedule.cron, &schedule.time_zone) {
             Ok(times) => times,
-            Err(error) => return self.pause_unreadable(schedule, &error).await,
+            Err(error) => return self.pause_unreadable(who, schedule, &error).await,
         };
         let found = self.environments_of(&schedule.target).await;
         let environments = match &found {
@@ -97,8 +112,7 @@ impl Manager {
         };
         let bounds = Bounds { grace: self.config.schedules.grace, runs: MOST_RUNS, times: MOST_TIMES };
         let Some(firing) = fire(schedule, &times, environments, self.now(), &bounds) else { return Ok(()) };
-        let who = Principal::system();
-        let mut work = self.begin(&who).await?;
+        let mut work = self.begin(who).await?;
         let locked = work.tx.lock_schedule(schedule.id).await?;
         if !locked.is_some_and(|now| is_same(schedule, &now)) {
             return Ok(());
@@ -120,9 +134,13 @@ impl Manager {
 
     /// The line or the zone was good when it was stored: the zone database has changed under it. Nobody may wait for
     /// times that never come, so the schedule stops visibly.
-    async fn pause_unreadable(&self, schedule: &Schedule, error: &ManagerError) -> Result<()> {
-        let who = Principal::system();
-        let mut work = self.begin(&who).await?;
+    async fn pause_unreadable(
+        &self,
+        who: &Principal,
+        schedule: &Schedule,
+        error: &ManagerError,
+    ) -> Result<()> {
+        let mut work = self.begin(who).await?;
         let Some(mut row) = work.tx.lock_schedule(schedule.id).await? else { return Ok(()) };
         row.paused = Some(Paused { by: Actor::system(), reason: error.to_string(), at: work.now });
         row.next_time = None;

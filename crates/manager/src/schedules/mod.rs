@@ -9,6 +9,7 @@ mod attend;
 mod begin;
 mod change;
 mod check;
+mod clock;
 mod end;
 mod fire;
 mod history;
@@ -29,5 +30,7 @@ const MOST_RUNS: usize = 1000;
 const MOST_TIMES: usize = 100;
 /// Most runs of one schedule that wait for one environment; it holds every backfill.
 const MOST_WAITING: u32 = 2000;
-/// Longest sleep of the loop that fires: other managers' changes are seen then.
-const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// Longest sleep of the loop that fires: changes of which it was not told are seen then, and a clock that was moved.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How soon a manager that does not fire looks whether the one that does is gone.
+const ANOTHER_HAS_IT: Duration = Duration::from_secs(5);

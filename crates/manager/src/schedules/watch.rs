@@ -17,12 +17,19 @@ impl Manager {
     /// Judges the deadline of every scheduled run that has one and has not ended; returns how many there are. One that fails does
     /// not keep the others from their turn.
     pub async fn watch_deadlines(&self) -> Result<usize> {
+        self.watch_deadlines_as(&Principal::system()).await
+    }
+
+    pub(crate) async fn watch_deadlines_as(&self, who: &Principal) -> Result<usize> {
         let (mut page, mut watched, mut first_error) = (Page { after: None, limit: BATCH }, 0, None);
         loop {
             let part = self.store.read().await?.watched_schedule_runs(&page).await?;
             watched += part.items.len();
             for run in &part.items {
-                if let Err(error) = self.watch(run).await {
+                if let Err(error) = self.watch(who, run).await {
+                    if error.is_lease_lost() {
+                        return Err(error);
+                    }
                     warn!(run = %RunKey::of(run), %error, "a deadline could not be judged");
                     first_error.get_or_insert(error);
                 }
@@ -35,7 +42,7 @@ impl Manager {
     }
 
     /// Reads without a lock, and writes only when something is to be said.
-    async fn watch(&self, run: &ScheduleRun) -> Result<()> {
+    async fn watch(&self, who: &Principal, run: &ScheduleRun) -> Result<()> {
         let Some(id) = run.operation else { return Ok(()) };
         let mut read = self.store.read().await?;
         let Some(operation) = read.operation(id).await?.filter(|operation| !operation.state.is_final())
@@ -48,8 +55,7 @@ impl Manager {
         if !standing.is_news(run) {
             return Ok(());
         }
-        let who = Principal::system();
-        repeating(|| self.say(&who, run, &operation, &standing)).await
+        repeating(|| self.say(who, run, &operation, &standing)).await
     }
 
     async fn say(
@@ -113,12 +119,11 @@ impl Manager {
     }
 
     /// Removes runs of schedules that are older than their retention.
-    pub(crate) async fn expire_runs(&self) -> Result<u32> {
+    pub(crate) async fn expire_runs(&self, who: &Principal) -> Result<u32> {
         let Ok(before) = self.now().checked_sub(self.config.schedules.run_retention) else { return Ok(0) };
-        let who = Principal::system();
         let mut removed = 0;
         loop {
-            let mut work = self.begin(&who).await?;
+            let mut work = self.begin(who).await?;
             let part = work.tx.expire_schedule_runs(before, 1000).await?;
             work.commit().await?;
             removed += part;

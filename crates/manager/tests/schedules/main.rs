@@ -8,6 +8,7 @@ mod common;
 
 mod asked;
 mod changes;
+mod clock;
 mod crash;
 mod deadlines;
 mod fire;

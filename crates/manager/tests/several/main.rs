@@ -7,6 +7,7 @@ mod beside;
 #[path = "../common/mod.rs"]
 mod common;
 mod conflicts;
+mod duties;
 mod holds;
 
 use common::*;
@@ -46,6 +47,11 @@ fn main() {
         test("a_plan_under_way_when_a_hold_is_set_is_caught_by_it", || block(holds::planned_before())),
         test("a_plan_begun_while_a_hold_is_being_set_sees_it", || block(holds::planned_after())),
         test("a_hold_lifted_while_it_is_being_told_stays_nowhere", || block(holds::lifted_meanwhile())),
+        test("each_duty_has_one_manager_and_one_that_lost_it_writes_nothing", || {
+            block(duties::once_and_passed_on());
+        }),
+        test("a_role_taken_by_a_clock_years_ahead_passes_on_at_once", || block(duties::clock_ahead())),
+        test("the_manager_that_fires_hears_at_once_of_a_run_asked_for_elsewhere", || block(duties::told())),
         test("a_conflict_with_another_manager_is_repeated_and_not_answered", || {
             block(conflicts::repeated());
         }),

@@ -5,8 +5,12 @@ use crate::{
     codec::{from_position, nanos, position},
     errors::failed,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tenantry_store::{Fence, Result, StoreError};
+
+/// Nobody's lease lasts so much longer than the one that is wished: whoever took it had a clock that was far ahead, and
+/// nobody waits until then. What it may still write is refused by its number.
+const IMPLAUSIBLE: SignedDuration = SignedDuration::from_hours(1);
 
 pub async fn take(
     db: Db<'_>,
@@ -20,13 +24,14 @@ pub async fn take(
         "INSERT INTO leases AS l (name, holder, until, fencing) VALUES ($1, $2, $4, 1)
          ON CONFLICT (name) DO UPDATE SET holder = $2, until = $4,
              fencing = CASE WHEN l.holder = $2 THEN l.fencing ELSE l.fencing + 1 END
-         WHERE l.holder = $2 OR l.until <= $3
+         WHERE l.holder = $2 OR l.until <= $3 OR l.until > $5
          RETURNING fencing",
     )
     .bind(name)
     .bind(holder)
     .bind(nanos(now))
     .bind(nanos(until))
+    .bind(nanos(until.checked_add(IMPLAUSIBLE).unwrap_or(Timestamp::MAX)))
     .fetch_optional(db)
     .await
     .map_err(failed("take a lease"))?;

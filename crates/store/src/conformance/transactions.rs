@@ -1,7 +1,7 @@
 //! Isolation, roll-back, wake-ups.
 
 use super::samples::{tenant, text};
-use crate::Store;
+use crate::{Signal, Store};
 use std::{sync::Arc, time::Duration};
 use tenantry_model::TenantName;
 use tokio::time::timeout;
@@ -111,4 +111,18 @@ pub async fn without_a_commit_a_sleeper_wakes_after_the_poll_interval<S: Store>(
 /// For readiness.
 pub async fn the_store_answers_a_ping<S: Store>(store: Arc<S>) {
     store.ping().await.unwrap();
+}
+
+/// Told while its loop was busy, it is heard when the loop waits; several count as one.
+pub async fn a_signal_is_kept_until_somebody_waits_for_it<S: Store>(store: Arc<S>) {
+    store.tell(Signal::Schedules);
+    store.tell(Signal::Schedules);
+    let long = Duration::from_mins(1);
+    tokio::time::timeout(long, store.told(Signal::Schedules)).await.expect("it was kept");
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.told(Signal::Schedules).await }
+    });
+    store.tell(Signal::Schedules);
+    tokio::time::timeout(long, waiting).await.expect("it is heard").unwrap();
 }

@@ -113,7 +113,7 @@ pub const ALL: &[Setting] = &[
         "store",
         "sqlite|URL",
         Some("sqlite"),
-        "What keeps the rows: sqlite (in the data folder), or postgres://USER@HOST:PORT/NAME for several managers; a password belongs into store-password-file, PGPASSFILE or the environment, not on the command line",
+        "What keeps the rows: sqlite (in the data folder), or postgres://USER@HOST:PORT/NAME for several managers (with ?sslmode=verify-full&sslrootcert=FILE for a server with a certificate of your own authority); a password belongs into store-password-file, PGPASSFILE or the environment, not on the command line",
     ),
     setting(Store, "store-password-file", "FILE", None, "File with the password of the database's user"),
     setting(
