@@ -156,7 +156,8 @@ impl Work<'_> {
         };
         let of = replay.of;
         let row = self.tx.operation(of).await?.ok_or_else(|| ManagerError::not_found("operation", of))?;
-        let original = Run::new(row, self.tx.steps(of).await?, self.tx.attempts(of).await?);
+        let (steps, attempts) = (self.tx.steps(of).await?, self.tx.attempts(of).await?);
+        let original = Run::new(row, steps, attempts, self.manager.rules());
         if original.steps().is_empty() {
             return Ok(Err(PlanRefusal::Empty));
         }
