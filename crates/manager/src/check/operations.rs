@@ -53,6 +53,8 @@ impl Checker<'_> {
             self.error(fault.check, place, fault.message, fault.remedy).await?;
         }
         self.timer(&run, timer.is_some(), &row).await?;
+        self.scheduled(read, run.operation()).await?;
+        self.steered(read, &run).await?;
         self.waiting(read, id, &run, &row).await
     }
 
