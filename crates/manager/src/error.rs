@@ -1,7 +1,7 @@
 //! Why a service did not do what was asked; the api turns these into problem documents (RFC 9457).
 
 use crate::operations::ReplayError;
-use tenantry_engine::Rejected;
+use tenantry_engine::{PlanRefusal, Rejected};
 use tenantry_model::{ApprovalId, ApprovalState, InvalidName, OperationId, Problem};
 use tenantry_schedule::{LineRefusal, UnknownZone};
 use tenantry_store::StoreError;
@@ -306,7 +306,7 @@ impl ManagerError {
             | Self::Cron(_)
             | Self::TimeZone(_)
             | Self::HoldTooWide { .. }
-            | Self::Replay(ReplayError::Refused(tenantry_engine::PlanRefusal::UnknownSteps(_)))
+            | Self::Replay(ReplayError::Refused(PlanRefusal::UnknownSteps(_) | PlanRefusal::Deselected(_)))
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
                 ErrorClass::Invalid
             }

@@ -193,7 +193,7 @@ impl World {
         let Some(wanted) = &operation.replay else { return plan(&input) };
         let versions = match wanted.versions {
             ReplayVersions::Frozen => VersionsOf::Original(hooks),
-            ReplayVersions::Current => VersionsOf::Plan(plan(&input)?),
+            ReplayVersions::Current => VersionsOf::Plan(plan(&input)?, input.hooks),
         };
         let original = &self.manager.runs[&wanted.of];
         replay(ReplayInput { operation: id, original, from: &wanted.from, versions, environment, holds, now })

@@ -39,6 +39,12 @@ fn remedy(refusal: &PlanRefusal) -> &'static str {
         PlanRefusal::Gone(_) => {
             "; bring them back, or replay with the versions in force now (versions: current, --current-hooks)"
         }
+        PlanRefusal::Deselected(steps) if steps.iter().any(|step| step.selects_now) => {
+            "; replay with the versions in force now, which plans anew (versions: current, --current-hooks)"
+        }
+        PlanRefusal::Deselected(_) => {
+            "; begin with a step before or after it, or change the labels or the selector"
+        }
         _ => "",
     }
 }
@@ -49,6 +55,7 @@ impl ReplayError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(PlanRefusal::UnknownSteps(_)) => "replay-unknown-step",
+            Self::Refused(PlanRefusal::Deselected(_)) => "replay-deselected",
             Self::Refused(PlanRefusal::Gone(_)) => "replay-hook-gone",
             Self::Refused(_) => "replay-refused",
             Self::TemplateGone(_) => "replay-template-gone",
@@ -150,7 +157,7 @@ impl Work<'_> {
         let versions = match replay.versions {
             ReplayVersions::Frozen => VersionsOf::Original(&basis.hooks),
             ReplayVersions::Current => match fresh() {
-                Ok(plan) => VersionsOf::Plan(plan),
+                Ok(plan) => VersionsOf::Plan(plan, &basis.hooks),
                 Err(refusal) => return Ok(Err(refusal)),
             },
         };
