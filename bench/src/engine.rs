@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
-use tenantry_engine::{Action, Event, Moment, Plan, Run, apply};
+use tenantry_engine::{Action, Event, Moment, Plan, Rules, Run, apply};
 use tenantry_model::{
     Actor, AttemptId, EnvironmentId, Fact, HookRef, Observation, OnFailure, OnLost, Operation,
     OperationDefinition, OperationId, OperationState, Outcome, Step, StepPolicy, TemplateHash,
@@ -55,9 +55,12 @@ pub fn events(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// A hold or a pause of an hour is long.
+const RULES: Rules = Rules { held_too_long: jiff::SignedDuration::from_hours(1) };
+
 /// Runs one operation to its end; answers how many events that took, without those that made the plan.
 fn run(shape: Shape, size: usize) -> Result<(usize, Duration)> {
-    let mut run = Run::new(operation(), [], []);
+    let mut run = Run::new(operation(), [], [], RULES);
     let mut seed = 0_u128;
     let mut number = 0_u64;
     let mut open: VecDeque<AttemptId> = VecDeque::new();

@@ -384,6 +384,15 @@ pub const CODES: &[Code] = &[
         "Hooks have run there for the environment: migrate it.",
     ),
     code(
+        "replay-deselected",
+        422,
+        Client,
+        false,
+        "The replay is to begin with a step that does not run",
+        "The detail names the selector that leaves it out and the environment's labels. Begin with a step before or \
+         after it, or change the labels or the selector and replay with `versions: current`.",
+    ),
+    code(
         "replay-hook-gone",
         409,
         Client,

@@ -99,10 +99,12 @@ pub(crate) fn plan_refused(operation: &Operation, refusal: &PlanRefusal) -> Rais
             format!("bring the hook back, or declare its removal: tenantry hook retire {hook} --reason …")
         }
         PlanRefusal::Gone(_) => {
-            "replay with the versions that are in force now (--versions current), or bring the hook back"
+            "replay with the versions that are in force now (--current-hooks), or bring the hook back"
                 .to_owned()
         }
-        PlanRefusal::UnknownSteps(_) => format!("tenantry op get {} shows the steps", operation.id),
+        PlanRefusal::UnknownSteps(_) | PlanRefusal::Deselected(_) => {
+            format!("tenantry op get {} shows the steps", operation.id)
+        }
         PlanRefusal::RequiredMissing(_) => {
             "install the hook, or take it out of the operation definition".to_owned()
         }

@@ -36,7 +36,6 @@ pub use plan::*;
 pub use preview::*;
 pub use replay::*;
 pub use retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
-pub use run::Run;
-pub use timers::HELD_TOO_LONG;
+pub use run::{Rules, Run};
 pub use transition::*;
 pub use verbs::*;

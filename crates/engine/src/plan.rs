@@ -110,12 +110,60 @@ pub enum PlanRefusal {
     /// A replay is to begin with steps that the original does not have.
     #[error("the operation that is replayed has no such steps: {}", list(.0))]
     UnknownSteps(Vec<HookRef>),
-    /// A replay with frozen versions has to run hooks that are not there any more.
+    /// A replay is to begin with steps that their selectors leave out: nothing of them would run.
+    #[error("a replay cannot begin with what does not run for this environment: {}", list(.0))]
+    Deselected(Vec<Deselected>),
+    /// A replay has to run hooks that are not there any more.
     #[error("hooks of the operation that is replayed are gone: {}", list(.0))]
     Gone(Vec<HookRef>),
     /// No hook is registered or selected, and the definition refuses that.
     #[error("no hook is registered for this operation and environment")]
     Empty,
+}
+
+/// A step that its selector leaves out, and why, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deselected {
+    /// Which.
+    pub hook: HookRef,
+    /// The selector of the version that would run; `None`: that version is not known any more.
+    pub selector: Option<String>,
+    /// The environment's labels, as `key=value`.
+    pub labels: String,
+    /// The selector selects these labels: they were others when the original was planned.
+    pub selects_now: bool,
+}
+
+impl Deselected {
+    pub(crate) fn new(hook: &HookRef, version: Option<&Hook>, environment: &Environment) -> Self {
+        let labels = environment.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        Self {
+            hook: hook.clone(),
+            selector: version.map(|version| version.selector.clone()),
+            labels: labels.collect::<Vec<_>>().join(","),
+            selects_now: version.is_some_and(|version| selects(version, environment)),
+        }
+    }
+}
+
+impl std::fmt::Display for Deselected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { hook, selector, labels, selects_now } = self;
+        match selector {
+            None => write!(f, "{hook} was left out by the selector of the version that the original had"),
+            Some(selector) if *selects_now => write!(
+                f,
+                "{hook} was left out by its selector ({selector}) when the original was planned; it selects the \
+                 environment now ({labels})"
+            ),
+            Some(selector) if labels.is_empty() => {
+                write!(f, "{hook} is left out by its selector ({selector}): the environment has no labels")
+            }
+            Some(selector) => {
+                write!(f, "{hook} is left out by its selector ({selector}): the environment has {labels}")
+            }
+        }
+    }
 }
 
 impl PlanRefusal {
@@ -126,6 +174,7 @@ impl PlanRefusal {
             Self::Absent(_) | Self::AbsentForNow { .. } => "plan-hook-absent",
             Self::RequiredMissing(_) => "plan-required-hook-missing",
             Self::UnknownSteps(_) => "replay-unknown-step",
+            Self::Deselected(_) => "replay-deselected",
             Self::Gone(_) => "replay-hook-gone",
             Self::Empty => "plan-empty",
         }

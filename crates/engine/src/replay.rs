@@ -5,7 +5,7 @@
 
 use crate::mutants::{self, Mutant};
 use crate::plan::catch;
-use crate::{Plan, PlanRefusal, RegisteredHook, Run};
+use crate::{Deselected, Plan, PlanRefusal, RegisteredHook, Run};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{Environment, Hold, HookRef, Kept, OperationId, Step, StepState};
@@ -34,15 +34,16 @@ pub struct ReplayInput<'a> {
 pub enum VersionsOf<'a> {
     /// The original. The hooks as the centre knows them now say which are gone.
     Original(&'a [RegisteredHook]),
-    /// A plan that was made now: see [`crate::plan()`]. A hook that is new in it runs.
-    Plan(Plan),
+    /// A plan that was made now from these hooks: see [`crate::plan()`]. A hook that is new in it runs.
+    Plan(Plan, &'a [RegisteredHook]),
 }
 
 /// Makes the plan of a replay.
 ///
 /// # Errors
 /// [`PlanRefusal::UnknownSteps`] if `from` names steps that are not there, [`PlanRefusal::Gone`] if a step would have
-/// to run whose hook is absent or retired.
+/// to run whose hook is absent or retired, [`PlanRefusal::Deselected`] if `from` names a step that its selector leaves
+/// out: it would be over at once, and whoever asked would take that for done.
 pub fn replay(input: ReplayInput<'_>) -> Result<Plan, PlanRefusal> {
     let original = input.original;
     let unknown: Vec<HookRef> =
@@ -50,12 +51,21 @@ pub fn replay(input: ReplayInput<'_>) -> Result<Plan, PlanRefusal> {
     if !unknown.is_empty() {
         return Err(PlanRefusal::UnknownSteps(unknown));
     }
-    let (mut plan, hooks) = match input.versions {
-        VersionsOf::Original(hooks) => (frozen(original, input.operation), Some(hooks)),
-        VersionsOf::Plan(plan) => (plan, None),
+    let (mut plan, hooks, is_frozen) = match input.versions {
+        VersionsOf::Original(hooks) => (frozen(original, input.operation), hooks, true),
+        VersionsOf::Plan(plan, hooks) => (plan, hooks, false),
     };
+    let gone: Vec<HookRef> =
+        input.from.iter().filter(|hook| !plan.steps.contains_key(*hook)).cloned().collect();
+    if !gone.is_empty() {
+        return Err(PlanRefusal::Gone(gone));
+    }
+    let deselected = deselected(&plan, input.from, hooks, input.environment);
+    if !deselected.is_empty() {
+        return Err(PlanRefusal::Deselected(deselected));
+    }
     let running = running(&plan.steps, original, input.from);
-    if let Some(hooks) = hooks {
+    if is_frozen {
         let there: BTreeSet<&HookRef> = hooks
             .iter()
             .filter(|hook| hook.absent_since.is_none() && !hook.retired)
@@ -79,6 +89,24 @@ pub fn replay(input: ReplayInput<'_>) -> Result<Plan, PlanRefusal> {
     }
     catch(&mut plan.steps, input.holds, input.environment, &original.operation().name, input.now);
     Ok(plan)
+}
+
+/// Those of `from` that would not run, with the selector that says so.
+fn deselected(
+    plan: &Plan,
+    from: &BTreeSet<HookRef>,
+    hooks: &[RegisteredHook],
+    environment: &Environment,
+) -> Vec<Deselected> {
+    let left_out = from.iter().filter_map(|hook| plan.steps.get(hook)).filter(|step| step.is_deselected());
+    left_out
+        .map(|step| {
+            let known = hooks.iter().find(|known| known.hook == step.hook);
+            let versions = known.into_iter().flat_map(|known| known.current.iter().chain(&known.last_good));
+            let version = versions.into_iter().find(|version| version.hash == step.template_hash);
+            Deselected::new(&step.hook, version, environment)
+        })
+        .collect()
 }
 
 /// The original's steps as if nothing had run yet.

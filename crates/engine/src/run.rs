@@ -4,13 +4,22 @@
 
 use crate::rows::Rows;
 use crate::{Change, Transition, timers, work};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{Attempt, HookRef, Operation, Step, StepState};
+
+/// What the installation has set about how operations go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A hold without an end, or a pause, that lasts longer than this raises attention: a silent night must never be a
+    /// stuck night.
+    pub held_too_long: SignedDuration,
+}
 
 /// An operation, its steps and their attempts, as they are in the store.
 #[derive(Clone, Debug)]
 pub struct Run {
+    rules: Rules,
     operation: Operation,
     steps: BTreeMap<HookRef, Step>,
     attempts: BTreeMap<(HookRef, u32), Attempt>,
@@ -44,8 +53,10 @@ impl Run {
         operation: Operation,
         steps: impl IntoIterator<Item = Step>,
         attempts: impl IntoIterator<Item = Attempt>,
+        rules: Rules,
     ) -> Self {
         let mut run = Self {
+            rules,
             operation,
             steps: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -212,6 +223,10 @@ impl Run {
 impl Rows for Run {
     fn operation(&self) -> &Operation {
         &self.operation
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules
     }
 
     fn attempt(&self, step: &HookRef, number: u32) -> Option<&Attempt> {

@@ -6,9 +6,6 @@ use crate::rows::Rows;
 use jiff::{SignedDuration, Timestamp};
 use tenantry_model::{Attempt, KillCause, OnLost, OperationState, Step, StepState};
 
-/// A hold or a pause that lasts longer than this raises attention: a silent night must never be a stuck night.
-pub const HELD_TOO_LONG: SignedDuration = SignedDuration::from_hours(1);
-
 /// What happens when a timer is due.
 #[derive(Clone, Copy)]
 pub(crate) enum Timer {
@@ -48,7 +45,8 @@ fn hold_timers(rows: &impl Rows, step: &Step) -> [Option<(Timestamp, Timer)>; 2]
     let stuck = step.state == StepState::Ready || step.is_done();
     let endless = step.holds.iter().filter(|hold| hold.until.is_none()).map(|hold| hold.since).min();
     let endless = endless.filter(|_| stuck && !step.hold_reported);
-    [lift.map(|at| (at, Timer::Lift)), endless.map(|since| (later(since, HELD_TOO_LONG), Timer::ReportHold))]
+    let report = endless.map(|since| later(since, rows.rules().held_too_long));
+    [lift.map(|at| (at, Timer::Lift)), report.map(|at| (at, Timer::ReportHold))]
 }
 
 fn attempt_timers(rows: &impl Rows, step: &Step) -> [Option<(Timestamp, Timer)>; 3] {

@@ -36,7 +36,8 @@ pub struct ManagerConfig {
 
     /// A hold by predicate that catches more steps than this, or everything, needs a stated cap.
     pub hold_cap: usize,
-    /// A hold by predicate without an end raises attention when it has lasted for this long.
+    /// A hold without an end, by hand or by predicate, and a pause raise attention when they have lasted for this long. An
+    /// operation that is held already keeps the time that it was given until something happens to it.
     pub held_too_long: SignedDuration,
     /// The verbs that a second person has to approve.
     pub four_eyes: BTreeSet<VerbKind>,

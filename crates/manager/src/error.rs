@@ -2,7 +2,7 @@
 
 use crate::PurgeRefusal;
 use crate::operations::ReplayError;
-use tenantry_engine::Rejected;
+use tenantry_engine::{PlanRefusal, Rejected};
 use tenantry_model::{ApprovalId, ApprovalState, InvalidName, OperationId, Problem};
 use tenantry_schedule::{LineRefusal, UnknownZone};
 use tenantry_store::StoreError;
@@ -313,7 +313,7 @@ impl ManagerError {
             | Self::TimeZone(_)
             | Self::HoldTooWide { .. }
             | Self::Purge(PurgeRefusal::OtherName { .. })
-            | Self::Replay(ReplayError::Refused(tenantry_engine::PlanRefusal::UnknownSteps(_)))
+            | Self::Replay(ReplayError::Refused(PlanRefusal::UnknownSteps(_) | PlanRefusal::Deselected(_)))
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
                 ErrorClass::Invalid
             }

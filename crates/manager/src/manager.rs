@@ -7,6 +7,7 @@ use crate::runner::Runs;
 use crate::schedules::PastRuns;
 use jiff::Timestamp;
 use std::sync::Arc;
+use tenantry_engine::Rules;
 use tenantry_logs::LogStore;
 use tenantry_store::Store;
 
@@ -46,6 +47,11 @@ impl Manager {
             past_runs: Arc::default(),
             clock,
         }
+    }
+
+    /// What the installation has set about how operations go on.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules { held_too_long: self.config.held_too_long }
     }
 
     /// Checks that the store answers; for readiness.

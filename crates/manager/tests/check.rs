@@ -6,18 +6,29 @@
 mod common;
 
 use common::*;
+use jiff::SignedDuration;
 use std::path::Path;
 use std::sync::Arc;
 use tenantry_api_types::v1::Finding;
-use tenantry_manager::{AuditConfig, Lifecycle, LogPiece, LogStore, Manager, ManagerConfig};
+use tenantry_engine::{StepVerb, VerbKind};
+use tenantry_manager::{
+    AuditConfig, Lifecycle, LogPiece, LogStore, Manager, ManagerConfig, NewHold, NewSchedule, ReplayWish,
+    StepOptions,
+};
+use tenantry_model::{CatchUp, HoldPredicate, Overlap, Page, RunState, ScheduleTarget};
 use tenantry_store_sqlite::SqliteStore;
 
-/// Three environments: `done` has finished its operation, in `busy` a step runs, another is blocked and a second
-/// operation waits for the lock, and in `stuck` a step waits for a person. There are logs and a signed head.
+/// Five environments: `done` has finished its operation, in `again` it was replayed, of `timed` a schedule has one run
+/// that has ended, one that goes on and one that waits; in `busy` a step runs, another is held and a second operation
+/// waits for the lock; in `stuck` a step waits for a person, and the verb for a second one. There are logs and a signed
+/// head.
 async fn good() -> World {
     let mut world = World::new();
     world.config.audit =
         AuditConfig { key_file: Some(world.folder.path().join("audit-key.pem")), ..AuditConfig::default() };
+    world.config.four_eyes = [VerbKind::Confirm].into();
+    // Minutes pass between two calls of the agent; nothing here is about its silence.
+    world.config.agent_silent_after = SignedDuration::from_hours(10);
     let manager = world.manager().await;
     prepare(&manager).await;
     let upsert = ["lifecycle.upsert"];
@@ -30,7 +41,20 @@ async fn good() -> World {
     ];
     let mut agent = Agent::open(&manager, hooks).await;
     create(&manager, "done").await;
+    let (_, original) = create(&manager, "again").await;
     agent.run_all(&manager, world.now()).await;
+    let again = ReplayWish { reason: Some("once more".to_owned()), ..ReplayWish::default() };
+    manager.replay_operation(&admin(), original, again).await.unwrap();
+    agent.run_all(&manager, world.now()).await;
+    timed(&world, &manager, &mut agent).await;
+    let predicate = HoldPredicate {
+        hook: Some("crm/c".parse().unwrap()),
+        region: Some(region()),
+        ..HoldPredicate::default()
+    };
+    let reason = "freeze".to_owned();
+    let hold = NewHold { predicate, until: None, reason, max_steps: None, validate_only: false };
+    manager.create_hold(&admin(), hold).await.unwrap();
     let (busy, _) = create(&manager, "busy").await;
     let first = agent.starts(&manager).await.remove(0);
     let text = b"a line of a log\n".to_vec();
@@ -40,11 +64,46 @@ async fn good() -> World {
     let running = agent.starts(&manager).await.remove(0);
     agent.running(&manager, &running.attempt, world.now()).await;
     ask(&manager, busy.id, Lifecycle::Reconcile).await;
-    create(&manager, "stuck").await;
+    let (_, stuck) = create(&manager, "stuck").await;
     let failing = agent.starts(&manager).await.remove(0);
     agent.ended(&manager, &failing.attempt, world.now(), failure()).await;
+    let by_hand = StepVerb::Confirm { outputs: [].into() };
+    let options = StepOptions { reason: Some("by hand".to_owned()), ..StepOptions::default() };
+    manager.steer_step(&admin(), stuck, &hook_ref("crm/a"), by_hand, options).await.unwrap();
     manager.seal_audit(&admin()).await.unwrap();
     world
+}
+
+/// Every minute for one environment: three minutes pass.
+async fn timed(world: &World, manager: &Manager, agent: &mut Agent) {
+    let (environment, _) = create(manager, "timed").await;
+    agent.run_all(manager, world.now()).await;
+    let new = NewSchedule {
+        name: "minutely".parse().unwrap(),
+        description: String::new(),
+        operation: "lifecycle.upsert".parse().unwrap(),
+        parameters: serde_json::Map::new(),
+        target: ScheduleTarget::Environment(environment.id),
+        cron: "* * * * *".to_owned(),
+        time_zone: "UTC".to_owned(),
+        catch_up: CatchUp::Latest,
+        overlap: Overlap::Queue,
+        deadline: None,
+        validate_only: false,
+    };
+    manager.create_schedule(&admin(), new).await.unwrap();
+    for minute in 0..3 {
+        world.pass(SignedDuration::from_mins(1));
+        manager.run_schedules().await.unwrap();
+        match minute {
+            0 => drop(agent.run_all(manager, world.now()).await),
+            1 => drop(agent.starts(manager).await),
+            _ => {}
+        }
+    }
+    let runs = manager.schedule_runs(&"minutely".parse().unwrap(), &Page::default()).await.unwrap().items;
+    let states: Vec<RunState> = runs.iter().map(|run| run.state).collect();
+    assert_eq!(states, [RunState::Waiting, RunState::Requested, RunState::Ended]);
 }
 
 async fn check(folder: &Path) -> Vec<Finding> {
@@ -172,6 +231,63 @@ const PLANTED: &[(&str, &str)] = &[
     ("audit-chain", "DELETE FROM audit WHERE chain = '' AND position = (SELECT max(position) FROM audit WHERE chain = '')"),
     ("audit-heads", "UPDATE audit_heads SET payload = replace(payload, 'position', 'positiom')"),
     ("log-orphan", "DELETE FROM operations WHERE id = $operation('busy')"),
+    // A schedule's run and its operation.
+    (
+        "schedule-run",
+        "UPDATE schedule_runs SET operation = NULL, payload = json_set(payload, '$.operation', '01a1fe80-0000-7000-8000-000000000001') WHERE state = 'requested'",
+    ),
+    ("schedule-run", "UPDATE schedule_runs SET payload = json_set(payload, '$.state', 'requested') WHERE state = 'ended'"),
+    ("schedule-run", "UPDATE schedule_runs SET payload = json_set(payload, '$.state', 'ended') WHERE state = 'requested'"),
+    ("schedule-run", "UPDATE schedule_runs SET payload = json_set(payload, '$.operation', null) WHERE state = 'ended'"),
+    ("schedule-run", "DELETE FROM schedule_runs WHERE state = 'requested'"),
+    (
+        "schedule-run",
+        "UPDATE operations SET payload = json_set(payload, '$.scheduledTime', '2020-01-01T00:00:00Z') WHERE id = (SELECT operation FROM schedule_runs WHERE state = 'ended')",
+    ),
+    (
+        "schedule-run",
+        "UPDATE schedule_runs SET state = 'skipped', payload = json_set(payload, '$.state', 'skipped', '$.note', null) WHERE state = 'waiting'",
+    ),
+    (
+        "schedule-run",
+        "UPDATE schedule_runs SET state = 'due', payload = json_set(payload, '$.state', 'due') WHERE state = 'waiting';
+         DELETE FROM schedules",
+    ),
+    (
+        "schedule-twice",
+        "INSERT INTO operations (id, environment, tenant, region, name, state, finished, payload)
+         SELECT '01a1fe80-0000-7000-8000-000000000001', environment, tenant, region, name, state, finished,
+             json_set(payload, '$.id', '01a1fe80-0000-7000-8000-000000000001')
+         FROM operations WHERE id = (SELECT operation FROM schedule_runs WHERE state = 'ended')",
+    ),
+    ("schedule-record", "DELETE FROM schedule_runs WHERE at = (SELECT max(at) FROM schedule_runs)"),
+    ("schedule-next", "UPDATE schedules SET payload = json_set(payload, '$.nextTime', json_extract(payload, '$.lastTime'))"),
+    (
+        "schedule-next",
+        "UPDATE schedules SET payload = json_set(payload, '$.paused', json('{\"by\": {\"kind\": \"system\", \"name\": \"x\"}, \"reason\": \"x\", \"at\": \"2026-01-01T00:00:00Z\"}'))",
+    ),
+    (
+        "schedule-behind",
+        "UPDATE schedules SET payload = json_set(payload, '$.lastTime', '2026-01-01T00:00:00Z', '$.nextTime', '2026-01-01T00:01:00Z')",
+    ),
+    (
+        "schedule-queue",
+        "UPDATE schedule_runs SET state = 'ended', payload = json_set(payload, '$.state', 'ended') WHERE state = 'requested'",
+    ),
+    // What steers from outside.
+    ("approval-orphan", "DELETE FROM operations WHERE id = $operation('stuck')"),
+    ("replay-link", "DELETE FROM replays"),
+    ("replay-link", "INSERT INTO replays (original, replay) VALUES ($ended('done'), '01a1fe80-0000-7000-8000-000000000001')"),
+    (
+        "replay-link",
+        "UPDATE operations SET payload = json_set(payload, '$.replay.of', '01a1fe80-0000-7000-8000-000000000001') WHERE id = (SELECT replay FROM replays)",
+    ),
+    ("hold-gone", "DELETE FROM holds"),
+    (
+        "hold-gone",
+        "UPDATE holds SET open = 0, payload = json_set(payload, '$.told', json('true'), '$.lifted', json('{\"by\": {\"kind\": \"system\", \"name\": \"x\"}, \"reason\": null, \"at\": \"2026-01-01T00:00:00Z\"}'))",
+    ),
+    ("hold-region", "UPDATE holds SET region = 'mars', payload = json_set(payload, '$.hold.predicate.region', 'mars')"),
     ("unreadable", "UPDATE operations SET payload = '{}' WHERE id = $ended('done')"),
     ("database", "DELETE FROM operations WHERE id = $operation('stuck')"),
 ];

@@ -202,6 +202,47 @@ async fn a_hold_ends_at_its_time_and_one_without_an_end_raises_attention() {
     assert!(!step(&manager, id, "ops/c").await.is_held());
 }
 
+/// Both kinds of holds and a pause, by the one setting.
+#[tokio::test]
+async fn how_long_is_too_long_is_the_installations_setting() {
+    for (minutes, waits) in [(10, 9), (180, 179)] {
+        let mut world = World::new();
+        world.config.held_too_long = SignedDuration::from_mins(minutes);
+        world.config.agent_silent_after = SignedDuration::from_hours(10);
+        let (manager, _agent) = three(&world).await;
+        manager.create_hold(&admin(), new_hold(in_namespace("nobody"))).await.unwrap();
+        let held = NewHold { max_steps: Some(10), ..new_hold(in_namespace("crm")) };
+        let by_predicate = manager.create_hold(&admin(), held).await.unwrap();
+        let (_, id) = create(&manager, "one").await;
+        steer(&manager, id, "crm/a", StepVerb::Hold { until: None }).await;
+        manager
+            .lift_hold(&admin(), by_predicate.row.hold.id, Some("by hand now".to_owned()), false)
+            .await
+            .unwrap();
+        let (_, paused) = create(&manager, "two").await;
+        let (pause, expected) = (OperationVerb::Pause, ExpectedOperation::default());
+        let reason = Some("freeze".to_owned());
+        manager.steer_operation(&admin(), paused, pause, reason, expected, false).await.unwrap();
+        world.pass(SignedDuration::from_mins(waits));
+        manager.run_due().await.unwrap();
+        manager.check_holds().await.unwrap();
+        // Attempts that nobody has reported on are another matter.
+        let long = async || {
+            let mut told = kinds(&manager).await;
+            told.retain(|kind| *kind != AttentionKind::AttemptUnknown);
+            told.sort();
+            told
+        };
+        assert_eq!(long().await, [], "{minutes}");
+        world.pass(SignedDuration::from_mins(1));
+        manager.run_due().await.unwrap();
+        manager.check_holds().await.unwrap();
+        let mut all = [AttentionKind::StepHeld, AttentionKind::OperationPaused, AttentionKind::HoldLong];
+        all.sort();
+        assert_eq!(long().await, all, "{minutes}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_crash_left_untold_is_told_by_the_next_manager() {
     let world = World::new();

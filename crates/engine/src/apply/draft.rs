@@ -2,7 +2,7 @@
 
 use crate::mutants::{self, Mutant};
 use crate::rows::Rows;
-use crate::run::is_live;
+use crate::run::{Rules, is_live};
 use crate::{Action, Change, Moment, Run, Transition};
 use crate::{timers, work};
 use jiff::Timestamp;
@@ -29,6 +29,10 @@ pub(super) struct Draft<'a> {
 impl Rows for Draft<'_> {
     fn operation(&self) -> &Operation {
         self.operation.as_ref().unwrap_or_else(|| self.run.operation())
+    }
+
+    fn rules(&self) -> Rules {
+        self.run.rules()
     }
 
     fn attempt(&self, step: &HookRef, number: u32) -> Option<&Attempt> {

@@ -8,7 +8,7 @@ use crate::attention;
 use crate::mutants::{self, Mutant};
 use crate::retry::backoff;
 use crate::rows::Rows;
-use crate::timers::{self, HELD_TOO_LONG, Timer, later, timers};
+use crate::timers::{self, Timer, later, timers};
 use jiff::{SignedDuration, Timestamp};
 use tenantry_model::{Actor, HookRef, KillCause, KillRequest, OperationState, Step};
 
@@ -62,7 +62,7 @@ fn deadline(draft: &Draft<'_>) -> Option<Timestamp> {
 
 fn pause_report(draft: &Draft<'_>) -> Option<Timestamp> {
     let pause = draft.operation().pause.as_ref().filter(|pause| !pause.reported)?;
-    Some(later(pause.at, HELD_TOO_LONG))
+    Some(later(pause.at, draft.rules().held_too_long))
 }
 
 fn fire(draft: &mut Draft<'_>, hook: &HookRef, timer: Timer) {

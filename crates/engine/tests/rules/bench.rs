@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use tenantry_engine::{
-    Action, Event, Expected, Moment, Plan, Preview, Raised, Rejected, Run, StepVerb, Transition, apply,
-    preview,
+    Action, Event, Expected, Moment, Plan, Preview, Raised, Rejected, Rules, Run, StepVerb, Transition,
+    apply, preview,
 };
 use tenantry_model::{
     Actor, ActorKind, Attempt, AttemptId, ConflictPolicy, EnvironmentId, Fact, FailureReason, HookRef,
@@ -12,6 +12,9 @@ use tenantry_model::{
     Outcome, Step, StepPolicy, StepState, TemplateHash,
 };
 use uuid::Uuid;
+
+/// A hold or a pause of an hour is long.
+pub const RULES: Rules = Rules { held_too_long: SignedDuration::from_hours(1) };
 
 pub fn person() -> Actor {
     Actor { kind: ActorKind::Token, name: "ada".to_owned() }
@@ -92,8 +95,13 @@ impl Bench {
     }
 
     pub fn of(operation: Operation) -> Self {
+        Self::by(operation, RULES)
+    }
+
+    /// In an installation that has set other rules.
+    pub fn by(operation: Operation, rules: Rules) -> Self {
         Self {
-            run: Run::new(operation, [], []),
+            run: Run::new(operation, [], [], rules),
             now: time(10),
             last: Transition::default(),
             attention: BTreeMap::new(),
@@ -103,11 +111,15 @@ impl Bench {
     }
 
     pub fn planned(steps: impl IntoIterator<Item = Step>) -> Self {
-        let mut bench = Self::pending();
+        Self::pending().plan(steps)
+    }
+
+    pub fn plan(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        let bench = &mut self;
         bench.on(&Event::Admitted { generation: 7 });
         let steps = steps.into_iter().map(|step| (step.hook.clone(), step)).collect();
         bench.on(&Event::Planned(Plan { steps, ..Plan::default() }));
-        bench
+        self
     }
 
     /// One step with a policy.

@@ -1,10 +1,13 @@
 //! Holds: by a person, by predicate, until a time; stop and release.
 
-use crate::bench::{Bench, hold, hook, kills, minutes, person, release, rerun, starts, step};
+use crate::bench::{
+    Bench, RULES, hold, hook, kills, minutes, operation, person, release, rerun, starts, step,
+};
 use jiff::Timestamp;
-use tenantry_engine::{Event, HELD_TOO_LONG, StepVerb, keys};
+use tenantry_engine::{Event, Rules, StepVerb, keys};
 use tenantry_model::{
-    AttemptState, AttentionKind, FailureReason, HoldId, OperationState, StepHold, StepState,
+    AttemptState, AttentionKind, ConflictPolicy, FailureReason, HoldId, LockClass, OperationState, StepHold,
+    StepState,
 };
 use uuid::Uuid;
 
@@ -202,7 +205,7 @@ fn what_is_held_for_long_raises_attention_once_it_keeps_something_from_going_on(
     let mut bench = Bench::planned([step("a", &[]), step("b", &["a"])]);
     bench.runs("a");
     bench.verb("b", hold()).unwrap();
-    bench.wait(HELD_TOO_LONG + minutes(1));
+    bench.wait(RULES.held_too_long + minutes(1));
     assert!(bench.attention.is_empty(), "it waits for a anyway");
     bench.succeeds("a");
     let key = keys::step_held(bench.run.operation().id, &hook("b"));
@@ -212,6 +215,25 @@ fn what_is_held_for_long_raises_attention_once_it_keeps_something_from_going_on(
     assert!(bench.wait(minutes(600)).is_empty());
     bench.verb("b", release()).unwrap();
     assert!(bench.attention.is_empty());
+}
+
+/// Not an hour by the engine's own opinion: the installation says what is long, for a hold and for a pause.
+#[test]
+fn how_long_is_long_is_data() {
+    for long in [minutes(10), minutes(300)] {
+        let pending = operation(1, LockClass::Exclusive, ConflictPolicy::Queue, OperationState::Pending);
+        let mut bench = Bench::by(pending, Rules { held_too_long: long }).plan([step("a", &[])]);
+        bench.verb("a", hold()).unwrap();
+        bench.fails("a", FailureReason::HookFailed);
+        bench.verb("a", rerun()).unwrap();
+        bench.attention.clear();
+        bench.pause();
+        bench.wait(long - minutes(1));
+        assert!(bench.attention.is_empty(), "{long:#}: {:?}", bench.attention);
+        bench.wait(minutes(1));
+        let kinds: Vec<AttentionKind> = bench.attention.values().map(|raised| raised.kind).collect();
+        assert_eq!(kinds, [AttentionKind::OperationPaused, AttentionKind::StepHeld], "{long:#}");
+    }
 }
 
 #[test]
@@ -245,7 +267,7 @@ fn the_end_of_an_operation_settles_what_was_said_about_holds() {
     let mut bench = Bench::planned([step("a", &[]), step("b", &["a"])]);
     bench.verb("b", hold()).unwrap();
     bench.succeeds("a");
-    bench.wait(HELD_TOO_LONG);
+    bench.wait(RULES.held_too_long);
     assert_eq!(bench.attention.len(), 1);
     bench.cancel();
     assert_eq!((bench.operation(), bench.attention.len()), (OperationState::Cancelled, 0));

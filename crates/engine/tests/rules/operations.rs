@@ -1,6 +1,6 @@
 //! Operations: from pending to their end.
 
-use crate::bench::{Bench, failed, hook, kills, minutes, person, step, time};
+use crate::bench::{Bench, RULES, failed, hook, kills, minutes, person, step, time};
 use tenantry_engine::{Action, Change, Event, Plan, PlanRefusal, Quarantined, Rejected, Run, StepVerb};
 use tenantry_model::{AttentionKind, FailureReason, OperationState, StepState};
 
@@ -204,8 +204,12 @@ fn a_run_read_back_from_its_rows_goes_on_as_it_would_have() {
     let mut bench = Bench::planned([step("a", &[]), step("b", &["a"])]);
     bench.runs("a");
     let rows = bench.run.clone();
-    let read =
-        Run::new(rows.operation().clone(), rows.steps().values().cloned(), rows.attempts().values().cloned());
+    let read = Run::new(
+        rows.operation().clone(),
+        rows.steps().values().cloned(),
+        rows.attempts().values().cloned(),
+        RULES,
+    );
     assert!(read == rows);
     let end = bench.end(tenantry_model::Outcome::default());
     let event = bench.observation("a", 1, end);

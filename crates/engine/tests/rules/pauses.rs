@@ -1,7 +1,7 @@
 //! Pause and resume.
 
-use crate::bench::{Bench, kills, minutes, person, rerun, starts, step};
-use tenantry_engine::{Event, HELD_TOO_LONG, Rejected, StepVerb};
+use crate::bench::{Bench, RULES, kills, minutes, person, rerun, starts, step};
+use tenantry_engine::{Event, Rejected, StepVerb};
 use tenantry_model::{AttentionKind, FailureReason, KillCause, OperationState, StepState};
 
 fn two() -> Bench {
@@ -83,8 +83,8 @@ fn a_pause_that_lasts_raises_attention_until_it_ends() {
         bench.succeeds("a");
         bench.runs("b");
         bench.pause();
-        assert_eq!(bench.last.next_tick, Some(bench.now + HELD_TOO_LONG));
-        bench.wait(HELD_TOO_LONG);
+        assert_eq!(bench.last.next_tick, Some(bench.now + RULES.held_too_long));
+        bench.wait(RULES.held_too_long);
         let kinds: Vec<AttentionKind> = bench.attention.values().map(|raised| raised.kind).collect();
         assert_eq!(kinds, [AttentionKind::OperationPaused]);
         assert!(bench.wait(minutes(600)).is_empty());

@@ -181,6 +181,51 @@ fn a_kept_step_may_run_again_and_its_kept_consumers_are_stale_then() {
     assert!(bench.step("b").is_stale() && bench.step("c").is_stale() && bench.step("d").is_stale());
 }
 
+/// d's selector leaves it out of the original; nothing would run.
+#[test]
+fn a_replay_does_not_begin_with_what_does_not_run() {
+    let mut left_out = step("d", &["c"]);
+    left_out.state = Skipped;
+    let mut original = Bench::planned([step("c", &[]), left_out, step("e", &["d"])]);
+    original.succeeds("c");
+    original.succeeds("e");
+    let mut hooks: Vec<RegisteredHook> = NAMES.iter().map(|name| registered(name)).collect();
+    let refused = |hooks: &[RegisteredHook], from: &[&str]| {
+        with(&original, from, &[], VersionsOf::Original(hooks)).unwrap_err().to_string()
+    };
+    let text = refused(&hooks, &["d", "e"]);
+    assert!(
+        text.contains("eu1/team/d was left out by the selector of the version that the original had"),
+        "{text}"
+    );
+    assert!(!text.contains("team/e"), "{text}");
+    // The version that ran is still there, and so is its selector.
+    let current = hooks[3].current.as_mut().unwrap();
+    current.hash = TemplateHash("abc".to_owned());
+    current.selector = "tier in (silver)".to_owned();
+    let text = refused(&hooks, &["d"]);
+    assert!(
+        text.contains("left out by its selector (tier in (silver)): the environment has no labels"),
+        "{text}"
+    );
+    hooks[3].current.as_mut().unwrap().selector = "!tier".to_owned();
+    let text = refused(&hooks, &["d"]);
+    assert!(text.contains("it selects the environment now"), "{text}");
+    // By the versions in force now it is the same, and what is not in their plan at all is gone.
+    let mut plan = Plan::default();
+    for (name, state) in [("c", Blocked), ("d", Skipped)] {
+        let mut now = step(name, &[]);
+        now.state = state;
+        plan.steps.insert(hook(name), now);
+    }
+    let by_now =
+        |from: &[&str]| with(&original, from, &[], VersionsOf::Plan(plan.clone(), &hooks)).unwrap_err();
+    assert!(matches!(by_now(&["d"]), PlanRefusal::Deselected(steps) if steps[0].hook == hook("d")));
+    assert_eq!(by_now(&["e"]), PlanRefusal::Gone(vec![hook("e")]));
+    // Everything again, or from before it, goes round it as ever.
+    assert!(replayed(&original, &[], &[]).is_ok() && replayed(&original, &["c"], &[]).is_ok());
+}
+
 #[test]
 fn unknown_steps_and_hooks_that_are_gone_refuse_a_replay() {
     let original = night();
@@ -211,7 +256,7 @@ fn frozen_versions_are_the_originals_and_current_ones_those_of_a_plan() {
         current.steps.insert(step.hook.clone(), step);
     }
     current.steps.insert(hook("n"), step("n", &["a"]));
-    let plan = with(&original, &["c"], &[], VersionsOf::Plan(current)).unwrap();
+    let plan = with(&original, &["c"], &[], VersionsOf::Plan(current, &[])).unwrap();
     assert_eq!(plan.steps[&hook("c")].template_hash.0, "new");
     assert_eq!(
         states(&plan),

@@ -9,14 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{
     Action, Admission, AppliedChange, Change, Event, Moment, Plan, PlanInput, PlanPolicy, PlanRefusal,
-    RegisteredHook, Rejected, ReplayInput, Run, Transition, VersionsOf, admit, apply, hold_matches, plan,
-    replay, startable,
+    RegisteredHook, Rejected, ReplayInput, Rules, Run, Transition, VersionsOf, admit, apply, hold_matches,
+    plan, replay, startable,
 };
 use tenantry_model::{
     Attempt, AttemptId, AttemptState, AttentionKind, ConflictPolicy, Environment, Hold, HookRef, Observation,
     Operation, OperationId, OperationState, RegionName, ReplayVersions,
 };
 use uuid::Uuid;
+
+/// A hold or a pause of an hour is long.
+const RULES: Rules = Rules { held_too_long: SignedDuration::from_hours(1) };
 
 pub struct Manager {
     /// The rows.
@@ -101,10 +104,10 @@ impl World {
         match admission {
             Admission::Refuse(_) => return,
             Admission::Start | Admission::Wait => {
-                self.manager.runs.insert(id, Run::new(operation, [], []));
+                self.manager.runs.insert(id, Run::new(operation, [], [], RULES));
             }
             Admission::WaitAndCancel(others) => {
-                self.manager.runs.insert(id, Run::new(operation, [], []));
+                self.manager.runs.insert(id, Run::new(operation, [], [], RULES));
                 self.manager.arriving = true;
                 for other in others {
                     if replaces {
@@ -190,7 +193,7 @@ impl World {
         let Some(wanted) = &operation.replay else { return plan(&input) };
         let versions = match wanted.versions {
             ReplayVersions::Frozen => VersionsOf::Original(hooks),
-            ReplayVersions::Current => VersionsOf::Plan(plan(&input)?),
+            ReplayVersions::Current => VersionsOf::Plan(plan(&input)?, input.hooks),
         };
         let original = &self.manager.runs[&wanted.of];
         replay(ReplayInput { operation: id, original, from: &wanted.from, versions, environment, holds, now })

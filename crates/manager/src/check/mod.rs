@@ -9,11 +9,14 @@ mod logs;
 mod operations;
 mod regions;
 mod rules;
+mod schedules;
+mod steering;
 
-use crate::{Manager, ManagerError};
+use crate::{Manager, ManagerError, outbox};
+use schedules::Fired;
 use std::collections::BTreeMap;
 use tenantry_api_types::v1::{CheckLine, Finding, Severity};
-use tenantry_model::EnvironmentId;
+use tenantry_model::{EnvironmentId, ScheduleId};
 use tenantry_store::{EventFilter, StoreError};
 use tokio::sync::mpsc::Sender;
 
@@ -52,14 +55,23 @@ struct Checker<'m> {
     checked: BTreeMap<String, u64>,
     errors: u64,
     warnings: u64,
+    /// The newest firing of each schedule, from its event.
+    fired: BTreeMap<ScheduleId, Fired>,
 }
 
 impl Manager {
     /// Checks everything; each finding is a line, the last line says how many there were. Ends early when nobody
     /// receives the lines any more.
     pub async fn check(&self, options: CheckOptions, lines: Sender<CheckLine>) {
-        let mut checker =
-            Checker { manager: self, lines, section: "", checked: BTreeMap::new(), errors: 0, warnings: 0 };
+        let mut checker = Checker {
+            manager: self,
+            lines,
+            section: "",
+            checked: BTreeMap::new(),
+            errors: 0,
+            warnings: 0,
+            fired: BTreeMap::new(),
+        };
         // Whoever asked has gone away: there is nobody to tell.
         let _ = checker.all(options).await;
     }
@@ -79,7 +91,12 @@ impl Checker<'_> {
         self.settle(done).await?;
         let done = self.attentions().await;
         self.settle(done).await?;
+        let done = self.steering().await;
+        self.settle(done).await?;
         let done = self.events().await;
+        self.settle(done).await?;
+        // After the events, which say what has fired.
+        let done = self.schedules().await;
         self.settle(done).await?;
         let done = self.audit().await;
         self.settle(done).await?;
@@ -179,6 +196,9 @@ impl Checker<'_> {
                     self.error("event-order", row.clone(), message, RESTORE).await?;
                 }
                 after = event.position;
+                if event.kind == outbox::SCHEDULE_FIRED {
+                    self.fired.extend(Fired::of(&event));
+                }
                 let Some(id) = event.environment else { continue };
                 let before = versions.insert(id, event.version).unwrap_or_default();
                 if event.version < before {

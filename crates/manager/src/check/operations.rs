@@ -47,12 +47,14 @@ impl Checker<'_> {
         }
         let (steps, attempts) = (read.steps(id).await?, read.attempts(id).await?);
         let timer = read.timer(id).await?;
-        let run = Run::new(operation, steps, attempts);
+        let run = Run::new(operation, steps, attempts, self.manager.rules());
         for fault in rules::faults(&run) {
             let place = fault.place.map_or_else(|| row.clone(), |place| format!("{row}, {place}"));
             self.error(fault.check, place, fault.message, fault.remedy).await?;
         }
         self.timer(&run, timer.is_some(), &row).await?;
+        self.scheduled(read, run.operation()).await?;
+        self.steered(read, &run).await?;
         self.waiting(read, id, &run, &row).await
     }
 

@@ -40,6 +40,12 @@ fn remedy(refusal: &PlanRefusal) -> &'static str {
         PlanRefusal::Gone(_) => {
             "; bring them back, or replay with the versions in force now (versions: current, --current-hooks)"
         }
+        PlanRefusal::Deselected(steps) if steps.iter().any(|step| step.selects_now) => {
+            "; replay with the versions in force now, which plans anew (versions: current, --current-hooks)"
+        }
+        PlanRefusal::Deselected(_) => {
+            "; begin with a step before or after it, or change the labels or the selector"
+        }
         _ => "",
     }
 }
@@ -50,6 +56,7 @@ impl ReplayError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(PlanRefusal::UnknownSteps(_)) => "replay-unknown-step",
+            Self::Refused(PlanRefusal::Deselected(_)) => "replay-deselected",
             Self::Refused(PlanRefusal::Gone(_)) => "replay-hook-gone",
             Self::Refused(_) => "replay-refused",
             Self::TemplateGone(_) => "replay-template-gone",
@@ -155,13 +162,14 @@ impl Work<'_> {
         let versions = match replay.versions {
             ReplayVersions::Frozen => VersionsOf::Original(&basis.hooks),
             ReplayVersions::Current => match fresh() {
-                Ok(plan) => VersionsOf::Plan(plan),
+                Ok(plan) => VersionsOf::Plan(plan, &basis.hooks),
                 Err(refusal) => return Ok(Err(refusal)),
             },
         };
         let of = replay.of;
         let row = self.tx.operation(of).await?.ok_or_else(|| ManagerError::not_found("operation", of))?;
-        let original = Run::new(row, self.tx.steps(of).await?, self.tx.attempts(of).await?);
+        let (steps, attempts) = (self.tx.steps(of).await?, self.tx.attempts(of).await?);
+        let original = Run::new(row, steps, attempts, self.manager.rules());
         if original.steps().is_empty() {
             return Ok(Err(PlanRefusal::Empty));
         }

@@ -162,7 +162,10 @@ impl Work<'_> {
         let earlier = earlier.map(|at| self.runs.swap_remove(at)).filter(|run| *run.operation() == operation);
         match earlier.or_else(|| self.manager.runs.take(&operation)) {
             Some(run) => Ok(run),
-            None => Ok(Run::new(operation, self.tx.steps(id).await?, self.tx.attempts(id).await?)),
+            None => {
+                let (steps, attempts) = (self.tx.steps(id).await?, self.tx.attempts(id).await?);
+                Ok(Run::new(operation, steps, attempts, self.manager.rules()))
+            }
         }
     }
 }

@@ -165,7 +165,7 @@ pub const ALL: &[Setting] = &[
         "held-too-long",
         "DURATION",
         Some("1h"),
-        "A hold by predicate that has no end raises attention after this time",
+        "A hold that has no end, by hand or by predicate, and a paused operation raise attention after this time",
     ),
     setting(
         Manager,
