@@ -66,10 +66,10 @@ impl Manager {
         }
         let mut open = self.sealer.0.lock().await;
         let done = async {
-        if self.is_due().await? {
+            if self.is_due().await? {
                 self.seal(&mut open, who, None).await?;
-        }
-        self.export_heads(&mut open).await
+            }
+            self.export_heads(&mut open).await
         };
         let done = done.await;
         self.judge_heads(who, &mut open, done.as_ref().err()).await?;

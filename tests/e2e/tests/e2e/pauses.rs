@@ -77,7 +77,8 @@ fn mid_write(world: &World) -> Result<()> {
     let postgres = Postgres::start(world)?;
     let database = postgres.database()?;
     let mut site = site(world, &postgres, &database, 2, &[])?;
-    for text in ["\"code\":\"store-unavailable\"", "\"status\":503", "session-expired", "a loop met an error"] {
+    for text in ["\"code\":\"store-unavailable\"", "\"status\":503", "session-expired", "a loop met an error"]
+    {
         site.expect_log(text);
     }
     // The driver says so of the session that the server ended, and of what stood still.
@@ -118,7 +119,10 @@ fn mid_write(world: &World) -> Result<()> {
     ensure!(log.contains("cannot be used"), "nothing was refused:\n{log}");
     let list = site.cli(&["tenant", "list", "-o", "json"])?.expect(0)?.out;
     for (tenant, done) in written {
-        ensure!(list.contains(&format!("\"{tenant}\"")) == done, "{tenant}, written: {done}; there are {list}");
+        ensure!(
+            list.contains(&format!("\"{tenant}\"")) == done,
+            "{tenant}, written: {done}; there are {list}"
+        );
     }
     site.cli(&["audit", "verify"])?.expect(0)?;
     site.finish()
