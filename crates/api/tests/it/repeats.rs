@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tenantry_api_types::v1::{EnvironmentsQuery, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, UpdateEnvironment};
 use tenantry_client::{Call, Client, ClientConfig};
 use tenantry_model::OperationDefinition;
-use tenantry_store::{Read, Result, Store, Write};
+use tenantry_store::{Read, Result, Signal, Store, Write};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -54,6 +54,12 @@ impl<S: Store> Store for Dying<S> {
     }
     async fn changed(&self) {
         self.store.changed().await;
+    }
+    fn tell(&self, signal: Signal) {
+        self.store.tell(signal);
+    }
+    async fn told(&self, signal: Signal) {
+        self.store.told(signal).await;
     }
     async fn ping(&self) -> Result<()> {
         self.store.ping().await

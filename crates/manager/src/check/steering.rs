@@ -18,9 +18,16 @@ impl Checker<'_> {
             let mut read = self.manager.store.read().await?;
             let part = read.approvals(&decided, &page).await?;
             for approval in part.items {
-                if read.operation(approval.operation).await?.is_none() {
+                let lost = match approval.operation() {
+                    Some(id) => read.operation(id).await?.is_none().then(|| format!("operation {id}")),
+                    None => {
+                        let id = approval.environment;
+                        read.environment(id).await?.is_none().then(|| format!("environment {id}"))
+                    }
+                };
+                if let Some(lost) = lost {
                     let row = format!("approval {}", approval.id);
-                    let message = format!("its operation {} does not exist", approval.operation);
+                    let message = format!("its {lost} does not exist");
                     self.error("approval-orphan", row, message, RESTORE).await?;
                 }
                 self.count().await?;
