@@ -10,6 +10,7 @@ use crate::{Manager, Principal, Steered, Target, outbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tenantry_engine::{Event, Expected, Raised, StepVerb};
+use tenantry_failpoints::Point;
 use tenantry_model::{Approval, ApprovalId, ApprovalState, AttentionKind, HookRef, OperationId, Page, Paged};
 use tenantry_store::ApprovalFilter;
 use uuid::Uuid;
@@ -78,7 +79,7 @@ impl Manager {
             approval.state = ApprovalState::Rejected;
             if !validate_only {
                 work.close(&approval, "approval.reject", reason.as_deref(), before).await?;
-                work.commit().await?;
+                work.commit(Point::ApprovalReject).await?;
             }
             return Ok((approval, None));
         }
@@ -94,7 +95,7 @@ impl Manager {
         let (operation, step, first) = (approval.operation, approval.step.clone(), approval.reason.clone());
         work.decide(operation, &step, &approval.verb, event, first.as_deref(), Some(both)).await?;
         work.close(&approval, "approval.approve", reason.as_deref(), before).await?;
-        work.commit().await?;
+        work.commit(Point::ApprovalApprove).await?;
         let view = self.operation(operation).await?;
         Ok((approval, Some(Steered::Done(Box::new(view)))))
     }
@@ -120,7 +121,7 @@ impl Manager {
             approval.decision_reason = Some(why.to_owned());
             approval.decided_at = Some(work.now);
             work.close(&approval, "approval.expire", Some(why), before).await?;
-            work.commit().await?;
+            work.commit(Point::ApprovalExpire).await?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox, schema};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use tenantry_failpoints::Point;
 use tenantry_model::{OperationDefinition, OperationName};
 use tenantry_store::Read;
 
@@ -80,7 +81,7 @@ impl Manager {
         work.tx.put_definition(&definition).await?;
         work.definition_changed("definition.put", &name, shown(before.as_ref()), shown(Some(&definition)))
             .await?;
-        work.commit().await?;
+        work.commit(Point::DefinitionPut).await?;
         Ok(definition)
     }
 
@@ -95,7 +96,7 @@ impl Manager {
             });
         }
         work.definition_changed("definition.delete", name, shown(before.as_ref()), Value::Null).await?;
-        work.commit().await
+        work.commit(Point::DefinitionDelete).await
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::{ManagerError, Result};
 use crate::work::Note;
 use crate::{Manager, Principal, Target, outbox};
 use tenantry_engine::keys;
+use tenantry_failpoints::Point;
 use tenantry_model::{HookRef, Page, Paged, RegionName, Role, Scope};
 use tenantry_store::{HookRow, Retired};
 
@@ -55,7 +56,7 @@ impl Manager {
         let target = format!("hooks/{hook}");
         work.audit(Note { action: "hook.retire", target, reason: Some(&reason), before, after }).await?;
         work.wake_planning(&hook.region).await?;
-        work.commit().await?;
+        work.commit(Point::HookRetire).await?;
         Ok(row)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::error::{ManagerError, Result};
 use crate::{Manager, Principal};
+use tenantry_failpoints::Point;
 use tenantry_store::{IdempotentAnswer, StoreError};
 
 /// An answer to be replayed.
@@ -66,7 +67,7 @@ impl Manager {
         match work.tx.put_idempotent(&row).await {
             Err(StoreError::Duplicate(_)) => Ok(()),
             Err(error) => Err(error.into()),
-            Ok(()) => work.commit().await,
+            Ok(()) => work.commit(Point::AnswerKeep).await,
         }
     }
 }

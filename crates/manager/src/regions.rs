@@ -5,6 +5,7 @@ use crate::work::Note;
 use crate::{IssuedToken, Manager, Principal, Target, outbox};
 use jiff::Timestamp;
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{Region, RegionName, Role};
 
 impl Manager {
@@ -33,7 +34,7 @@ impl Manager {
         let target = format!("regions/{}", region.name);
         work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after })
             .await?;
-        work.commit().await?;
+        work.commit(Point::RegionCreate).await?;
         Ok(region)
     }
 

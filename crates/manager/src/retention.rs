@@ -9,6 +9,7 @@ use crate::{Manager, Principal};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tenantry_failpoints::Point;
 use tenantry_model::{AttemptId, OperationId, OperationState, Page};
 use tenantry_store::{EventFilter, ExpiredOperation, Read};
 use tokio::time::Instant;
@@ -128,7 +129,7 @@ impl Manager {
             while !gone.more {
                 let mut tx = self.store.write().await?;
                 let part = tx.delete_events(last, ROWS).await?;
-                tx.commit().await?;
+                crate::work::commit(tx, Point::RetireEvents).await?;
                 gone.events += u64::from(part);
                 if part < ROWS {
                     break;
@@ -140,7 +141,7 @@ impl Manager {
             while !gone.more {
                 let mut tx = self.store.write().await?;
                 let part = tx.expire_attentions(before, ROWS).await?;
-                tx.commit().await?;
+                crate::work::commit(tx, Point::RetireAttention).await?;
                 gone.attentions += u64::from(part);
                 if part < ROWS {
                     break;
@@ -174,7 +175,7 @@ impl Manager {
         for id in &ids {
             tx.delete_operation(*id).await?;
         }
-        tx.commit().await?;
+        crate::work::commit(tx, Point::RetireOperations).await?;
         for id in &ids {
             self.logs.remove(*id).await.map_err(crate::logs::unlisted)?;
         }
@@ -250,7 +251,7 @@ impl Manager {
         let target = "installation".to_owned();
         work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
             .await?;
-        work.commit().await
+        work.commit(Point::RetireNote).await
     }
 
     /// The loop's step.

@@ -4,6 +4,7 @@ use crate::error::{ManagerError, Result};
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{Page, Paged, Scope, Tenant, TenantName};
 use tenantry_store::EnvironmentFilter;
 
@@ -26,7 +27,7 @@ impl Manager {
         let tenant = Tenant { name, display_name, revision: 1, created_at: work.now };
         work.tx.put_tenant(&tenant).await?;
         work.tenant_changed("tenant.create", Value::Null, &tenant).await?;
-        work.commit().await?;
+        work.commit(Point::TenantCreate).await?;
         Ok(tenant)
     }
 
@@ -75,7 +76,7 @@ impl Manager {
         tenant.revision += 1;
         work.tx.put_tenant(&tenant).await?;
         work.tenant_changed("tenant.update", before, &tenant).await?;
-        work.commit().await?;
+        work.commit(Point::TenantUpdate).await?;
         Ok(tenant)
     }
 
@@ -97,7 +98,7 @@ impl Manager {
         let target = format!("tenants/{name}");
         work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null })
             .await?;
-        work.commit().await
+        work.commit(Point::TenantDelete).await
     }
 }
 

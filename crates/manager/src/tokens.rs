@@ -13,6 +13,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind};
 use uuid::Uuid;
 
@@ -85,7 +86,7 @@ impl Manager {
         let issued = issue(name, TokenKind::Api { role, scopes }, expires_at, work.now)?;
         work.tx.put_token(&issued.token).await?;
         work.audit(note("token.create", &issued.token, None, Value::Null)).await?;
-        work.commit().await?;
+        work.commit(Point::TokenCreate).await?;
         Ok(issued)
     }
 
@@ -100,7 +101,7 @@ impl Manager {
         let issued = issue(format!("join {region}"), kind, expires_at, work.now)?;
         work.tx.put_token(&issued.token).await?;
         work.audit(note("region.join-token", &issued.token, None, Value::Null)).await?;
-        work.commit().await?;
+        work.commit(Point::JoinTokenCreate).await?;
         Ok(issued)
     }
 
@@ -120,7 +121,7 @@ impl Manager {
         token.revoked_at = Some(work.now);
         work.tx.put_token(&token).await?;
         work.audit(note("token.revoke", &token, reason.as_deref(), before)).await?;
-        work.commit().await?;
+        work.commit(Point::TokenRevoke).await?;
         Ok(token)
     }
 
@@ -160,7 +161,7 @@ impl Manager {
         work.tx.put_token(&issued.token).await?;
         work.tx.put_setting(FIRST_ADMIN, &json!(issued.token.id)).await?;
         work.audit(note("token.create", &issued.token, Some("first start"), Value::Null)).await?;
-        work.commit().await?;
+        work.commit(Point::AdminTokenCreate).await?;
         Ok(Some(issued))
     }
 }

@@ -8,6 +8,7 @@ use crate::{Manager, Principal, audit};
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_engine::Run;
+use tenantry_failpoints::Point;
 use tenantry_model::{Environment, EnvironmentId, OperationId};
 use tenantry_store::{EventRecord, IdempotentAnswer, StoreError, Write};
 
@@ -22,6 +23,13 @@ pub(crate) struct Work<'m> {
     pub(crate) runs: Vec<Run>,
     /// A schedule has another next time, or a run is due: the loop that fires looks again after the commit.
     pub(crate) wakes_schedules: bool,
+}
+
+/// Commits a transaction. The only place that does, so that none is without a failpoint.
+pub(crate) async fn commit(tx: Box<dyn Write + '_>, name: Point) -> std::result::Result<(), StoreError> {
+    tx.commit().await?;
+    name.reached();
+    Ok(())
 }
 
 struct Locked {
@@ -178,9 +186,9 @@ impl Work<'_> {
         }
     }
 
-    /// Makes the unit visible and durable at once.
-    pub(crate) async fn commit(self) -> Result<()> {
-        self.tx.commit().await?;
+    /// Makes the unit visible and durable at once. The failpoint is its name: what was done.
+    pub(crate) async fn commit(self, name: Point) -> Result<()> {
+        commit(self.tx, name).await?;
         for run in self.runs {
             self.manager.runs.keep(run);
         }

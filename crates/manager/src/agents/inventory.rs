@@ -7,6 +7,7 @@ use crate::{Manager, outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tenantry_engine::{Raised, keys};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     AgentSessionId, AttentionKind, HookPath, HookRef, OperationState, Page, RegionName, Scope, TemplateHash,
 };
@@ -50,7 +51,7 @@ impl Manager {
         if taken.changed || part.end {
             work.wake_planning(region).await?;
         }
-        work.commit().await?;
+        work.commit(Point::InventoryTake).await?;
         // Only the last page of several needs the answer, for which every unfinished operation is read.
         if taken.more_to_come { Ok(Vec::new()) } else { self.keep_list(region).await }
     }

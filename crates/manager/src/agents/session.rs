@@ -7,6 +7,7 @@ use crate::work::{Note, Work};
 use crate::{IssuedToken, Manager, outbox, tokens};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     AgentSessionId, Attempt, Executor, OperationId, Page, Region, RegionName, TokenId, TokenKind,
 };
@@ -41,7 +42,7 @@ impl Manager {
         let after = json!({ "token": issued.token.id, "host": host });
         let target = format!("regions/{region}");
         work.audit(Note { action: "region.join", target, reason: None, before: Value::Null, after }).await?;
-        work.commit().await?;
+        work.commit(Point::RegionJoin).await?;
         Ok(issued)
     }
 
@@ -69,7 +70,7 @@ impl Manager {
         work.tx.break_leases(region, session).await?;
         work.settle_attention(&region_silent_key(region)).await?;
         work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
-        work.commit().await?;
+        work.commit(Point::SessionOpen).await?;
         self.open_attempts(region).await
     }
 
@@ -116,7 +117,7 @@ impl Manager {
             row.last_seen_at = Some(work.now);
             work.tx.put_region(&row).await?;
             work.settle_attention(&region_silent_key(&row.name)).await?;
-            work.commit().await?;
+            work.commit(Point::SessionHeard).await?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::{Manager, Principal};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tenantry_audit::{ChainMark, Head, PublicKey, SignedHead, Signer};
+use tenantry_failpoints::Point;
 use tenantry_store::{AuditChain, AuditHead, Read, StoreError, Write};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -89,7 +90,7 @@ impl Manager {
         loop {
             let mut tx = self.store.write().await?;
             let Some(more) = self.seal_once(open, &mut *tx, next.take()).await? else { return Ok(()) };
-            match tx.commit().await {
+            match crate::work::commit(tx, Point::HeadsSign).await {
                 // Another manager was first: what it signed is as good.
                 Err(StoreError::Duplicate(_)) => return Ok(()),
                 other => other?,
@@ -211,7 +212,7 @@ impl Manager {
         if self.seal_once(&mut open, &mut *work.tx, Some(&next)).await?.is_none() {
             return Err(StoreError::Duplicate("signed head".to_owned()).into());
         }
-        work.commit().await?;
+        work.commit(Point::KeyRotate).await?;
         blocking(move || keys::put_in_place(&path)).await?;
         open.signer = Some(next);
         self.export_heads(&mut open).await?;

@@ -9,6 +9,7 @@ use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use serde_json::{Map, Value, json};
+use tenantry_failpoints::Point;
 use tenantry_hook::generation_document;
 use tenantry_model::{Environment, EnvironmentId, EnvironmentState, OperationName, RegionName, differences};
 use uuid::Uuid;
@@ -60,7 +61,7 @@ impl Manager {
         let reason = options.reason.as_deref();
         let note = Note { action: "environment.create", target, reason, before: Value::Null, after };
         work.audit(note).await?;
-        work.reconcile_and_commit(options).await
+        work.reconcile_and_commit(options, Point::EnvironmentCreate).await
     }
 
     /// Changes what is wished. The generation is raised only by a real difference.
@@ -112,7 +113,7 @@ impl Manager {
             return Ok(EnvironmentAnswer { environment: before, operation: None });
         }
         work.store_change(&before, after, options.reason.as_deref()).await?;
-        work.reconcile_and_commit(options).await
+        work.reconcile_and_commit(options, Point::EnvironmentUpdate).await
     }
 }
 
@@ -151,7 +152,11 @@ impl Work<'_> {
 
     /// Requests the upsert. With `validate_only` everything was checked against the store's own rules, and this unit
     /// is dropped.
-    async fn reconcile_and_commit(mut self, options: ChangeOptions) -> Result<EnvironmentAnswer> {
+    async fn reconcile_and_commit(
+        mut self,
+        options: ChangeOptions,
+        point: Point,
+    ) -> Result<EnvironmentAnswer> {
         let operation = if options.reconcile {
             Some(self.ask(upsert(options.reason)?, options.validate_only).await?)
         } else {
@@ -159,7 +164,7 @@ impl Work<'_> {
         };
         let environment = self.environment()?.clone();
         if !options.validate_only {
-            self.commit().await?;
+            self.commit(point).await?;
         }
         Ok(EnvironmentAnswer { environment, operation })
     }

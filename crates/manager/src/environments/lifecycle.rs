@@ -9,6 +9,7 @@ use crate::work::Work;
 use crate::{Manager, OperationAnswer, Principal};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{EnvironmentId, EnvironmentState, Operation, OperationId, OperationState, Page};
 use tenantry_store::OperationFilter;
 
@@ -59,7 +60,7 @@ impl Manager {
         wish.on_conflict = options.on_conflict;
         let answer = work.ask(wish, options.validate_only).await?;
         if !options.validate_only {
-            work.commit().await?;
+            work.commit(Point::LifecycleRequest).await?;
         }
         Ok(answer)
     }

@@ -8,6 +8,7 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal, Target, outbox};
 use serde_json::Value;
 use tenantry_engine::{Event, hold_matches};
+use tenantry_failpoints::Point;
 use tenantry_hook::Selector;
 use tenantry_model::{Hold, HoldId, HoldPredicate, OperationId, Page, Paged, Role};
 use tenantry_store::{HoldFilter, HoldRow, Lifted};
@@ -45,7 +46,7 @@ impl Manager {
             return Err(ManagerError::field("", format!("there are {LIMIT} holds already: lift some")));
         }
         work.put_hold(&row, "hold.create", Some(&row.hold.reason), Value::Null).await?;
-        work.commit().await?;
+        work.commit(Point::HoldCreate).await?;
         // Again: what was planned since the first look did not see the row.
         let reach = self.would_hold(&row.hold).await?;
         self.tell(who, &mut row, reach.keys().copied()).await?;
@@ -77,7 +78,7 @@ impl Manager {
         }
         work.put_hold(&row, "hold.lift", reason.as_deref(), before).await?;
         work.settle_attention(&long_key(id)).await?;
-        work.commit().await?;
+        work.commit(Point::HoldLift).await?;
         let held = self.holds_now(&row.hold).await?;
         self.tell(who, &mut row, held.keys().copied()).await?;
         Ok(view(row, &held))
@@ -157,7 +158,7 @@ impl Manager {
         if now.lifted == row.lifted && !now.told {
             row.told = true;
             work.tx.put_hold(row).await?;
-            work.commit().await?;
+            work.commit(Point::HoldTold).await?;
         }
         Ok(())
     }
@@ -186,7 +187,7 @@ impl Manager {
         let after = serde_json::json!({ "hold": hold.id });
         let note = Note { action, target, reason: reason.as_deref(), before: Value::Null, after };
         work.audit(note).await?;
-        work.commit().await
+        work.commit(Point::HoldTellOne).await
     }
 }
 

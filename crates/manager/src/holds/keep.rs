@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::{Manager, Principal, outbox};
 use jiff::Timestamp;
 use tenantry_engine::Raised;
+use tenantry_failpoints::Point;
 use tenantry_model::{AttentionKind, Hold, Page};
 use tenantry_store::{HoldFilter, HoldRow, Lifted, Read};
 
@@ -30,7 +31,7 @@ impl Manager {
                 row = HoldRow { lifted: Some(lifted), told: false, ..fresh };
                 work.put_hold(&row, "hold.lift", Some(SYSTEM_REASON), before).await?;
                 work.settle_attention(&long_key(row.hold.id)).await?;
-                work.commit().await?;
+                work.commit(Point::HoldExpire).await?;
             }
             if !row.told {
                 let reach = match row.lifted {
@@ -42,7 +43,7 @@ impl Manager {
             if row.lifted.is_none() && self.lasts_long(&row.hold) {
                 let mut work = self.begin(&who).await?;
                 work.raise_for(None, &long(&row.hold)).await?;
-                work.commit().await?;
+                work.commit(Point::HoldLasts).await?;
             }
         }
         Ok(())

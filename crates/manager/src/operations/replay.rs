@@ -12,6 +12,7 @@ use crate::{Manager, Principal};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tenantry_engine::{Plan, PlanRefusal, Rejected, ReplayInput, Run, VersionsOf};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     ChangedInput, Converges, HookRef, Operation, OperationId, Replay, ReplayVersions, StepState,
 };
@@ -79,7 +80,7 @@ impl Manager {
         }
         work.tx.put_replay(original, operation.id).await?;
         let operation = work.request_drafted(operation, &unfinished).await?;
-        work.commit().await?;
+        work.commit(Point::OperationReplay).await?;
         Ok(OperationAnswer::Requested(Box::new(operation)))
     }
 }

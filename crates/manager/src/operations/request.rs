@@ -9,6 +9,7 @@ use crate::{Manager, Principal, outbox, schema};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tenantry_engine::{Admission, Event, admit};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     ConflictPolicy, EnvironmentId, EnvironmentState, Operation, OperationDefinition, OperationId,
     OperationName, OperationState,
@@ -54,7 +55,7 @@ impl Manager {
         };
         let answer = work.ask(wish, new.validate_only).await?;
         if !new.validate_only {
-            work.commit().await?;
+            work.commit(Point::OperationRequest).await?;
         }
         Ok(answer)
     }

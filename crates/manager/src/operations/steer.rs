@@ -8,6 +8,7 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal};
 use serde_json::{Value, json};
 use tenantry_engine::{Event, Moment, StepVerb};
+use tenantry_failpoints::Point;
 use tenantry_model::{HookRef, OperationId};
 use uuid::Uuid;
 
@@ -39,11 +40,11 @@ impl Manager {
             // What could not be done now is refused now, not when the second person looks at it.
             work.foresee(operation, &event).await?;
             let approval = work.ask_approval(operation, step, verb, options.reason).await?;
-            work.commit().await?;
+            work.commit(Point::ApprovalAsk).await?;
             return Ok(Steered::Pending(Box::new(approval)));
         }
         work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
-        work.commit().await?;
+        work.commit(Point::StepSteer).await?;
         Ok(Steered::Done(Box::new(self.operation(operation).await?)))
     }
 
@@ -80,7 +81,7 @@ impl Manager {
         let target = format!("operations/{operation}");
         let (before, after) = (json!({ "state": state }), json!({ "state": after }));
         work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
-        work.commit().await?;
+        work.commit(Point::OperationSteer).await?;
         Ok(Steered::Done(Box::new(self.operation(operation).await?)))
     }
 }

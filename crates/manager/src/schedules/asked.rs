@@ -9,6 +9,7 @@ use crate::work::{Note, Work};
 use crate::{Manager, Principal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{EnvironmentId, RunCause, RunState, Schedule, ScheduleName};
 use tenantry_schedule::Times;
 use tenantry_store::RunKey;
@@ -33,7 +34,7 @@ impl Manager {
         let runs = work.ask_for(&schedule, &times, &environments, &[now], RunCause::Request).await?;
         if !validate_only {
             work.asked("schedule.run", &schedule, reason.as_deref(), &runs).await?;
-            work.commit().await?;
+            work.commit(Point::ScheduleRunAsk).await?;
         }
         Ok(runs)
     }
@@ -59,7 +60,7 @@ impl Manager {
         let runs = work.ask_for(&schedule, &times, &environments, &range, RunCause::Backfill).await?;
         if !backfill.validate_only {
             work.asked("schedule.backfill", &schedule, Some(&backfill.reason), &runs).await?;
-            work.commit().await?;
+            work.commit(Point::ScheduleBackfill).await?;
         }
         Ok(runs)
     }

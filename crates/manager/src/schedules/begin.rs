@@ -8,6 +8,7 @@ use crate::operations::{OperationAnswer, Wish};
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use tenantry_engine::Event;
+use tenantry_failpoints::Point;
 use tenantry_model::{
     Actor, ActorKind, OperationId, OperationState, Overlap, RunCause, RunState, Schedule, ScheduleRun,
 };
@@ -42,7 +43,7 @@ impl Manager {
         let Some(mut run) = work.due_run(key).await? else { return Ok(()) };
         if !can_run(work.environment()?) {
             work.skip(&schedule, run, "the environment is decommissioned").await?;
-            return work.commit().await;
+            return work.commit(Point::RunDecommissioned).await;
         }
         match work.turn(&schedule, &run).await? {
             Turn::Now => {
@@ -60,7 +61,7 @@ impl Manager {
             }
             Turn::Skip(why) => work.skip(&schedule, run, &why).await?,
         }
-        work.commit().await
+        work.commit(Point::RunBegin).await
     }
 
     async fn skip_run(&self, key: RunKey, why: &str) -> Result<()> {
@@ -73,7 +74,7 @@ impl Manager {
         }
         let Some(run) = work.due_run(key).await? else { return Ok(()) };
         work.skip(&schedule, run, why).await?;
-        work.commit().await
+        work.commit(Point::RunSkip).await
     }
 }
 

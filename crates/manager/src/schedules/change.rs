@@ -11,6 +11,7 @@ use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{Paused, Schedule, ScheduleId, ScheduleName};
 use tenantry_schedule::Times;
 use uuid::Uuid;
@@ -46,7 +47,7 @@ impl Manager {
         work.check_count().await?;
         work.put_changed(None, &mut schedule, &times, "schedule.create", None).await?;
         if !new.validate_only {
-            work.commit().await?;
+            work.commit(Point::ScheduleCreate).await?;
         }
         Ok(schedule)
     }
@@ -78,7 +79,7 @@ impl Manager {
             return Ok(before);
         }
         work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
-        work.commit().await?;
+        work.commit(Point::ScheduleUpdate).await?;
         Ok(after)
     }
 
@@ -122,7 +123,7 @@ impl Manager {
         let mut after = Schedule { paused, ..before.clone() };
         let times = work.check_schedule(&after).await?;
         work.put_changed(Some(&before), &mut after, &times, action, reason.as_deref()).await?;
-        work.commit().await?;
+        work.commit(Point::SchedulePause).await?;
         Ok(after)
     }
 
@@ -143,7 +144,7 @@ impl Manager {
         let target = format!("schedules/{name}");
         let (before, after) = (outbox::schedule(&before), Value::Null);
         work.audit(Note { action: "schedule.delete", target, reason: None, before, after }).await?;
-        work.commit().await
+        work.commit(Point::ScheduleDelete).await
     }
 }
 

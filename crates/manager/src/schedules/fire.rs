@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tenantry_failpoints::Point;
 use tenantry_model::{Actor, EnvironmentId, Paused, RunCause, RunState, Schedule, ScheduleRun};
 use tenantry_schedule::{Due, deadline_after, due};
 use tenantry_store::RunKey;
@@ -126,7 +127,7 @@ impl Manager {
         });
         work.common_event(outbox::SCHEDULE_FIRED, data).await?;
         work.attend_to_firing(&row, &due, found.err()).await?;
-        work.commit().await
+        work.commit(Point::ScheduleFire).await
     }
 
     /// The line or the zone was good when it was stored: the zone database has changed under it. Nobody may wait for
@@ -141,7 +142,7 @@ impl Manager {
         work.tx.put_schedule(&row).await?;
         work.common_event(outbox::SCHEDULE_CHANGED, outbox::schedule(&row)).await?;
         work.raise_unreadable(&row, error).await?;
-        work.commit().await
+        work.commit(Point::SchedulePauseUnreadable).await
     }
 }
 

@@ -4,6 +4,7 @@ use super::attend::keys;
 use super::history::last_attempt;
 use crate::error::Result;
 use crate::{Manager, Principal};
+use tenantry_failpoints::Point;
 use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
 use tenantry_schedule::{PastRun, Prediction, StepLeft, predict};
 use tenantry_store::{Read, RunKey};
@@ -77,7 +78,7 @@ impl Manager {
             Standing::Fine => work.settle_attention(&keys::at_risk(id)).await?,
         }
         work.put_run(run, RunState::Requested).await?;
-        work.commit().await
+        work.commit(Point::RunWatch).await
     }
 
     async fn standing(
@@ -126,7 +127,7 @@ impl Manager {
         loop {
             let mut work = self.begin(&who).await?;
             let part = work.tx.expire_schedule_runs(before, 1000).await?;
-            work.commit().await?;
+            work.commit(Point::RunsExpire).await?;
             removed += part;
             if part < 1000 {
                 return Ok(removed);
