@@ -63,7 +63,9 @@ fn every_failpoint_has_exactly_one_place() {
         let is_it = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
         let places: Vec<&PathBuf> = code
             .iter()
-            .flat_map(|(path, text)| text.split(word.as_str()).skip(1).filter(|rest| is_it(rest)).map(move |_| path))
+            .flat_map(|(path, text)| {
+                text.split(word.as_str()).skip(1).filter(|rest| is_it(rest)).map(move |_| path)
+            })
             .collect();
         assert_eq!(places.len(), 1, "{word} stands in {places:?}");
     }
@@ -86,9 +88,9 @@ fn no_transaction_is_committed_without_a_failpoint() {
     let bare: Vec<String> = sources_of(&["manager", "tenantry", "api"])
         .iter()
         .flat_map(|(path, text)| {
-            text.lines().filter(|line| line.contains(".commit()")).map(move |line| {
-                format!("{}: {}", path.file_name().unwrap().to_string_lossy(), line.trim())
-            })
+            text.lines()
+                .filter(|line| line.contains(".commit()"))
+                .map(move |line| format!("{}: {}", path.file_name().unwrap().to_string_lossy(), line.trim()))
         })
         .collect();
     assert_eq!(

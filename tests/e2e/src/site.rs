@@ -88,6 +88,7 @@ pub struct Site {
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     manager: Option<Program>,
+    revived: usize,
     agents: BTreeMap<String, AgentLife>,
     /// The administrator's token.
     pub token: String,
@@ -104,16 +105,24 @@ impl Site {
 
     /// The same in a folder of this name: a test may have several.
     pub fn start_in(world: &World, name: &str, flags: &[&str]) -> Result<Self> {
-        let folder = world.folder().join(name);
-        std::fs::create_dir_all(&folder)?;
+        Self::start_at(&world.folder().join(name), flags, &[])
+    }
+
+    /// The same in any folder, with variables of all of the manager's lives.
+    pub fn start_at(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let mut site = Self {
-            folder,
+            folder: folder.to_owned(),
             address,
             flags: flags.iter().map(ToString::to_string).collect(),
-            variables: Vec::new(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             manager: None,
+            revived: 0,
             agents: BTreeMap::new(),
             token: String::new(),
             client: Client::new(&ClientConfig::new(format!("http://{address}")))?,
@@ -146,26 +155,30 @@ impl Site {
         command
     }
 
-    /// A variable of the manager's next lives.
-    pub fn set_variable(&mut self, name: &str, value: &str) {
-        self.variables.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// None of them any more.
-    pub fn unset_variables(&mut self) {
-        self.variables.clear();
-    }
-
-    /// Starts the manager again if it has ended by itself; tells whether it had. Does not wait for it.
-    pub fn revive(&mut self) -> Result<bool> {
-        let ended = match &mut self.manager {
-            Some(program) => program.ended()?.is_some(),
-            None => true,
+    /// Starts again what has ended by itself, manager and agents, as systemd would; tells how many it was since the site
+    /// began. Does not wait for them.
+    pub fn revive(&mut self) -> Result<usize> {
+        let has_ended = |program: &mut Option<Program>| match program {
+            Some(program) => program.ended().map(|status| status.is_some()),
+            None => Ok(true),
         };
-        if ended {
+        let mut ended = 0;
+        if has_ended(&mut self.manager)? {
             self.manager = Some(Program::start("manager", &self.folder, &mut self.manager_command())?);
+            ended += 1;
         }
-        Ok(ended)
+        let mut regions = Vec::new();
+        for (region, life) in &mut self.agents {
+            if has_ended(&mut life.program)? {
+                regions.push(region.clone());
+            }
+        }
+        ended += regions.len();
+        for region in regions {
+            self.start_agent(&region)?;
+        }
+        self.revived += ended;
+        Ok(self.revived)
     }
 
     /// Starts the manager (again), and waits until it answers.
