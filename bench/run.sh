@@ -12,6 +12,11 @@ cargo build --locked -p tenantry-bench
 if [ -z "${TENANTRY_BIN:-}" ]; then
   cargo build --locked --release -p tenantry
   TENANTRY_BIN=$PWD/target/release/tenantry
+  # What tests can end a program with must not be in it (docs/decisions/0031-named-failpoints.md).
+  if grep -q TENANTRY_FAILPOINTS "$TENANTRY_BIN"; then
+    echo "$TENANTRY_BIN has failpoints: a released program must not" >&2
+    exit 1
+  fi
 fi
 export TENANTRY_BIN
 # The simulator is a test program of the engine.

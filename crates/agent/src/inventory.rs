@@ -16,6 +16,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use tenantry_api_types::agent::{HookReport, InventoryRequest, MAX_BATCH, StartOrder};
+use tenantry_failpoints::Point;
 use tenantry_hook::{AnnotationDomains, RegionPolicy, parse};
 use tenantry_model::{AgentSessionId, FailureReason, HookPath, TemplateHash};
 use tokio::sync::Notify;
@@ -69,6 +70,7 @@ impl Inventory {
                 let (hook, problems) = match parse(&manifest, &self.domains, &self.policy) {
                     Ok(hook) => {
                         state.store.put(&path, &hook.hash, &manifest)?;
+                        Point::TemplateStored.reached();
                         (Some(hook), Vec::new())
                     }
                     Err(problems) => (None, problems),

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 use tenantry_api_types::agent::{OpenAttempt, Order, StartOrder};
+use tenantry_failpoints::Point;
 use tenantry_model::{AttemptId, Fact, FailureReason, KillCause, Outcome, Problem};
 use tokio_util::sync::CancellationToken;
 
@@ -110,7 +111,10 @@ impl Orders {
         });
         // Before the executor is asked: an agent that dies in between must know that something may exist.
         self.sync().await?;
-        match self.executor.start(start, Arc::clone(&self.recorder) as _).await {
+        Point::StartNoted.reached();
+        let answer = self.executor.start(start, Arc::clone(&self.recorder) as _).await;
+        Point::StartAsked.reached();
+        match answer {
             Ok(()) => Ok(()),
             Err(StartError::Refused(outcome)) => {
                 self.never(attempt, nonce, *outcome);
@@ -129,6 +133,7 @@ impl Orders {
             }
             record.never = Some(outcome.clone());
         });
+        Point::NeverNoted.reached();
         self.recorder.never_started(attempt, outcome);
     }
 
@@ -143,8 +148,11 @@ impl Orders {
             record.kill.get_or_insert(cause);
         });
         self.sync().await?;
+        Point::KillNoted.reached();
         let cause = record.kill.unwrap_or(cause);
-        if self.executor.kill(&self.known(attempt, &record), cause).await? == Found::Here {
+        let found = self.executor.kill(&self.known(attempt, &record), cause).await?;
+        Point::KillAsked.reached();
+        if found == Found::Here {
             return Ok(());
         }
         if record.existed {
@@ -161,7 +169,9 @@ impl Orders {
         let record = ledger.get(attempt).unwrap_or_default();
         if record.released.is_none() {
             self.executor.release(&self.known(attempt, &record)).await?;
+            Point::ReleaseAsked.reached();
             ledger.change(attempt, |record| record.released = Some(Timestamp::now()));
+            Point::ReleaseNoted.reached();
             self.recorder.logs.forget(attempt);
         }
         Ok(())

@@ -14,6 +14,7 @@ use tenantry_api_types::agent::{
     FinishRequest, LogChunk, LogsRequest, MAX_BATCH, MAX_LOG_BYTES, ObservationsRequest,
 };
 use tenantry_client::agent::{AgentClient, AgentClientError};
+use tenantry_failpoints::Point;
 use tenantry_model::{AgentSessionId, CommandId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -94,12 +95,15 @@ impl Uplink {
                 }
             }
             let request = ObservationsRequest { session: self.session, observations };
+            Point::FactsUnsent.reached();
             match self.client.observations(&request).await {
                 Ok(answer) => {
+                    Point::FactsTold.reached();
                     for attempt in &answer.unknown {
                         tracing::warn!(%attempt, "the manager does not know this attempt; its facts are dropped");
                     }
                     recorder.ledger.acknowledge(&request.observations);
+                    Point::FactsAcknowledged.reached();
                     pace.reset();
                 }
                 // A fact is never dropped: one that is refused is a bug of one side, and waits for its repair.
@@ -148,9 +152,12 @@ impl Uplink {
                 });
                 pieces.push(piece);
             }
+            Point::LogsUnsent.reached();
             match self.client.logs(&LogsRequest { session: self.session, chunks }).await {
                 Ok(_) => {
+                    Point::LogsTold.reached();
                     recorder.logs.acknowledge(&pieces);
+                    Point::LogsAcknowledged.reached();
                     pace.reset();
                 }
                 Err(error) => {
@@ -177,6 +184,7 @@ impl Uplink {
             }
             let told = match recorder.ledger.sync().await {
                 Ok(()) => {
+                    Point::FinishSynced.reached();
                     let request = FinishRequest { session: self.session, commands: commands.clone() };
                     self.client.finish(&request).await.map_err(|error| self.judge(&error))
                 }
@@ -187,6 +195,7 @@ impl Uplink {
             };
             match told {
                 Ok(_) | Err(After::Drop) => {
+                    Point::FinishTold.reached();
                     done.remove(&commands);
                     pace.reset();
                 }
@@ -227,6 +236,7 @@ impl Uplink {
                     return Ok(());
                 }
             } else if let Some(keep) = keep {
+                Point::InventoryTold.reached();
                 inventory.told(keep, recorder.ledger.hashes())?;
                 pace.reset();
             }

@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 use tenantry_api_types::agent::{LeaseRequest, LeasedCommand, MAX_BATCH, OpenAttempt, SessionRequest};
+use tenantry_failpoints::Point;
 use tenantry_model::{AgentSessionId, AttemptId, CommandId};
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -195,6 +196,7 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
         };
         match answer {
             Ok(answer) => {
+                Point::SessionBegun.reached();
                 tracing::info!(%session, open = answer.open_attempts.len(), "session begun");
                 pace.reset();
                 refused.reset();
@@ -303,6 +305,9 @@ async fn lease(parts: &Arc<Parts>, uplink: &Uplink) {
         match answer {
             Ok(answer) => {
                 pace.reset();
+                if !answer.commands.is_empty() {
+                    Point::CommandsLeased.reached();
+                }
                 dispatch(parts, answer.commands);
             }
             Err(error) => {
@@ -335,6 +340,7 @@ fn dispatch(parts: &Arc<Parts>, commands: Vec<LeasedCommand>) {
                 // One that did not get through keeps the later ones of its attempt back.
                 in_order = in_order && parts.orders.carry_out(&attempt, &command.order).await;
                 if in_order {
+                    Point::OrderDone.reached();
                     parts.finished.add(command.id);
                 }
                 parts.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&command.id);

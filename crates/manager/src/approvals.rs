@@ -11,6 +11,7 @@ use crate::{KeptAnswer, Manager, OperationView, Principal, PurgeAnswer, Purged, 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tenantry_engine::{Event, Expected, Raised, StepVerb};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     Approval, ApprovalId, ApprovalState, ApprovalTarget, AttentionKind, Environment, EnvironmentState,
     HookRef, OperationId, Page, Paged,
@@ -110,7 +111,7 @@ impl Manager {
             approval.state = ApprovalState::Rejected;
             if !validate_only {
                 work.close(&approval, "approval.reject", reason, before).await?;
-                work.answer(kept(&approval, None, None)).await?;
+                work.answer(kept(&approval, None, None), Point::ApprovalReject).await?;
             }
             return Ok((approval, None));
         }
@@ -128,7 +129,7 @@ impl Manager {
                     return Ok((approval, Some(Decided::Purge(PurgeAnswer::Preview(purged)))));
                 }
                 work.close(&approval, "approval.approve", reason, before).await?;
-                work.answer(kept(&approval, None, Some(purged.clone()))).await?;
+                work.answer(kept(&approval, None, Some(purged.clone())), Point::ApprovalApprove).await?;
                 Ok((approval, Some(Decided::Purge(PurgeAnswer::Done(purged)))))
             }
             ApprovalTarget::Step { operation, step, step_state, step_attempt } => {
@@ -142,7 +143,7 @@ impl Manager {
                     .await?;
                 work.close(&approval, "approval.approve", reason, before).await?;
                 let view = Box::new(work.view(operation).await?);
-                work.answer(kept(&approval, Some(view.clone()), None)).await?;
+                work.answer(kept(&approval, Some(view.clone()), None), Point::ApprovalApprove).await?;
                 Ok((approval, Some(Decided::Verb(Steered::Done(view)))))
             }
         }
@@ -177,7 +178,7 @@ impl Manager {
         approval.decision_reason = Some(why.to_owned());
         approval.decided_at = Some(work.now);
         work.close(&approval, "approval.expire", Some(why), before).await?;
-        work.commit().await
+        work.commit(Point::ApprovalExpire).await
     }
 }
 

@@ -6,6 +6,7 @@ use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal, outbox, schema};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use tenantry_failpoints::Point;
 use tenantry_model::{OperationDefinition, OperationName};
 use tenantry_store::Read;
 
@@ -89,7 +90,11 @@ impl Manager {
             )
             .await?;
             let made = before.is_none() && built_in.is_none();
-            work.answer(KeptAnswer::Definition { definition: Box::new(definition.clone()), made }).await?;
+            work.answer(
+                KeptAnswer::Definition { definition: Box::new(definition.clone()), made },
+                Point::DefinitionPut,
+            )
+            .await?;
             Ok((definition, made))
         })
         .await
@@ -107,7 +112,7 @@ impl Manager {
                 });
             }
             work.definition_changed("definition.delete", name, shown(before.as_ref()), Value::Null).await?;
-            work.answer(KeptAnswer::Gone).await
+            work.answer(KeptAnswer::Gone, Point::DefinitionDelete).await
         })
         .await
     }

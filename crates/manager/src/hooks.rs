@@ -5,6 +5,7 @@ use crate::repeat::repeating;
 use crate::work::Note;
 use crate::{KeptAnswer, Manager, Principal, Target, outbox};
 use tenantry_engine::keys;
+use tenantry_failpoints::Point;
 use tenantry_model::{HookRef, Page, Paged, RegionName, Role, Scope};
 use tenantry_store::{HookRow, Retired};
 
@@ -42,7 +43,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut row = work.tx.hook(hook).await?.ok_or_else(|| ManagerError::not_found("hook", hook))?;
             if row.retired.is_some() {
-                work.answer(KeptAnswer::Hook(Box::new(row.clone()))).await?;
+                work.answer(KeptAnswer::Hook(Box::new(row.clone())), Point::HookRetire).await?;
                 return Ok(row);
             }
             if row.absent_since.is_none() {
@@ -58,7 +59,7 @@ impl Manager {
             let target = format!("hooks/{hook}");
             work.audit(Note { action: "hook.retire", target, reason: Some(&reason), before, after }).await?;
             work.wake_planning(&hook.region).await?;
-            work.answer(KeptAnswer::Hook(Box::new(row.clone()))).await?;
+            work.answer(KeptAnswer::Hook(Box::new(row.clone())), Point::HookRetire).await?;
             Ok(row)
         })
         .await

@@ -11,6 +11,7 @@ use crate::work::Work;
 use crate::{AskedRun, HoldView, Manager, OperationView, Principal, Purged, Retired};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{
     Approval, Environment, Operation, OperationDefinition, Region, Schedule, Tenant, Token,
 };
@@ -126,7 +127,10 @@ impl Manager {
         if who.request.is_none() {
             return Ok(());
         }
-        let kept = repeating(|| async { self.begin_one(who).await?.answer(answer.clone()).await }).await;
+        let kept = repeating(|| async {
+            self.begin_one(who).await?.answer(answer.clone(), Point::AnswerKeep).await
+        })
+        .await;
         match kept {
             // The same request at the same moment: both answers are true.
             Err(ManagerError::AlreadyApplied(_)) => Ok(()),

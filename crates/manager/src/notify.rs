@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tenantry_engine::Raised;
 use tenantry_events::{CloudEvent, Sink, Undelivered};
+use tenantry_failpoints::Point;
 use tenantry_model::AttentionKind;
 use tenantry_store::{EventFilter, EventRecord};
 use tokio_util::sync::CancellationToken;
@@ -101,7 +102,7 @@ impl Manager {
             let position = work.tx.last_event().await?;
             work.put_place(&key, &Place { position, tries: 0, not_before: None, dead: 0, claim: None })
                 .await?;
-            work.commit().await?;
+            work.commit(Point::NotifierBegin).await?;
             return Ok(Round::Moved);
         };
         let busy = place.claim.filter(|(other, until)| *other != owner && *until > work.now);
@@ -115,14 +116,14 @@ impl Manager {
             if let Some(last) = events.last().filter(|_| events.len() == BATCH as usize) {
                 place.position = last.position;
                 work.put_place(&key, &place).await?;
-                work.commit().await?;
+                work.commit(Point::NotifierSkip).await?;
                 return Ok(Round::Moved);
             }
             return Ok(Round::Idle);
         };
         let until = work.now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
         work.put_place(&key, &Place { claim: Some((owner, until)), ..place.clone() }).await?;
-        work.commit().await?;
+        work.commit(Point::NotifierClaim).await?;
 
         let outcome = sink.deliver(&envelope(event)).await;
         let mut work = self.begin(&who).await?;
@@ -133,7 +134,7 @@ impl Manager {
         };
         let place = work.record_delivery(sink.name(), event, now, outcome).await?;
         work.put_place(&key, &place).await?;
-        work.commit().await?;
+        work.commit(Point::NotifierDeliver).await?;
         Ok(Round::Moved)
     }
 }

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_engine::{Event, Rejected};
+use tenantry_failpoints::Point;
 use tenantry_model::{OperationId, Region};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -140,7 +141,7 @@ impl Manager {
             let until = work.now.checked_add(CLAIM).unwrap_or(jiff::Timestamp::MAX);
             let claimed = work.tx.claim_due(work.now, until, BATCH).await?;
             if !claimed.is_empty() {
-                work.commit().await?;
+                work.commit(Point::TimersClaim).await?;
             }
             Ok(claimed)
         })
@@ -154,7 +155,7 @@ impl Manager {
             let mut work = self.begin_one(&who).await?;
             work.advance(id, vec![Event::Tick]).await?;
             work.drive().await?;
-            work.commit().await
+            work.commit(Point::TimerTick).await
         })
         .await
     }
@@ -197,7 +198,7 @@ impl Manager {
             let message = format!("region {} is silent since {since}", region.name);
             debug!(key = region_silent_key(&region.name), "a region is silent");
             work.raise_for(None, &region_silent(&region.name, message)).await?;
-            work.commit().await
+            work.commit(Point::RegionSilent).await
         })
         .await
     }
@@ -213,7 +214,7 @@ impl Manager {
         loop {
             let mut work = self.begin_one(who).await?;
             let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
-            work.commit().await?;
+            work.commit(Point::AnswersExpire).await?;
             removed += part;
             if part < EXPIRED_AT_A_TIME {
                 return Ok(removed);

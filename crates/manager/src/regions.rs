@@ -6,6 +6,7 @@ use crate::work::Note;
 use crate::{IssuedToken, KeptAnswer, Manager, Principal, Target, outbox};
 use jiff::Timestamp;
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{Region, RegionName, Role};
 
 impl Manager {
@@ -36,7 +37,7 @@ impl Manager {
             let target = format!("regions/{}", region.name);
             work.audit(Note { action: "region.create", target, reason: None, before: Value::Null, after })
                 .await?;
-            work.answer(KeptAnswer::Region(region.clone())).await?;
+            work.answer(KeptAnswer::Region(region.clone()), Point::RegionCreate).await?;
             Ok(region)
         })
         .await

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tenantry_failpoints::Point;
 use tenantry_model::{AttemptId, OperationId, OperationState, Page};
 use tenantry_store::{EventFilter, ExpiredOperation, Read};
 use tokio::time::Instant;
@@ -132,7 +133,7 @@ impl Manager {
             while !gone.more {
                 let mut work = self.begin(who).await?;
                 let part = work.tx.delete_events(last, ROWS).await?;
-                work.commit().await?;
+                work.commit(Point::RetireEvents).await?;
                 gone.events += u64::from(part);
                 if part < ROWS {
                     break;
@@ -144,7 +145,7 @@ impl Manager {
             while !gone.more {
                 let mut work = self.begin(who).await?;
                 let part = work.tx.expire_attentions(before, ROWS).await?;
-                work.commit().await?;
+                work.commit(Point::RetireAttention).await?;
                 gone.attentions += u64::from(part);
                 if part < ROWS {
                     break;
@@ -179,7 +180,7 @@ impl Manager {
         for id in &ids {
             work.tx.delete_operation(*id).await?;
         }
-        work.commit().await?;
+        work.commit(Point::RetireOperations).await?;
         for id in &ids {
             self.logs.remove(*id).await.map_err(crate::logs::unlisted)?;
         }
@@ -256,7 +257,7 @@ impl Manager {
             let target = "installation".to_owned();
             work.audit(Note { action: "retention.run", target, reason: None, before: Value::Null, after })
                 .await?;
-            work.answer(KeptAnswer::Retired(*gone)).await
+            work.answer(KeptAnswer::Retired(*gone), Point::RetireNote).await
         })
         .await
     }

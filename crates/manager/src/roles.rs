@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tenantry_failpoints::Point;
 use tenantry_store::{Fence, StoreError};
 use tracing::{debug, info};
 use uuid::Uuid;
@@ -92,7 +93,7 @@ impl Manager {
         let mut tx = self.store.write_one().await?;
         let fence = tx.take_lease(role, &self.roles.holder.to_string(), now, until).await?;
         if fence.is_some() {
-            tx.commit().await?;
+            crate::work::commit(tx, Point::RoleTake).await?;
         }
         match (&held, &fence) {
             (None, Some(_)) => debug!(role, "this manager has the role"),
@@ -123,7 +124,7 @@ impl Manager {
             for held in &held {
                 tx.give_back_lease(&held.fence).await?;
             }
-            tx.commit().await
+            crate::work::commit(tx, Point::RolesGiveBack).await
         };
         match tokio::time::timeout(GIVING_BACK, give).await {
             Ok(Ok(())) => {}

@@ -5,6 +5,7 @@ use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal, outbox};
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{Page, Paged, Scope, Tenant, TenantName};
 use tenantry_store::EnvironmentFilter;
 
@@ -29,7 +30,8 @@ impl Manager {
             let tenant = Tenant { name, display_name, revision: 1, created_at: work.now };
             work.tx.put_tenant(&tenant).await?;
             work.tenant_changed("tenant.create", Value::Null, &tenant).await?;
-            work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: true }).await?;
+            work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: true }, Point::TenantCreate)
+                .await?;
             Ok(tenant)
         })
         .await
@@ -75,7 +77,8 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut tenant = work.tenant(name, expected).await?;
             if tenant.display_name == display_name {
-                work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }).await?;
+                work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }, Point::TenantUpdate)
+                    .await?;
                 return Ok(tenant);
             }
             let before = outbox::tenant(&tenant);
@@ -83,7 +86,8 @@ impl Manager {
             tenant.revision += 1;
             work.tx.put_tenant(&tenant).await?;
             work.tenant_changed("tenant.update", before, &tenant).await?;
-            work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }).await?;
+            work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }, Point::TenantUpdate)
+                .await?;
             Ok(tenant)
         })
         .await
@@ -108,7 +112,7 @@ impl Manager {
             let target = format!("tenants/{name}");
             work.audit(Note { action: "tenant.delete", target, reason: None, before, after: Value::Null })
                 .await?;
-            work.answer(KeptAnswer::Gone).await
+            work.answer(KeptAnswer::Gone, Point::TenantDelete).await
         })
         .await
     }

@@ -14,6 +14,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind};
 use uuid::Uuid;
 
@@ -89,7 +90,7 @@ impl Manager {
             work.tx.put_token(&issued.token).await?;
             work.audit(note("token.create", &issued.token, None, Value::Null)).await?;
             // With no answer: the secret is shown once and kept nowhere.
-            work.commit().await?;
+            work.commit(Point::TokenCreate).await?;
             Ok(issued)
         })
         .await
@@ -107,7 +108,7 @@ impl Manager {
             let issued = issue(format!("join {region}"), kind, expires_at, work.now)?;
             work.tx.put_token(&issued.token).await?;
             work.audit(note("region.join-token", &issued.token, None, Value::Null)).await?;
-            work.commit().await?;
+            work.commit(Point::JoinTokenCreate).await?;
             Ok(issued)
         })
         .await
@@ -124,14 +125,14 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut token = work.tx.token(id).await?.ok_or_else(|| ManagerError::not_found("token", id))?;
             if token.revoked_at.is_some() {
-                work.answer(KeptAnswer::Revoked(without_hash(&token))).await?;
+                work.answer(KeptAnswer::Revoked(without_hash(&token)), Point::TokenRevoke).await?;
                 return Ok(token);
             }
             let before = shown(&token);
             token.revoked_at = Some(work.now);
             work.tx.put_token(&token).await?;
             work.audit(note("token.revoke", &token, reason.as_deref(), before)).await?;
-            work.answer(KeptAnswer::Revoked(without_hash(&token))).await?;
+            work.answer(KeptAnswer::Revoked(without_hash(&token)), Point::TokenRevoke).await?;
             Ok(token)
         })
         .await
@@ -175,7 +176,7 @@ impl Manager {
             work.tx.put_token(&issued.token).await?;
             work.tx.put_setting(FIRST_ADMIN, &json!(issued.token.id)).await?;
             work.audit(note("token.create", &issued.token, Some("first start"), Value::Null)).await?;
-            work.commit().await?;
+            work.commit(Point::AdminTokenCreate).await?;
             Ok(Some(issued))
         })
         .await

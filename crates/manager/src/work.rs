@@ -8,8 +8,9 @@ use crate::{KeptAnswer, Manager, Principal, audit};
 use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_engine::Run;
+use tenantry_failpoints::Point;
 use tenantry_model::{Environment, EnvironmentId, OperationId};
-use tenantry_store::{EventRecord, Signal, Write};
+use tenantry_store::{EventRecord, Signal, StoreError, Write};
 
 pub(crate) struct Work<'m> {
     pub(crate) manager: &'m Manager,
@@ -23,6 +24,13 @@ pub(crate) struct Work<'m> {
     pub(crate) runs: Vec<Run>,
     /// A schedule has another next time, or a run is due: the loop that fires looks again after the commit.
     pub(crate) wakes_schedules: bool,
+}
+
+/// Commits a transaction. The only place that does, so that none is without a failpoint.
+pub(crate) async fn commit(tx: Box<dyn Write + '_>, name: Point) -> std::result::Result<(), StoreError> {
+    tx.commit().await?;
+    name.reached();
+    Ok(())
 }
 
 struct Locked {
@@ -162,22 +170,23 @@ impl Work<'_> {
     }
 
     /// Makes the unit visible and durable, with what its request is answered, now and whenever it comes again.
-    pub(crate) async fn answer(mut self, answer: KeptAnswer) -> Result<()> {
+    pub(crate) async fn answer(mut self, answer: KeptAnswer, name: Point) -> Result<()> {
         self.claim(&answer).await?;
         self.target = None;
-        self.commit().await
+        self.commit(name).await
     }
 
     /// Makes the unit visible and durable at once. A change that nobody gave an answer to claims its request's key all
-    /// the same. When the caller only wants to know whether it could be done, this was all: the unit is dropped.
-    pub(crate) async fn commit(mut self) -> Result<()> {
+    /// the same. When the caller only wants to know whether it could be done, this was all: the unit is dropped. The
+    /// failpoint is the unit's name: what was done.
+    pub(crate) async fn commit(mut self, name: Point) -> Result<()> {
         if self.who.only_checks {
             return Ok(());
         }
         if let Some(target) = self.target.take() {
             self.claim(&KeptAnswer::Secret { target }).await?;
         }
-        self.tx.commit().await?;
+        commit(self.tx, name).await?;
         for run in self.runs {
             self.manager.runs.keep(run);
         }

@@ -110,7 +110,7 @@ impl Site {
         }
         let ways = lives.iter().filter_map(|life| life.ways.as_ref());
         let balancer = Proxy::balancing(&ways.map(|ways| ways.from_balancer.address).collect::<Vec<_>>())?;
-        Self::begin(folder, lives, Some(balancer))
+        Self::begin(folder, lives, Some(balancer), &[])
     }
 
     /// The ways of one of several managers.

@@ -89,6 +89,7 @@ pub struct Site {
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) managers: Vec<ManagerLife>,
     _balancer: Option<Proxy>,
+    revived: usize,
     agents: BTreeMap<String, AgentLife>,
     /// The administrator's token.
     pub token: String,
@@ -105,10 +106,14 @@ impl Site {
 
     /// The same in a folder of this name: a test may have several.
     pub fn start_in(world: &World, name: &str, flags: &[&str]) -> Result<Self> {
-        let folder = world.folder().join(name);
-        std::fs::create_dir_all(&folder)?;
-        let alone = ManagerLife::alone(&folder, flags)?;
-        Self::begin(folder, vec![alone], None)
+        Self::start_at(&world.folder().join(name), flags, &[])
+    }
+
+    /// The same in any folder, with variables of all of the manager's lives.
+    pub fn start_at(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let alone = ManagerLife::alone(folder, flags)?;
+        Self::begin(folder.to_owned(), vec![alone], None, variables)
     }
 
     /// Starts the managers; the first of them tells the administrator's token.
@@ -116,6 +121,7 @@ impl Site {
         folder: PathBuf,
         managers: Vec<ManagerLife>,
         balancer: Option<Proxy>,
+        variables: &[(&str, &str)],
     ) -> Result<Self> {
         let first = managers.first().context("a site without managers")?.address;
         let address = balancer.as_ref().map_or(first, |balancer| balancer.address);
@@ -123,9 +129,13 @@ impl Site {
         let mut site = Self {
             folder,
             address,
-            variables: Vec::new(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             managers,
             _balancer: balancer,
+            revived: 0,
             agents: BTreeMap::new(),
             token: String::new(),
             client: Client::new(&ClientConfig::new(format!("http://{address}")))?,
@@ -162,23 +172,30 @@ impl Site {
         self.managers[0].command(&self.variables)
     }
 
-    /// A variable of the manager's next lives.
-    pub fn set_variable(&mut self, name: &str, value: &str) {
-        self.variables.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// None of them any more.
-    pub fn unset_variables(&mut self) {
-        self.variables.clear();
-    }
-
-    /// Starts the manager again if it has ended by itself; tells whether it had. Does not wait for it.
-    pub fn revive(&mut self) -> Result<bool> {
-        let ended = self.managers[0].program.is_none() || self.manager_ended(0)?.is_some();
-        if ended {
+    /// Starts again what has ended by itself, manager and agents, as systemd would; tells how many it was since the site
+    /// began. Does not wait for them.
+    pub fn revive(&mut self) -> Result<usize> {
+        let has_ended = |program: &mut Option<Program>| match program {
+            Some(program) => program.ended().map(|status| status.is_some()),
+            None => Ok(true),
+        };
+        let mut ended = 0;
+        if has_ended(&mut self.managers[0].program)? {
             self.begin_nth_manager(0)?;
+            ended += 1;
         }
-        Ok(ended)
+        let mut regions = Vec::new();
+        for (region, life) in &mut self.agents {
+            if has_ended(&mut life.program)? {
+                regions.push(region.clone());
+            }
+        }
+        ended += regions.len();
+        for region in regions {
+            self.start_agent(&region)?;
+        }
+        self.revived += ended;
+        Ok(self.revived)
     }
 
     /// Starts the manager (again), and waits until it answers.

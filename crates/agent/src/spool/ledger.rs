@@ -15,6 +15,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+use tenantry_failpoints::Point;
 use tenantry_model::{AttemptId, Fact, KillCause, Observation, Outcome, TemplateHash};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -230,6 +231,7 @@ impl Ledger {
         state.unsent.push_back(observation);
         self.append(&mut state, &entry);
         drop(state);
+        Point::FactNoted.reached();
         self.facts.notify_one();
         if has_deadline {
             self.deadlines.notify_one();

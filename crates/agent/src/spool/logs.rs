@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use tenantry_failpoints::Point;
 use tenantry_model::AttemptId;
 use tokio::sync::Notify;
 
@@ -152,6 +153,7 @@ impl LogSpool {
         state.unsent.push_back(Piece { attempt: attempt.clone(), offset, last, length, segment, position });
         self.cut(&mut state);
         drop(state);
+        Point::LogSpooled.reached();
         self.text.notify_one();
         Ok(())
     }

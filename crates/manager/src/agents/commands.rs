@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::repeat::repeating;
 use crate::wait::Waiter;
 use std::time::Duration;
+use tenantry_failpoints::Point;
 use tenantry_model::{AgentSessionId, CommandId, RegionName};
 use tenantry_store::Command;
 
@@ -59,7 +60,7 @@ impl Manager {
             let leased = work.tx.lease_commands(region, session, work.now, until, limit).await?;
             // Every commit wakes every poll: one that changed nothing would wake itself for ever.
             if !leased.is_empty() {
-                work.commit().await?;
+                work.commit(Point::CommandsLease).await?;
             }
             Ok(leased)
         })
@@ -82,7 +83,7 @@ impl Manager {
             for command in commands {
                 work.tx.finish_command(region, *command).await?;
             }
-            work.commit().await
+            work.commit(Point::CommandsFinish).await
         })
         .await
     }

@@ -8,6 +8,7 @@ use crate::{Manager, Principal, outbox};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tenantry_engine::{Raised, keys};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     AgentSessionId, AttentionKind, HookPath, HookRef, OperationState, Page, RegionName, Scope, TemplateHash,
 };
@@ -64,7 +65,7 @@ impl Manager {
         if taken.changed || part.end {
             work.wake_planning(region).await?;
         }
-        work.commit().await?;
+        work.commit(Point::InventoryTake).await?;
         Ok(taken.more_to_come)
     }
 

@@ -7,6 +7,7 @@ use crate::runner::Moved;
 use crate::{Manager, Principal};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Event, Rejected};
+use tenantry_failpoints::Point;
 use tenantry_model::{AttemptId, Observation, OperationId, RegionName};
 
 impl Manager {
@@ -51,7 +52,7 @@ impl Manager {
         let moved = work.advance(operation, events.to_vec()).await?;
         // Repeated facts change nothing, and nothing is written for them.
         if moved.changed {
-            work.commit().await?;
+            work.commit(Point::FactsTake).await?;
         }
         Ok(moved)
     }

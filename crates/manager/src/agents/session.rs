@@ -8,6 +8,7 @@ use crate::work::{Note, Work};
 use crate::{IssuedToken, Manager, Principal, outbox, tokens};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     AgentSessionId, Attempt, Executor, OperationId, Page, Region, RegionName, TokenId, TokenKind,
 };
@@ -44,7 +45,7 @@ impl Manager {
             let target = format!("regions/{region}");
             work.audit(Note { action: "region.join", target, reason: None, before: Value::Null, after })
                 .await?;
-            work.commit().await?;
+            work.commit(Point::RegionJoin).await?;
             Ok(issued)
         })
         .await
@@ -86,7 +87,7 @@ impl Manager {
         work.tx.break_leases(region, session).await?;
         work.settle_attention(&region_silent_key(region)).await?;
         work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
-        work.commit().await
+        work.commit(Point::SessionOpen).await
     }
 
     async fn open_attempts(&self, region: &RegionName) -> Result<Vec<OpenAttempt>> {
@@ -133,7 +134,7 @@ impl Manager {
                 row.last_seen_at = Some(work.now);
                 work.tx.put_region(&row).await?;
                 work.settle_attention(&region_silent_key(&row.name)).await?;
-                work.commit().await?;
+                work.commit(Point::SessionHeard).await?;
             }
             Ok(())
         })

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tenantry_audit::{ChainMark, Head, PublicKey, SignedHead, Signer};
 use tenantry_engine::Raised;
+use tenantry_failpoints::Point;
 use tenantry_model::AttentionKind;
 use tenantry_store::{AuditChain, AuditHead, Read, StoreError, Write};
 use tokio::sync::Mutex;
@@ -120,7 +121,7 @@ impl Manager {
         loop {
             let mut work = self.begin(who).await?;
             let Some(more) = self.seal_once(open, &mut *work.tx, next.take()).await? else { return Ok(()) };
-            match work.commit().await {
+            match work.commit(Point::HeadsSign).await {
                 // Another manager was first: what it signed is as good.
                 Err(ManagerError::Store(StoreError::Duplicate(_))) => return Ok(()),
                 other => other?,
@@ -243,7 +244,7 @@ impl Manager {
             return Err(StoreError::Duplicate("signed head".to_owned()).into());
         }
         let made = AuditKey { id: public.id(), pem: public.to_pem(), current: true };
-        work.answer(KeptAnswer::AuditKey(made.clone())).await?;
+        work.answer(KeptAnswer::AuditKey(made.clone()), Point::KeyRotate).await?;
         blocking(move || keys::put_in_place(&path)).await?;
         open.signer = Some(next);
         // Another manager may have written there since.
@@ -318,7 +319,7 @@ impl Manager {
             Some(error) => work.raise_for(None, &self.unwritten(error)).await?,
             None => work.settle_attention(HEADS_UNWRITTEN).await?,
         }
-        work.commit().await?;
+        work.commit(Point::HeadsTell).await?;
         open.well = failed.is_none();
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, OperationAnswer, Principal, outbox};
 use serde_json::{Map, Value, json};
+use tenantry_failpoints::Point;
 use tenantry_hook::generation_document;
 use tenantry_model::{Environment, EnvironmentId, EnvironmentState, OperationName, RegionName, differences};
 use uuid::Uuid;
@@ -63,7 +64,7 @@ impl Manager {
             let reason = options.reason.as_deref();
             let note = Note { action: "environment.create", target, reason, before: Value::Null, after };
             work.audit(note).await?;
-            work.reconcile_and_commit(options).await
+            work.reconcile_and_commit(options, Point::EnvironmentCreate).await
         })
         .await
     }
@@ -120,11 +121,12 @@ impl Manager {
             }
             if after == before {
                 let environment = Box::new(before.clone());
-                work.answer(KeptAnswer::Accepted { environment, operation: None }).await?;
+                work.answer(KeptAnswer::Accepted { environment, operation: None }, Point::EnvironmentUpdate)
+                    .await?;
                 return Ok(EnvironmentAnswer { environment: before, operation: None });
             }
             work.store_change(&before, after, options.reason.as_deref()).await?;
-            work.reconcile_and_commit(options).await
+            work.reconcile_and_commit(options, Point::EnvironmentUpdate).await
         })
         .await
     }
@@ -165,7 +167,11 @@ impl Work<'_> {
 
     /// Requests the upsert. With `validate_only` everything was checked against the store's own rules, and this unit
     /// is dropped.
-    async fn reconcile_and_commit(mut self, options: ChangeOptions) -> Result<EnvironmentAnswer> {
+    async fn reconcile_and_commit(
+        mut self,
+        options: ChangeOptions,
+        point: Point,
+    ) -> Result<EnvironmentAnswer> {
         let operation = if options.reconcile {
             Some(self.ask(upsert(options.reason)?, options.validate_only).await?)
         } else {
@@ -178,7 +184,7 @@ impl Work<'_> {
                 _ => None,
             };
             let kept = Box::new(environment.clone());
-            self.answer(KeptAnswer::Accepted { environment: kept, operation: requested }).await?;
+            self.answer(KeptAnswer::Accepted { environment: kept, operation: requested }, point).await?;
         }
         Ok(EnvironmentAnswer { environment, operation })
     }

@@ -6,6 +6,7 @@ use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, ManagerConfig, Principal, schema};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tenantry_failpoints::Point;
 use tenantry_model::{Alias, EnvironmentId, EnvironmentSpec};
 
 /// The setting that holds the platform's schema of `spec`.
@@ -37,7 +38,7 @@ impl Manager {
             work.tx.put_setting(PLATFORM_SCHEMA, &after).await?;
             let target = format!("settings/{PLATFORM_SCHEMA}");
             work.audit(Note { action: "setting.put", target, reason: None, before, after }).await?;
-            work.answer(answer).await
+            work.answer(answer, Point::SchemaPut).await
         })
         .await
     }

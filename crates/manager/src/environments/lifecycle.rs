@@ -10,6 +10,7 @@ use crate::work::Work;
 use crate::{Manager, OperationAnswer, Principal};
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{EnvironmentId, EnvironmentState, Operation, OperationId, OperationState, Page};
 use tenantry_store::OperationFilter;
 
@@ -61,7 +62,7 @@ impl Manager {
             let mut wish = wish(name, parameters, options.reason)?;
             wish.on_conflict = options.on_conflict;
             let answer = work.ask(wish, options.validate_only).await?;
-            work.accept(&answer).await?;
+            work.accept(&answer, Point::LifecycleRequest).await?;
             Ok(answer)
         })
         .await

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     Alias, Approval, ApprovalTarget, Environment, EnvironmentId, EnvironmentName, EnvironmentSpec,
     EnvironmentState, HookRef, OperationId, OperationState, Page, ScheduleName, ScheduleTarget, Scope,
@@ -163,11 +164,11 @@ impl Manager {
                 .ask_second_person(target, PURGE, BTreeMap::new(), None, Some(wish.reason.clone()))
                 .await?;
             let approval = Box::new(approval);
-            work.answer(KeptAnswer::Waits(approval.clone())).await?;
+            work.answer(KeptAnswer::Waits(approval.clone()), Point::ApprovalAsk).await?;
             return Ok(PurgeAnswer::Pending(approval));
         }
         let purged = Box::new(work.purge(wish.before_retention_ends, &wish.reason, None).await?);
-        work.answer(KeptAnswer::Purged(purged.clone())).await?;
+        work.answer(KeptAnswer::Purged(purged.clone()), Point::EnvironmentPurge).await?;
         Ok(PurgeAnswer::Done(purged))
     }
 }

@@ -9,6 +9,7 @@ use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal, Target, outbox};
 use serde_json::Value;
 use tenantry_engine::{Event, hold_matches};
+use tenantry_failpoints::Point;
 use tenantry_hook::Selector;
 use tenantry_model::{Hold, HoldId, HoldPredicate, OperationId, Page, Paged, Role};
 use tenantry_store::{HoldFilter, HoldRow, Lifted};
@@ -49,7 +50,11 @@ impl Manager {
                 return Err(ManagerError::field("", format!("there are {LIMIT} holds already: lift some")));
             }
             work.put_hold(&row, "hold.create", Some(&row.hold.reason), Value::Null).await?;
-            work.answer(KeptAnswer::Hold { hold: Box::new(view(row.clone(), &reach)), made: true }).await
+            work.answer(
+                KeptAnswer::Hold { hold: Box::new(view(row.clone(), &reach)), made: true },
+                Point::HoldCreate,
+            )
+            .await
         })
         .await?;
         // Again: what was planned since the first look did not see the row.
@@ -71,7 +76,8 @@ impl Manager {
         // Looked up before the unit, which nobody else may write beside.
         let held = self.hold(id).await?;
         let (mut row, already) =
-            repeating(|| self.lift_once(who, &held, reason.as_deref(), validate_only)).await?;
+            repeating(|| self.lift_once(who, &held, reason.as_deref(), validate_only, Point::HoldLift))
+                .await?;
         if already {
             return Ok(view(row, &Reach::new()));
         }
@@ -90,13 +96,14 @@ impl Manager {
         held: &HoldView,
         reason: Option<&str>,
         validate_only: bool,
+        point: Point,
     ) -> Result<(HoldRow, bool)> {
         let id = held.row.hold.id;
         let mut work = self.begin(who).await?;
         let mut row = work.tx.hold(id).await?.ok_or_else(|| ManagerError::not_found("hold", id))?;
         if row.lifted.is_some() {
             let hold = Box::new(view(row.clone(), &Reach::new()));
-            work.answer(KeptAnswer::Hold { hold, made: false }).await?;
+            work.answer(KeptAnswer::Hold { hold, made: false }, point).await?;
             return Ok((row, true));
         }
         let before = outbox::hold(&row);
@@ -106,7 +113,7 @@ impl Manager {
             work.put_hold(&row, "hold.lift", reason, before).await?;
             work.settle_attention(&long_key(id)).await?;
             let hold = Box::new(HoldView { row: row.clone(), ..held.clone() });
-            work.answer(KeptAnswer::Hold { hold, made: false }).await?;
+            work.answer(KeptAnswer::Hold { hold, made: false }, point).await?;
         }
         Ok((row, false))
     }
@@ -187,7 +194,7 @@ impl Manager {
                 return Ok(false);
             }
             work.tx.put_hold(&HoldRow { told: true, ..row.clone() }).await?;
-            work.commit().await?;
+            work.commit(Point::HoldTold).await?;
             Ok(true)
         })
         .await?;
@@ -223,7 +230,7 @@ impl Manager {
         let after = serde_json::json!({ "hold": hold.id });
         let note = Note { action, target, reason: reason.as_deref(), before: Value::Null, after };
         work.audit(note).await?;
-        work.commit().await
+        work.commit(Point::HoldTellOne).await
     }
 }
 

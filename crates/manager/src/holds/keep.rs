@@ -8,6 +8,7 @@ use crate::repeat::repeating;
 use crate::{Manager, Principal};
 use jiff::Timestamp;
 use tenantry_engine::Raised;
+use tenantry_failpoints::Point;
 use tenantry_model::{AttentionKind, Hold, Page};
 use tenantry_store::{HoldFilter, HoldRow, Read};
 
@@ -27,7 +28,8 @@ impl Manager {
             if row.lifted.is_none() && row.hold.until.is_some_and(|until| until <= self.now()) {
                 let held = view(row.clone(), &Reach::new());
                 let (lifted, already) =
-                    repeating(|| self.lift_once(who, &held, Some(SYSTEM_REASON), false)).await?;
+                    repeating(|| self.lift_once(who, &held, Some(SYSTEM_REASON), false, Point::HoldExpire))
+                        .await?;
                 if already {
                     continue;
                 }
@@ -44,7 +46,7 @@ impl Manager {
                 repeating(|| async {
                     let mut work = self.begin(who).await?;
                     work.raise_for(None, &long(&row.hold)).await?;
-                    work.commit().await
+                    work.commit(Point::HoldLasts).await
                 })
                 .await?;
             }

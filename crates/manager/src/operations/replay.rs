@@ -13,6 +13,7 @@ use crate::{Manager, Principal};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tenantry_engine::{Plan, PlanRefusal, Rejected, ReplayInput, Run, VersionsOf};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     ChangedInput, Converges, HookRef, Operation, OperationId, Replay, ReplayVersions, StepState,
 };
@@ -89,7 +90,7 @@ impl Manager {
             work.tx.put_replay(original, operation.id).await?;
             let operation = work.request_drafted(operation, &unfinished).await?;
             let answer = OperationAnswer::Requested(Box::new(operation));
-            work.accept(&answer).await?;
+            work.accept(&answer, Point::OperationReplay).await?;
             Ok(answer)
         })
         .await

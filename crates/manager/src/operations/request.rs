@@ -10,6 +10,7 @@ use crate::{KeptAnswer, Manager, Principal, outbox, schema};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tenantry_engine::{Admission, Event, admit};
+use tenantry_failpoints::Point;
 use tenantry_model::{
     ConflictPolicy, EnvironmentId, EnvironmentState, Operation, OperationDefinition, OperationId,
     OperationName, OperationState,
@@ -56,7 +57,7 @@ impl Manager {
                 scheduled_time: new.scheduled_time,
             };
             let answer = work.ask(wish, new.validate_only).await?;
-            work.accept(&answer).await?;
+            work.accept(&answer, Point::OperationRequest).await?;
             Ok(answer)
         })
         .await
@@ -73,10 +74,10 @@ impl Work<'_> {
     }
 
     /// Commits what was asked for the locked environment; a preview changes nothing.
-    pub(crate) async fn accept(self, answer: &OperationAnswer) -> Result<()> {
+    pub(crate) async fn accept(self, answer: &OperationAnswer, point: Point) -> Result<()> {
         let OperationAnswer::Requested(operation) = answer else { return Ok(()) };
         let environment = Box::new(self.environment()?.clone());
-        self.answer(KeptAnswer::Accepted { environment, operation: Some(operation.clone()) }).await
+        self.answer(KeptAnswer::Accepted { environment, operation: Some(operation.clone()) }, point).await
     }
 
     /// The row of the operation as it would be, with everything checked but its conflicts.

@@ -9,6 +9,7 @@ use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
 use tenantry_engine::{Event, Moment, StepVerb};
+use tenantry_failpoints::Point;
 use tenantry_model::{HookRef, OperationId};
 use uuid::Uuid;
 
@@ -43,11 +44,11 @@ impl Manager {
                 work.foresee(operation, &event).await?;
                 let approval =
                     Box::new(work.ask_approval(operation, step, verb.clone(), options.reason.clone()).await?);
-                work.answer(KeptAnswer::Waits(approval.clone())).await?;
+                work.answer(KeptAnswer::Waits(approval.clone()), Point::ApprovalAsk).await?;
                 return Ok(Steered::Pending(approval));
             }
             work.decide(operation, step, kind.name(), event, options.reason.as_deref(), None).await?;
-            work.answer_with(operation).await
+            work.answer_with(operation, Point::StepSteer).await
         })
         .await
     }
@@ -86,7 +87,7 @@ impl Manager {
             let target = format!("operations/{operation}");
             let (before, after) = (json!({ "state": state }), json!({ "state": after }));
             work.audit(Note { action, target, reason: reason.as_deref(), before, after }).await?;
-            work.answer_with(operation).await
+            work.answer_with(operation, Point::OperationSteer).await
         })
         .await
     }
@@ -102,9 +103,9 @@ impl Steered {
 
 impl Work<'_> {
     /// Commits; the answer is the operation.
-    async fn answer_with(mut self, operation: OperationId) -> Result<Steered> {
+    async fn answer_with(mut self, operation: OperationId, point: Point) -> Result<Steered> {
         let view = Box::new(self.view(operation).await?);
-        self.answer(KeptAnswer::Steered(view.clone())).await?;
+        self.answer(KeptAnswer::Steered(view.clone()), point).await?;
         Ok(Steered::Done(view))
     }
 

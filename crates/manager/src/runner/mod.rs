@@ -23,6 +23,7 @@ use crate::{Manager, Principal, outbox};
 use actions::Context;
 use std::collections::VecDeque;
 use tenantry_engine::{Change, Event, Moment, Rejected, Run, Transition};
+use tenantry_failpoints::Point;
 use tenantry_model::{EnvironmentId, OperationId};
 use uuid::Uuid;
 
@@ -43,7 +44,7 @@ impl Manager {
         repeating(|| async {
             let mut work = self.begin_one(who).await?;
             let moved = work.advance(id, vec![event.clone()]).await?;
-            work.commit().await?;
+            work.commit(Point::RegionSilentTell).await?;
             Ok(moved)
         })
         .await

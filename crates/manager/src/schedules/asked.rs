@@ -9,6 +9,7 @@ use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tenantry_failpoints::Point;
 use tenantry_model::{EnvironmentId, RunCause, Schedule, ScheduleName};
 use tenantry_schedule::{Times, may_be_asked, new_run, past_times};
 use tenantry_store::RunKey;
@@ -34,7 +35,7 @@ impl Manager {
             let runs = work.ask_for(&schedule, &times, &environments, &[now], RunCause::Request).await?;
             if !validate_only {
                 work.asked("schedule.run", &schedule, reason.as_deref(), &runs).await?;
-                work.answer(KeptAnswer::Asked(runs.clone())).await?;
+                work.answer(KeptAnswer::Asked(runs.clone()), Point::ScheduleRunAsk).await?;
             }
             Ok(runs)
         })
@@ -63,7 +64,7 @@ impl Manager {
             let runs = work.ask_for(&schedule, &times, &environments, &range, RunCause::Backfill).await?;
             if !backfill.validate_only {
                 work.asked("schedule.backfill", &schedule, Some(&backfill.reason), &runs).await?;
-                work.answer(KeptAnswer::Asked(runs.clone())).await?;
+                work.answer(KeptAnswer::Asked(runs.clone()), Point::ScheduleBackfill).await?;
             }
             Ok(runs)
         })

@@ -11,6 +11,7 @@ use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use std::collections::BTreeSet;
 use tenantry_engine::Event;
+use tenantry_failpoints::Point;
 use tenantry_model::{
     Actor, ActorKind, OperationId, OperationState, Overlap, RunState, Schedule, ScheduleRun,
 };
@@ -37,7 +38,7 @@ impl Manager {
             let Some(mut run) = work.due_run(key).await? else { return Ok(()) };
             if !can_run(work.environment()?) {
                 work.skip(&schedule, run, "the environment is decommissioned").await?;
-                return work.commit().await;
+                return work.commit(Point::RunDecommissioned).await;
             }
             match work.turn(&schedule, &run).await? {
                 Turn::Now => {
@@ -55,7 +56,7 @@ impl Manager {
                 }
                 Turn::Skip(why) => work.skip(&schedule, run, &why).await?,
             }
-            work.commit().await
+            work.commit(Point::RunBegin).await
         })
         .await
     }
@@ -71,7 +72,7 @@ impl Manager {
             }
             let Some(run) = work.due_run(key).await? else { return Ok(()) };
             work.skip(&schedule, run, why).await?;
-            work.commit().await
+            work.commit(Point::RunSkip).await
         })
         .await
     }

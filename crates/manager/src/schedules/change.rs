@@ -12,6 +12,7 @@ use crate::tenants::check_revision;
 use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal, outbox};
 use serde_json::Value;
+use tenantry_failpoints::Point;
 use tenantry_model::{Paused, Schedule, ScheduleId, ScheduleName};
 use tenantry_schedule::{Times, next_after_change};
 use uuid::Uuid;
@@ -49,7 +50,7 @@ impl Manager {
             work.check_count().await?;
             work.put_changed(None, &mut schedule, &times, "schedule.create", None).await?;
             if !new.validate_only {
-                work.answer(kept(&schedule, true)).await?;
+                work.answer(kept(&schedule, true), Point::ScheduleCreate).await?;
             }
             Ok(schedule)
         })
@@ -82,11 +83,11 @@ impl Manager {
             set(&mut after.deadline, change.deadline);
             let times = work.check_schedule(&after).await?;
             if after == before {
-                work.answer(kept(&before, false)).await?;
+                work.answer(kept(&before, false), Point::ScheduleUpdate).await?;
                 return Ok(before);
             }
             work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
-            work.answer(kept(&after, false)).await?;
+            work.answer(kept(&after, false), Point::ScheduleUpdate).await?;
             Ok(after)
         })
         .await
@@ -129,13 +130,13 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let before = work.locked_schedule(name).await?;
             if before.paused.is_some() == paused.is_some() {
-                work.answer(kept(&before, false)).await?;
+                work.answer(kept(&before, false), Point::SchedulePause).await?;
                 return Ok(before);
             }
             let mut after = Schedule { paused, ..before.clone() };
             let times = work.check_schedule(&after).await?;
             work.put_changed(Some(&before), &mut after, &times, action, reason.as_deref()).await?;
-            work.answer(kept(&after, false)).await?;
+            work.answer(kept(&after, false), Point::SchedulePause).await?;
             Ok(after)
         })
         .await
@@ -153,7 +154,7 @@ impl Manager {
             let before = work.locked_schedule(name).await?;
             check_revision(|| format!("schedule {name}"), before.revision, expected)?;
             work.remove_schedule(&before, None).await?;
-            work.answer(KeptAnswer::Gone).await
+            work.answer(KeptAnswer::Gone, Point::ScheduleDelete).await
         })
         .await
     }

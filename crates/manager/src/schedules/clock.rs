@@ -11,6 +11,7 @@ use crate::repeat::repeating;
 use crate::work::{Note, Work};
 use crate::{Manager, Principal, outbox};
 use jiff::{SignedDuration, Timestamp};
+use tenantry_failpoints::Point;
 use tenantry_model::{AttentionKind, Schedule};
 
 /// No clock that anything keeps is further ahead.
@@ -28,7 +29,7 @@ impl Manager {
             repeating(|| async {
                 let mut work = self.begin(who).await?;
                 work.take_back(schedule).await?;
-                work.commit().await
+                work.commit(Point::ScheduleTakeBack).await
             })
             .await?;
         }

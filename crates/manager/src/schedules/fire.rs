@@ -14,6 +14,7 @@ use crate::{Manager, Principal, outbox};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tenantry_failpoints::Point;
 use tenantry_model::{Actor, Paused, Schedule};
 use tenantry_schedule::{Bounds, fire, is_same};
 use tenantry_store::{RunKey, Signal};
@@ -129,7 +130,7 @@ impl Manager {
         work.common_event(outbox::SCHEDULE_FIRED, data).await?;
         work.attend_to_delay(row, firing.due.last, firing.delay).await?;
         work.attend_to_left_out(row, &firing.due, found.err()).await?;
-        work.commit().await
+        work.commit(Point::ScheduleFire).await
     }
 
     /// The line or the zone was good when it was stored: the zone database has changed under it. Nobody may wait for
@@ -148,6 +149,6 @@ impl Manager {
         work.tx.put_schedule(&row).await?;
         work.common_event(outbox::SCHEDULE_CHANGED, outbox::schedule(&row)).await?;
         work.raise_unreadable(&row, error).await?;
-        work.commit().await
+        work.commit(Point::SchedulePauseUnreadable).await
     }
 }

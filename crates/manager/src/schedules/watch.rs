@@ -5,6 +5,7 @@ use super::history::last_attempt;
 use crate::error::Result;
 use crate::repeat::repeating;
 use crate::{Manager, Principal};
+use tenantry_failpoints::Point;
 use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
 use tenantry_schedule::{PastRun, Standing, StepLeft, standing};
 use tenantry_store::{Read, RunKey};
@@ -81,7 +82,7 @@ impl Manager {
             Standing::Fine => work.settle_attention(&keys::at_risk(operation.id)).await?,
         }
         work.put_run(run, RunState::Requested).await?;
-        work.commit().await
+        work.commit(Point::RunWatch).await
     }
 
     async fn standing(
@@ -125,7 +126,7 @@ impl Manager {
         loop {
             let mut work = self.begin(who).await?;
             let part = work.tx.expire_schedule_runs(before, 1000).await?;
-            work.commit().await?;
+            work.commit(Point::RunsExpire).await?;
             removed += part;
             if part < 1000 {
                 return Ok(removed);

@@ -7,6 +7,7 @@ use crate::settings::{OfGroup, Settings};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tenantry_failpoints::Point;
 use tenantry_logs::{Limits, LogStore, folder_name};
 use tenantry_store::Store;
 use tenantry_store_postgres::{Database, Password, PostgresStore};
@@ -89,6 +90,7 @@ async fn same_logs(store: &PostgresStore, folder: &Path) -> Result<()> {
         None => {
             write.put_setting(LOGS_FOLDER, &name.into()).await.map_err(|error| refused(&error))?;
             write.commit().await.map_err(|error| refused(&error))?;
+            Point::LogsFolderName.reached();
             Ok(())
         }
     }

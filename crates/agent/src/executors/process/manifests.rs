@@ -27,14 +27,18 @@ pub(super) type Data = BTreeMap<String, Vec<u8>>;
 /// Namespace and name.
 type Named = (String, String);
 
-/// The `ConfigMap`s of all manifests, as they are now.
+/// The `ConfigMap`s of all manifests, as they are now; nothing before the first look at the folders.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ConfigMaps(Arc<RwLock<BTreeMap<Named, Data>>>);
+pub(super) struct ConfigMaps(Arc<RwLock<Option<BTreeMap<Named, Data>>>>);
 
 impl ConfigMaps {
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Data> {
+    /// One of them, if it is there. An error while nobody knows: an agent that has just begun may be given an order
+    /// before it has looked, and must not take what it has not seen for missing.
+    pub fn get(&self, namespace: &str, name: &str) -> std::io::Result<Option<Data>> {
         let maps = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        let maps =
+            maps.as_ref().ok_or_else(|| std::io::Error::other("the manifests have not been read yet"))?;
+        Ok(maps.get(&(namespace.to_owned(), name.to_owned())).cloned())
     }
 }
 
@@ -139,7 +143,7 @@ impl Folders {
         }
         self.told = wanted.into_iter().map(|(path, (event, _))| (path, event)).collect();
         let maps = self.files.values().flat_map(|manifest| manifest.config_maps.iter().cloned()).collect();
-        *self.config_maps.0.write().unwrap_or_else(PoisonError::into_inner) = maps;
+        *self.config_maps.0.write().unwrap_or_else(PoisonError::into_inner) = Some(maps);
         events
     }
 }
@@ -277,11 +281,13 @@ mod tests {
         let map = "kind: ConfigMap\nmetadata: {name: scripts}\ndata: {a.sh: echo}\nbinaryData: {b: AAE=}\n";
         std::fs::write(root.path().join("all.yml"), format!("{HOOK}---\n{map}")).unwrap();
         let mut folders = folders(root.path());
+        // An order that comes before the first look waits.
+        assert!(folders.config_maps.get("default", "scripts").is_err());
         folders.look();
-        let found = folders.config_maps.get("default", "scripts").unwrap();
+        let found = folders.config_maps.get("default", "scripts").unwrap().unwrap();
         assert_eq!(found["a.sh"], b"echo");
         assert_eq!(found["b"], [0, 1]);
-        assert!(folders.config_maps.get("crm", "scripts").is_none());
+        assert!(folders.config_maps.get("crm", "scripts").unwrap().is_none());
     }
 
     #[test]

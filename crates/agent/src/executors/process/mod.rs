@@ -38,6 +38,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tenantry_failpoints::Point;
 use tenantry_hook::attempt_name;
 use tenantry_model::{AttemptId, FailureReason, KillCause};
 use tokio::process::{Child, Command};
@@ -160,6 +161,7 @@ impl ProcessExecutor {
         // From here on nobody else starts it; the shim inherits the lock, so there is no gap.
         match folder.condition(identity.nonce).map_err(unanswered)? {
             Condition::Nothing(lock) => {
+                Point::FolderMade.reached();
                 let spec = match prepare::prepare(&self.config, &self.config_maps, start, folder) {
                     Ok(spec) => spec,
                     Err(error) => {
@@ -172,7 +174,9 @@ impl ProcessExecutor {
                         return Err(error);
                     }
                 };
-                self.spawn_shim(&spec, lock, folder).map(Some).map_err(unanswered)
+                let shim = self.spawn_shim(&spec, lock, folder).map_err(unanswered)?;
+                Point::ShimStarted.reached();
+                Ok(Some(shim))
             }
             Condition::Running | Condition::Ended(_) | Condition::Left(..) => Ok(None),
         }

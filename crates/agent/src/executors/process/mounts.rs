@@ -80,7 +80,7 @@ impl Places<'_> {
                 Ok(folder)
             }
             MountSource::ConfigMap { name, items, optional } => {
-                let data = match self.config_maps.get(&self.namespace.to_string(), name) {
+                let data = match self.config_maps.get(&self.namespace.to_string(), name)? {
                     Some(data) => data,
                     None if *optional => BTreeMap::new(),
                     None => return Err(self.no_config_map(name, &mount.path)),
@@ -167,7 +167,7 @@ impl Places<'_> {
         key: Option<&str>,
         optional: bool,
     ) -> Result<Vec<(String, String)>, Missing> {
-        match self.config_maps.get(&self.namespace.to_string(), name) {
+        match self.config_maps.get(&self.namespace.to_string(), name)? {
             Some(data) => pick(data, key, optional, &format!("the ConfigMap {}/{name}", self.namespace)),
             None if optional => Ok(Vec::new()),
             None => Err(self.no_config_map(name, "a variable")),
