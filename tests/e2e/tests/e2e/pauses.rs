@@ -54,9 +54,7 @@ fn past_roles(world: &World) -> Result<()> {
     site.signal_nth_manager(holder, Signal::STOP)?;
     world.open(&["first"])?;
     began(&world.witness(), one, "second")?;
-    eventually("the role's way to the other manager", || {
-        Ok((said(&site, other, HAS)? == 1).then_some(()))
-    })?;
+    eventually("the role's way to the other manager", || Ok((said(&site, other, HAS)? == 1).then_some(())))?;
     let two = ask_for(&site, other, "two")?;
     world.open(&["second"])?;
     began(&world.witness(), two, "second")?;
@@ -79,7 +77,8 @@ fn mid_write(world: &World) -> Result<()> {
     let postgres = Postgres::start(world)?;
     let database = postgres.database()?;
     let mut site = site(world, &postgres, &database, 2, &[])?;
-    for text in ["\"code\":\"store-unavailable\"", "\"status\":503", "session-expired", "a loop met an error"] {
+    for text in ["\"code\":\"store-unavailable\"", "\"status\":503", "session-expired", "a loop met an error"]
+    {
         site.expect_log(text);
     }
     // The driver says so of the session that the server ended, and of what stood still.
@@ -120,7 +119,10 @@ fn mid_write(world: &World) -> Result<()> {
     ensure!(log.contains("cannot be used"), "nothing was refused:\n{log}");
     let list = site.cli(&["tenant", "list", "-o", "json"])?.expect(0)?.out;
     for (tenant, done) in written {
-        ensure!(list.contains(&format!("\"{tenant}\"")) == done, "{tenant}, written: {done}; there are {list}");
+        ensure!(
+            list.contains(&format!("\"{tenant}\"")) == done,
+            "{tenant}, written: {done}; there are {list}"
+        );
     }
     site.cli(&["audit", "verify"])?.expect(0)?;
     site.finish()

@@ -5,9 +5,7 @@ use crate::faults::{began, local_chain, ran_once_each, tolerate_absence};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use std::path::Path;
-use tenantry_e2e::{
-    AgentSettings, Answer, Hook, Needs, Postgres, Site, World, on_postgres, tenantry, trial,
-};
+use tenantry_e2e::{AgentSettings, Answer, Hook, Needs, Postgres, Site, World, on_postgres, tenantry, trial};
 use tenantry_model::OperationId;
 
 pub fn trials() -> Vec<Trial> {
@@ -23,7 +21,13 @@ const ALL: [&str; 4] = ["first", "second", "third", "beside"];
 pub const REGION: &str = "eu1";
 
 /// So many managers on one database, and the chain of hooks as processes of one agent.
-pub fn site(world: &World, postgres: &Postgres, database: &str, managers: usize, flags: &[&str]) -> Result<Site> {
+pub fn site(
+    world: &World,
+    postgres: &Postgres,
+    database: &str,
+    managers: usize,
+    flags: &[&str],
+) -> Result<Site> {
     let mut site = Site::start_several(world, postgres, database, managers, flags)?;
     tolerate_absence(&site);
     let (hooks, templates) = local_chain(world)?;
@@ -176,7 +180,11 @@ fn refused(world: &World) -> Result<()> {
     let here = postgres.address;
     let wrong: [(String, i32, &str); 5] = [
         (format!("mysql://ann:geheim@{here}/{database}"), 2, "a URL that begins with postgres://"),
-        ("postgres://ann:geheim@db:port/tenantry".to_owned(), 3, "no URL like postgres://USER@HOST:PORT/NAME"),
+        (
+            "postgres://ann:geheim@db:port/tenantry".to_owned(),
+            3,
+            "no URL like postgres://USER@HOST:PORT/NAME",
+        ),
         (format!("postgres://ann:geheim@{here}/{database}"), 3, "refuses user or password"),
         ("postgres://ann:geheim@127.0.0.1:1/tenantry".to_owned(), 3, "check that it runs and can be reached"),
         (format!("postgres://tester@{here}/nothing"), 3, "there is no such database"),

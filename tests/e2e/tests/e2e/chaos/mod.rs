@@ -29,9 +29,10 @@ pub fn trials() -> Vec<Trial> {
     let sqlite = trial(CLUSTER, "chaos_loses_no_step_jumps_no_dependency_and_overlaps_nothing", |world| {
         chaos(world, Store::Sqlite)
     });
-    let postgres = trial(CLUSTER, "chaos_over_two_managers_and_postgresql_loses_and_repeats_nothing", |world| {
-        chaos(world, Store::Postgres)
-    });
+    let postgres =
+        trial(CLUSTER, "chaos_over_two_managers_and_postgresql_loses_and_repeats_nothing", |world| {
+            chaos(world, Store::Postgres)
+        });
     match std::env::var("TENANTRY_CHAOS_STORE").as_deref() {
         Ok("sqlite") => vec![sqlite],
         Ok("postgres") => vec![on_postgres(postgres)],

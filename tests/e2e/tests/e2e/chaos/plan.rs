@@ -166,7 +166,8 @@ pub fn plan(store: Store, seed: u64, length: Duration, past_lease: Option<Durati
     while at < length {
         let ill = planned.iter().filter(|earlier: &&Planned| earlier.at + earlier.lasts > at).count();
         let is_free = |(_, target): &&(Fault, Target)| {
-            busy.get(target).is_none_or(|until| *until <= at) && (ill < ILL_AT_ONCE || *target == Target::Shim)
+            busy.get(target).is_none_or(|until| *until <= at)
+                && (ill < ILL_AT_ONCE || *target == Target::Shim)
         };
         // Each once before any comes again, as far as it can be: a short run should see them all.
         let free: Vec<(Fault, Target)> = left.iter().filter(is_free).copied().collect();

@@ -215,7 +215,9 @@ impl<'a> Scene<'a> {
 impl Target {
     fn manager(self) -> Result<usize> {
         match self {
-            Self::Manager(manager) | Self::WayFromBalancer(manager) | Self::WayToStore(manager) => Ok(manager),
+            Self::Manager(manager) | Self::WayFromBalancer(manager) | Self::WayToStore(manager) => {
+                Ok(manager)
+            }
             other => anyhow::bail!("{other:?} is no manager's"),
         }
     }
