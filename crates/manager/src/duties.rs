@@ -14,7 +14,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(4);
 pub enum Duty {
     /// Judging regions whose agent is silent.
     Regions,
-    /// Removing old answers and old runs of schedules.
+    /// Removing old answers and old runs of schedules, and looking at timers that are far ahead.
     Expiry,
     /// Ending holds and approvals whose time has come, and telling what is not told.
     Steering,
@@ -65,7 +65,8 @@ impl Manager {
                     Duty::Regions => self.check_regions_as(&who).await,
                     Duty::Expiry => {
                         self.expire_answers_as(&who).await?;
-                        self.expire_runs(&who).await.map(drop)
+                        self.expire_runs(&who).await?;
+                        self.hasten_timers(&who).await
                     }
                     Duty::Steering => {
                         self.check_holds_as(&who).await?;

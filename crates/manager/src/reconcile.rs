@@ -24,6 +24,8 @@ const BATCH: u32 = 200;
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// For how long a manager takes timers: if it dies meanwhile, they are due again afterwards.
 const CLAIM: SignedDuration = SignedDuration::from_secs(10);
+/// Hardly any timer is so far ahead.
+const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Old answers that are removed in one transaction.
 const EXPIRED_AT_A_TIME: u32 = 1000;
 /// How often old answers are looked for.
@@ -156,6 +158,21 @@ impl Manager {
             work.advance(id, vec![Event::Tick]).await?;
             work.drive().await?;
             work.commit(Point::TimerTick).await
+        })
+        .await
+    }
+
+    /// Looks now at what would be looked at in a month or later: such a timer may come from a manager whose clock was wrong.
+    /// A look that is too early sets it anew.
+    pub(crate) async fn hasten_timers(&self, who: &Principal) -> Result<()> {
+        repeating(|| async {
+            let mut work = self.begin_one(who).await?;
+            let later = work.now.checked_add(FAR_AHEAD).unwrap_or(jiff::Timestamp::MAX);
+            let now = work.now;
+            if work.tx.hasten_timers(later, now).await? > 0 {
+                work.commit().await?;
+            }
+            Ok(())
         })
         .await
     }

@@ -131,9 +131,13 @@ impl Manager {
         let last = self.last_old_event(&mut *self.store.read().await?).await?;
         if let Some(last) = last {
             while !gone.more {
+                let part = repeating(|| async {
                 let mut work = self.begin(who).await?;
                 let part = work.tx.delete_events(last, ROWS).await?;
-                work.commit(Point::RetireEvents).await?;
+                    work.commit(Point::RetireEvents).await?;
+                    Ok(part)
+                })
+                .await?;
                 gone.events += u64::from(part);
                 if part < ROWS {
                     break;
@@ -143,9 +147,13 @@ impl Manager {
         }
         if let Some(before) = self.before(self.config.retention.attention) {
             while !gone.more {
+                let part = repeating(|| async {
                 let mut work = self.begin(who).await?;
                 let part = work.tx.expire_attentions(before, ROWS).await?;
-                work.commit(Point::RetireAttention).await?;
+                    work.commit(Point::RetireAttention).await?;
+                    Ok(part)
+                })
+                .await?;
                 gone.attentions += u64::from(part);
                 if part < ROWS {
                     break;
@@ -172,21 +180,25 @@ impl Manager {
         if !part.items.iter().any(may_go) {
             return Ok(part.next);
         }
+        let (ids, next) = repeating(|| async {
         let mut work = self.begin(who).await?;
         // Judged again where nobody can begin to need one of them meanwhile.
         let part = work.tx.expired_operations(before, newest, page).await?;
-        let ids: Vec<OperationId> =
-            part.items.iter().filter(|operation| may_go(operation)).map(|operation| operation.id).collect();
+            let going = part.items.iter().filter(|operation| may_go(operation));
+            let ids: Vec<OperationId> = going.map(|operation| operation.id).collect();
         for id in &ids {
             work.tx.delete_operation(*id).await?;
         }
-        work.commit(Point::RetireOperations).await?;
+            work.commit(Point::RetireOperations).await?;
+            Ok((ids, part.next))
+        })
+        .await?;
         for id in &ids {
             self.logs.remove(*id).await.map_err(crate::logs::unlisted)?;
         }
         gone.operations += ids.len() as u64;
         tokio::time::sleep(PAUSE).await;
-        Ok(part.next)
+        Ok(next)
     }
 
     /// Logs that are old, and those that belong to nothing. Gives both counts, and whether time ran out.

@@ -58,6 +58,8 @@ fn advice(error: &sqlx::Error) -> &'static str {
         }
         sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => "the store is closed",
         sqlx::Error::Tls(error) => of_tls(&error.to_string()),
+        // A certificate that is refused comes as broken data of the connection.
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => of_tls(&error.to_string()),
         sqlx::Error::Io(error)
             if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
         {

@@ -318,6 +318,9 @@ impl Write for Tx {
     async fn claim_due(&mut self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
         ask!(self, operations::claim_due(now, until, limit))
     }
+    async fn hasten_timers(&mut self, later: Timestamp, to: Timestamp) -> Result<u64> {
+        ask!(self, operations::hasten_timers(later, to))
+    }
     async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()> {
         ask!(self, operations::put_timer(id, due))
     }

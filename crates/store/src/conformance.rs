@@ -50,6 +50,7 @@ macro_rules! conformance_tests {
                 a_lease_cannot_pass_on_while_a_write_shows_it
                 a_lease_that_is_given_back_is_free_at_once
                 due_timers_are_claimed_by_one_and_due_again_later
+                timers_that_are_far_ahead_can_be_hastened
             }
             rows {
                 what_was_put_reads_back_equal

@@ -254,6 +254,8 @@ pub trait Write: Read {
     /// Takes up to `limit` operations whose timer is due, earliest first, and sets their timers to `until`: no other
     /// manager takes them meanwhile, and if this one dies they are due again then.
     async fn claim_due(&mut self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>>;
+    /// Sets all timers that are due after `later` to `to`; returns how many. One that looks too early changes nothing.
+    async fn hasten_timers(&mut self, later: Timestamp, to: Timestamp) -> Result<u64>;
     /// Sets when the operation's timer is due; `None`: none.
     async fn put_timer(&mut self, id: OperationId, due: Option<Timestamp>) -> Result<()>;
     /// Inserts or replaces.

@@ -45,7 +45,16 @@ fn configuration() -> String {
         "# Configuration\n\n{MADE}A flag wins over its environment variable, that over the configuration file \
          (`--config`, TOML, keys as the flags without `--`), that over the default.\n"
     );
-    for group in [Group::Common, Group::Client, Group::Log, Group::Manager, Group::Agent, Group::Executor] {
+    let groups = [
+        Group::Common,
+        Group::Client,
+        Group::Log,
+        Group::Store,
+        Group::Manager,
+        Group::Agent,
+        Group::Executor,
+    ];
+    for group in groups {
         let _ = write!(
             text,
             "\n## {}\n\n| setting | environment | default | what |\n|---|---|---|---|\n",

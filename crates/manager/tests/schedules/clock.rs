@@ -1,6 +1,7 @@
 //! A manager's clock that jumps years ahead and back.
 
 use super::*;
+use tenantry_manager::Duty;
 
 #[tokio::test]
 async fn a_clock_that_was_years_ahead_does_not_stop_a_schedule_for_years() {
@@ -28,4 +29,18 @@ async fn a_clock_that_was_years_ahead_does_not_stop_a_schedule_for_years() {
     assert_eq!(times, ["2026-09-21T20:00:00Z", "2026-09-22T20:00:00Z", "2036-02-29T21:00:00Z"]);
     assert!(!night.waiting().await.contains(&AttentionKind::ScheduleClock), "its next time settles it");
     assert_eq!(findings(&night.manager).await, []);
+}
+
+#[tokio::test]
+async fn an_operation_that_would_be_looked_at_again_in_years_is_looked_at_now() {
+    let mut night = Night::new().await;
+    night.schedule(night.nightly()).await;
+    // The year is wrong, and seen with it the agent is silent: the operation waits for the region, and a timer for it.
+    night.go_to("2046-03-01T12:00:00Z").await;
+    assert_eq!(night.operations().await[0].state, OperationState::Planning);
+    night.go_to("2026-09-21T15:00:00Z").await;
+    assert!(night.agent.starts(&night.manager).await.is_empty());
+    assert!(night.manager.attend_to(Duty::Expiry).await.unwrap());
+    night.manager.run_due().await.unwrap();
+    assert_eq!(night.run_all().await, ["night/load", "night/report"]);
 }

@@ -9,6 +9,7 @@ mod common;
 mod conflicts;
 mod duties;
 mod holds;
+mod outage;
 
 use common::*;
 use jiff::SignedDuration;
@@ -52,6 +53,7 @@ fn main() {
         }),
         test("a_role_taken_by_a_clock_years_ahead_passes_on_at_once", || block(duties::clock_ahead())),
         test("the_manager_that_fires_hears_at_once_of_a_run_asked_for_elsewhere", || block(duties::told())),
+        test("managers_go_on_when_a_database_that_became_read_only_is_mended", || block(outage::read_only())),
         test("a_conflict_with_another_manager_is_repeated_and_not_answered", || {
             block(conflicts::repeated());
         }),

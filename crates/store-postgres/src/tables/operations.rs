@@ -135,6 +135,11 @@ pub async fn put_timer(db: Db<'_>, id: OperationId, due: Option<Timestamp>) -> R
     Ok(())
 }
 
+pub async fn hasten_timers(db: Db<'_>, later: Timestamp, to: Timestamp) -> Result<u64> {
+    let done = sqlx::query("UPDATE timers SET due = $2 WHERE due > $1").bind(nanos(later)).bind(nanos(to));
+    Ok(done.execute(db).await.map_err(failed("hasten timers"))?.rows_affected())
+}
+
 pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
     sqlx::query_scalar::<_, String>(
         "SELECT operation FROM timers WHERE due <= $1 ORDER BY due, operation LIMIT $2",

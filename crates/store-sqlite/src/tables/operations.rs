@@ -166,6 +166,11 @@ pub async fn timer(db: Db<'_>, id: OperationId) -> Result<Option<Timestamp>> {
         .transpose()
 }
 
+pub async fn hasten_timers(db: Db<'_>, later: Timestamp, to: Timestamp) -> Result<u64> {
+    let done = sqlx::query("UPDATE timers SET due = ?2 WHERE due > ?1").bind(nanos(later)).bind(nanos(to));
+    Ok(done.execute(db).await.map_err(failed("hasten timers"))?.rows_affected())
+}
+
 pub async fn claim_due(db: Db<'_>, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<OperationId>> {
     let claimed = due(&mut *db, now, limit).await?;
     let ids = serde_json::json!(claimed).to_string();

@@ -125,3 +125,22 @@ pub async fn due_timers_are_claimed_by_one_and_due_again_later<S: Store>(store: 
     assert_eq!(write.next_due().await.unwrap(), Some(at(27)));
     assert_eq!(write.due(at(60), 100).await.unwrap().len(), 30, "those that were claimed are due again then");
 }
+
+/// Timers after the given time, and no other, are due at the other one.
+pub async fn timers_that_are_far_ahead_can_be_hastened<S: Store>(store: Arc<S>) {
+    let home = environment("acme", "prod", "eu1");
+    let rows: Vec<_> = (0..3).map(|_| operation(home.id, "crm.reindex", OperationState::Running)).collect();
+    let mut write = store.write().await.unwrap();
+    write.put_environment(&home).await.unwrap();
+    for (row, due) in rows.iter().zip([10, 100, 1000]) {
+        write.put_operation(row).await.unwrap();
+        write.put_timer(row.id, Some(at(due))).await.unwrap();
+    }
+    assert_eq!(write.hasten_timers(at(100), at(5)).await.unwrap(), 1);
+    assert_eq!(write.hasten_timers(at(100), at(5)).await.unwrap(), 0);
+    write.commit().await.unwrap();
+    let mut read = store.read().await.unwrap();
+    for (row, due) in rows.iter().zip([10, 100, 5]) {
+        assert_eq!(read.timer(row.id).await.unwrap(), Some(at(due)));
+    }
+}
