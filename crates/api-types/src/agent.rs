@@ -18,6 +18,7 @@ use tenantry_model::{
     AgentSessionId, AttemptId, CommandId, Executor, HookPath, KillCause, Observation, Problem, RegionName,
     TemplateHash,
 };
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The protocol's version; sent as header `tenantry-agent-protocol`. A manager refuses others with 426.
@@ -37,7 +38,7 @@ pub const LEASE_SECONDS: i64 = 60;
 pub const MAX_POLL_SECONDS: u32 = 30;
 
 /// Exchanges a join token (as bearer) for the region's credential.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JoinRequest {
     /// Says which host it is, for people.
@@ -45,7 +46,7 @@ pub struct JoinRequest {
 }
 
 /// The region's credential; shown once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinAnswer {
     /// The region the agent speaks for from now on.
@@ -55,7 +56,7 @@ pub struct JoinAnswer {
 }
 
 /// A new life of the agent process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionRequest {
     /// Made by the agent at its start; UUIDv7.
@@ -67,7 +68,7 @@ pub struct SessionRequest {
 }
 
 /// What the manager knows of the region's attempts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionAnswer {
     /// Attempts that are not over by the manager's rows: the agent looks for each and reports what it finds.
@@ -75,7 +76,7 @@ pub struct SessionAnswer {
 }
 
 /// An attempt that the manager believes may exist.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenAttempt {
     /// Which.
@@ -89,7 +90,7 @@ pub struct OpenAttempt {
 }
 
 /// The hooks of the region.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InventoryRequest {
     /// The agent process.
@@ -105,7 +106,7 @@ pub struct InventoryRequest {
 }
 
 /// One hook as the region sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HookReport {
     /// Which.
@@ -117,7 +118,7 @@ pub struct HookReport {
 }
 
 /// Answer to [`InventoryRequest`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryAnswer {
     /// Versions that unfinished or replayable operations may need: the agent keeps these templates. Of a whole
@@ -126,7 +127,7 @@ pub struct InventoryAnswer {
 }
 
 /// Asks for commands; also says that the agent lives.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LeaseRequest {
     /// The agent process.
@@ -138,7 +139,7 @@ pub struct LeaseRequest {
 }
 
 /// Commands; each is the agent's alone for [`LEASE_SECONDS`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaseAnswer {
     /// In the order in which they must be carried out per attempt.
@@ -146,7 +147,7 @@ pub struct LeaseAnswer {
 }
 
 /// One command.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeasedCommand {
     /// For [`FinishRequest`].
@@ -158,7 +159,7 @@ pub struct LeasedCommand {
 }
 
 /// What to do. Carrying one out twice changes nothing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", tag = "order")]
 pub enum Order {
     /// Start the attempt, or find it running.
@@ -174,7 +175,7 @@ pub enum Order {
 }
 
 /// Everything a start needs besides the template. Never a pod spec: the region holds the templates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StartOrder {
     /// The hook's namespace and name.
@@ -185,11 +186,12 @@ pub struct StartOrder {
     pub request: AttemptRequest,
     /// Of this attempt, from its start. The manager sends a kill when it is over; the agent enforces it too, so that
     /// a region that is cut off keeps to it.
+    #[schema(value_type = Option<String>)]
     pub timeout: Option<SignedDuration>,
 }
 
 /// These commands are carried out; their effects are reported as observations.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FinishRequest {
     /// The agent process.
@@ -199,12 +201,12 @@ pub struct FinishRequest {
 }
 
 /// Answer to [`FinishRequest`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FinishAnswer {}
 
 /// Facts, in any order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObservationsRequest {
     /// The agent process.
@@ -214,7 +216,7 @@ pub struct ObservationsRequest {
 }
 
 /// All of them are committed (those about unknown attempts are dropped, and named).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservationsAnswer {
     /// Attempts that the manager does not know, or that are of another region.
@@ -222,7 +224,7 @@ pub struct ObservationsAnswer {
 }
 
 /// Log text.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogsRequest {
     /// The agent process.
@@ -232,7 +234,7 @@ pub struct LogsRequest {
 }
 
 /// A piece of one attempt's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogChunk {
     /// Whose.
@@ -246,7 +248,7 @@ pub struct LogChunk {
 }
 
 /// The chunks are stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogsAnswer {
     /// Attempts that the manager does not know, or that are of another region.

@@ -19,7 +19,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
-use std::fmt::Write as _;
 use tenantry_api_types::v1::{ChangeQuery, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_BODY_BYTES};
 use tenantry_manager::{Principal, RequestKey};
 
@@ -54,10 +53,9 @@ async fn once(state: &ApiState, request: Request, next: Next) -> Answer<Response
     }
     let Query(ChangeQuery { validate_only }) = Query::from_request_parts(&mut parts, &()).await?;
     let key = key(&parts.headers, parts.method == Method::POST && !validate_only)?;
-    // The caller's wish must be one and the same for the hash and for whoever carries it out.
+    // Without preconditions: who looks again after an unanswered change and repeats it has the same wish still.
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-    let stated = stated(&parts.headers);
-    let hash = hash(&[&[parts.method.as_str().as_bytes(), target.as_bytes(), &bytes], &stated[..]].concat());
+    let hash = hash(&[parts.method.as_str().as_bytes(), target.as_bytes(), &bytes]);
     let Some(who) = parts.extensions.get_mut::<Principal>() else {
         return Err(Problem::new("internal", "a change without a caller"));
     };
@@ -86,15 +84,6 @@ async fn replayed(state: &ApiState, who: &Principal) -> Answer<Option<Response>>
     Ok(Some(response))
 }
 
-/// The preconditions that the caller states belong to its wish; most requests have none.
-fn stated(headers: &HeaderMap) -> Vec<&[u8]> {
-    [header::IF_MATCH, header::IF_NONE_MATCH]
-        .into_iter()
-        .filter_map(|name| headers.get(name))
-        .map(HeaderValue::as_bytes)
-        .collect()
-}
-
 fn key(headers: &HeaderMap, required: bool) -> Answer<Option<String>> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         if !required {
@@ -118,11 +107,7 @@ pub(crate) fn hash(parts: &[&[u8]]) -> String {
         context.update(&part.len().to_be_bytes());
         context.update(part);
     }
-    context.finish().as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    tenantry_model::hex(context.finish().as_ref())
 }
 
 async fn collect(headers: &HeaderMap, body: Body) -> Answer<Bytes> {

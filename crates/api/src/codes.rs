@@ -171,7 +171,7 @@ pub const CODES: &[Code] = &[
         Client,
         false,
         "The Idempotency-Key was used for another request",
-        "Use a new key for a new request. The same key is only for the same method, path, query, preconditions (`If-Match`) and body.",
+        "Use a new key for a new request. The same key is only for the same method, path, query and body.",
     ),
     code(
         "if-match-invalid",

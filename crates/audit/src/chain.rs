@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
+use tenantry_model::hex;
 use tenantry_store::AuditEntry;
 
 /// Makes `entry` the one that follows `head`: sets its position, the hash before it and its own hash.
@@ -78,17 +79,6 @@ fn steady(value: &mut Value) {
     }
 }
 
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
@@ -118,10 +108,5 @@ mod tests {
             let read: Value = serde_json::from_str(&value.to_string()).unwrap();
             assert_eq!(read, value);
         }
-    }
-
-    #[test]
-    fn bytes_are_written_as_lower_case_hex() {
-        assert_eq!(hex(&[0, 15, 255]), "000fff");
     }
 }

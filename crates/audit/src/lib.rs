@@ -9,7 +9,7 @@ mod key;
 mod line;
 mod verify;
 
-pub use chain::{follow, hash_of, hex};
+pub use chain::{follow, hash_of};
 pub use head::{ChainMark, Head, SignedHead};
 pub use key::{KeyError, PublicKey, Signer};
 pub use line::Line;

@@ -37,7 +37,7 @@ pub const ANNOTATION_TEMPLATE_HASH: &str = "tenantry.io/template-hash";
 pub const ANNOTATION_CONTAINER: &str = "tenantry.io/container";
 
 /// What the centre says about one attempt. Travels in the start command; never holds a pod spec.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRequest {
     /// Which attempt.
@@ -52,6 +52,7 @@ pub struct AttemptRequest {
     pub batch: Option<BatchId>,
     /// When a schedule wanted the operation.
     #[schemars(with = "Option<String>")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub scheduled_time: Option<Timestamp>,
     /// W3C trace context of this attempt.
     pub traceparent: Option<String>,
@@ -64,7 +65,7 @@ pub struct AttemptRequest {
 }
 
 /// The one prefix of the object store that an attempt sees.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectStoreUse {
     /// Whose prefix: the operation itself for a backup, the backup that is read for a restore.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{HookPath, OperationName, StepPolicy, TemplateHash};
 
 /// Whether an attempt is a Pod or a Job (DESIGN §3, Kind).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttemptKind {
     /// The default.
@@ -16,7 +18,18 @@ pub enum AttemptKind {
 }
 
 /// One target of `tenant.after`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct AfterTarget {
     /// Which hook, in the author's own region.
@@ -26,8 +39,9 @@ pub struct AfterTarget {
 }
 
 /// A template as the contract reads it. What the manager knows of a version: never the pod spec itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = HookContract)]
 pub struct Hook {
     /// Namespace and name of the template.
     pub path: HookPath,

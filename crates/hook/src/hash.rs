@@ -10,8 +10,7 @@ use crate::{
 };
 use aws_lc_rs::digest;
 use serde_json::{Map, Value, json};
-use std::fmt::Write;
-use tenantry_model::TemplateHash;
+use tenantry_model::{TemplateHash, hex};
 
 /// The content hash of a template: contract annotations and copied spec as stored. It does not depend on the order
 /// of members, on the annotations' domain, or on nulls.
@@ -97,11 +96,4 @@ fn is_nothing(value: &Value) -> bool {
 
 pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -3,7 +3,6 @@
 //! Bearer text: `tnt_` + the id's 32 hex digits + `_` + 43 characters base64url. The prefix lets scanners of
 //! repositories find a leaked one; the id finds the row without a search by hash.
 
-use crate::audit::hex;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Note;
@@ -15,7 +14,9 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tenantry_failpoints::Point;
-use tenantry_model::{Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind};
+use tenantry_model::{
+    Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind, hex,
+};
 use uuid::Uuid;
 
 const PREFIX: &str = "tnt_";

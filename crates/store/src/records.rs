@@ -128,7 +128,7 @@ pub struct EventFilter {
 pub struct IdempotentAnswer {
     /// The token that made the request and its key; unique together.
     pub key: String,
-    /// Hash of method, path, preconditions and body: another request under the same key is a conflict.
+    /// Hash of method, path and body: another request under the same key is a conflict.
     pub request_hash: String,
     /// Not used any more: 0.
     pub status: u16,

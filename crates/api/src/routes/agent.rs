@@ -43,7 +43,7 @@ fn bounded(what: &str, count: usize) -> Answer<()> {
 }
 
 /// Exchanges a join token for the region's credential.
-#[utoipa::path(post, path = "/agent/v1/join", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/join", tag = "agent", request_body = JoinRequest, responses((status = OK, body = JoinAnswer)))]
 async fn join(
     State(state): State<ApiState>,
     region: Region,
@@ -55,7 +55,7 @@ async fn join(
 }
 
 /// A new life of the agent: breaks the leases of earlier ones.
-#[utoipa::path(post, path = "/agent/v1/sessions", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/sessions", tag = "agent", request_body = SessionRequest, responses((status = OK, body = SessionAnswer)))]
 async fn open_session(
     State(state): State<ApiState>,
     region: Region,
@@ -75,7 +75,7 @@ async fn open_session(
 }
 
 /// Hooks of the region, whole or changed.
-#[utoipa::path(post, path = "/agent/v1/inventory", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/inventory", tag = "agent", request_body = InventoryRequest, responses((status = OK, body = InventoryAnswer)))]
 async fn report_inventory(
     State(state): State<ApiState>,
     region: Region,
@@ -98,7 +98,7 @@ async fn report_inventory(
 }
 
 /// Commands, as a long poll; also the heartbeat. When the server stops, the poll answers with none.
-#[utoipa::path(post, path = "/agent/v1/commands/~lease", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/commands/~lease", tag = "agent", request_body = LeaseRequest, responses((status = OK, body = LeaseAnswer)))]
 async fn lease_commands(
     State(state): State<ApiState>,
     region: Region,
@@ -137,7 +137,7 @@ fn command(from: Command) -> Answer<LeasedCommand> {
 }
 
 /// These commands are carried out.
-#[utoipa::path(post, path = "/agent/v1/commands/~finish", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/commands/~finish", tag = "agent", request_body = FinishRequest, responses((status = OK, body = FinishAnswer)))]
 async fn finish_commands(
     State(state): State<ApiState>,
     region: Region,
@@ -149,7 +149,7 @@ async fn finish_commands(
 }
 
 /// Facts about attempts, in any order; about attempts of other regions they are dropped and named.
-#[utoipa::path(post, path = "/agent/v1/observations", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/observations", tag = "agent", request_body = ObservationsRequest, responses((status = OK, body = ObservationsAnswer)))]
 async fn report_observations(
     State(state): State<ApiState>,
     region: Region,
@@ -161,7 +161,7 @@ async fn report_observations(
 }
 
 /// Log text by offset; of attempts of other regions it is dropped and named.
-#[utoipa::path(post, path = "/agent/v1/logs", tag = "agent", request_body = Object, responses((status = OK, body = Object)))]
+#[utoipa::path(post, path = "/agent/v1/logs", tag = "agent", request_body = LogsRequest, responses((status = OK, body = LogsAnswer)))]
 async fn report_logs(
     State(state): State<ApiState>,
     region: Region,

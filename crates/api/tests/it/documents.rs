@@ -74,6 +74,14 @@ fn every_endpoint_says_how_it_is_refused_and_what_it_needs() {
             for segment in path.split(['/', ':']).filter(|segment| segment.starts_with('{')) {
                 assert!(names.contains(&segment.trim_matches(['{', '}'])), "{path} {method}: {segment}");
             }
+            // Whoever writes another agent reads here what is sent and answered.
+            if path.starts_with("/agent/") {
+                let schema = |body: &serde_json::Value| {
+                    body["content"]["application/json"]["schema"]["$ref"].is_string()
+                };
+                assert!(schema(&operation["requestBody"]), "{path}: its body has no type");
+                assert!(schema(&operation["responses"]["200"]), "{path}: its answer has no type");
+            }
             if path.starts_with("/v1/") {
                 assert!(operation["responses"]["default"].is_object(), "{path} {method}");
                 assert_eq!(names.contains(&"idempotency-key"), method != "get", "{path} {method}");

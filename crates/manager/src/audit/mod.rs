@@ -10,7 +10,6 @@ mod sink;
 pub use export::AuditExport;
 pub use keys::AuditKey;
 pub(crate) use seal::Sealer;
-pub(crate) use tenantry_audit::hex;
 
 use crate::Principal;
 use crate::work::Note;

@@ -213,7 +213,7 @@ pub(crate) fn check_reason(reason: Option<&str>) -> Result<()> {
 
 /// The trace of an operation whose caller has none: its id is the operation's, so that one is found by the other.
 fn own_trace(id: OperationId) -> String {
-    let span = crate::audit::hex(&Uuid::new_v4().as_bytes()[..8]);
+    let span = tenantry_model::hex(&Uuid::new_v4().as_bytes()[..8]);
     format!("00-{}-{span}-01", id.0.simple())
 }
 

@@ -147,7 +147,7 @@ fn child_of(parent: &str) -> Option<String> {
     let well_formed = [(version, 2), (trace, 32), (flags, 2)]
         .iter()
         .all(|(part, length)| part.len() == *length && part.bytes().all(|b| b.is_ascii_hexdigit()));
-    let span = crate::audit::hex(&uuid::Uuid::new_v4().as_bytes()[..8]);
+    let span = tenantry_model::hex(&uuid::Uuid::new_v4().as_bytes()[..8]);
     well_formed.then(|| format!("{version}-{trace}-{span}-{flags}"))
 }
 

@@ -81,12 +81,8 @@ impl Hashes {
     }
 }
 
-fn hex(context: Context) -> String {
-    context.finish().as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-        text
-    })
+fn finish(context: Context) -> String {
+    tenantry_model::hex(context.finish().as_ref())
 }
 
 /// Writes an archive line by line.
@@ -134,10 +130,10 @@ impl<W: Write> Writer<W> {
 
     /// Ends: without this the archive is cut.
     pub fn end(mut self) -> Result<(W, Contents), ArchiveError> {
-        let last = Last { rows: self.rows.clone(), sha256: hex(self.hashes.file) };
+        let last = Last { rows: self.rows.clone(), sha256: finish(self.hashes.file) };
         self.out.write_all(&line(&last)?)?;
         self.out.flush()?;
-        Ok((self.out, Contents { rows: self.rows, content: hex(self.hashes.content) }))
+        Ok((self.out, Contents { rows: self.rows, content: finish(self.hashes.content) }))
     }
 }
 
@@ -228,7 +224,7 @@ impl<R: BufRead> Reader<R> {
             return Ok(Next::Table(table));
         }
         let last: Last = serde_json::from_slice(&line).map_err(|error| self.damaged(error))?;
-        let file = hex(self.hashes.file.clone());
+        let file = finish(self.hashes.file.clone());
         if last.sha256 != file {
             return Err(self.damaged("the checksum does not fit: it was changed"));
         }
@@ -238,7 +234,7 @@ impl<R: BufRead> Reader<R> {
         if self.line()?.is_some() {
             return Err(self.damaged("something follows its end"));
         }
-        Ok(Next::End(Contents { rows: self.rows.clone(), content: hex(self.hashes.content.clone()) }))
+        Ok(Next::End(Contents { rows: self.rows.clone(), content: finish(self.hashes.content.clone()) }))
     }
 
     fn take(&mut self, line: &[u8]) {

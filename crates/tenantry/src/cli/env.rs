@@ -1,6 +1,6 @@
 //! `tenantry tenant` and `tenantry env`.
 
-use super::{Connection, StartArgs};
+use super::{ChangeArgs, Connection, StartArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -13,6 +13,8 @@ pub enum TenantCommand {
         /// For people
         #[arg(long)]
         display_name: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },
@@ -33,11 +35,15 @@ pub enum TenantCommand {
         #[arg(long)]
         display_name: String,
         #[command(flatten)]
+        change: ChangeArgs,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Deletes a tenant that has no environments
     Delete {
         name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },

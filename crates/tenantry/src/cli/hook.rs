@@ -1,6 +1,6 @@
 //! `tenantry hook`.
 
-use super::Connection;
+use super::{ChangeArgs, Connection};
 use clap::Subcommand;
 use std::path::PathBuf;
 
@@ -82,6 +82,8 @@ pub enum HookCommand {
         /// Why
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },

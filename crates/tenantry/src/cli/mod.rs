@@ -174,6 +174,17 @@ pub enum Wait {
     Settled,
 }
 
+/// Options of commands that change something and start nothing.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ChangeArgs {
+    /// Repeating a command with the same key does nothing twice
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Only say what would happen
+    #[arg(long, visible_alias = "dry-run")]
+    pub validate_only: bool,
+}
+
 /// Options of commands that start an operation.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StartArgs {

@@ -1,6 +1,6 @@
 //! `tenantry op` and `tenantry attention`.
 
-use super::{Connection, StartArgs, Wait};
+use super::{ChangeArgs, Connection, StartArgs, Wait};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -232,11 +232,15 @@ pub enum DefinitionCommand {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
+        change: ChangeArgs,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Deletes a definition
     Delete {
         name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },

@@ -1,6 +1,6 @@
 //! `tenantry token` and `tenantry region`.
 
-use super::Connection;
+use super::{ChangeArgs, Connection};
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -19,6 +19,8 @@ pub enum TokenCommand {
         #[arg(long, value_name = "DURATION")]
         expires_in: Option<String>,
         #[command(flatten)]
+        change: ChangeArgs,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Lists tokens, without their secrets
@@ -34,6 +36,8 @@ pub enum TokenCommand {
         #[arg(long)]
         reason: Option<String>,
         #[command(flatten)]
+        change: ChangeArgs,
+        #[command(flatten)]
         connection: Connection,
     },
 }
@@ -43,6 +47,8 @@ pub enum RegionCommand {
     /// Makes a region
     Create {
         name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },
@@ -60,6 +66,8 @@ pub enum RegionCommand {
     /// Makes a token with which one agent joins the region, once
     JoinToken {
         name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },

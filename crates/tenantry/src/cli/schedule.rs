@@ -1,6 +1,6 @@
 //! `tenantry schedule`.
 
-use super::Connection;
+use super::{ChangeArgs, Connection};
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
@@ -13,12 +13,8 @@ pub enum ScheduleCommand {
         operation: String,
         #[command(flatten)]
         words: ScheduleWords,
-        /// Only check it
-        #[arg(long)]
-        validate_only: bool,
-        /// Repeating a command with the same key does nothing twice
-        #[arg(long, value_name = "KEY")]
-        idempotency_key: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },
@@ -45,6 +41,8 @@ pub enum ScheduleCommand {
         #[arg(long, conflicts_with = "deadline")]
         no_deadline: bool,
         #[command(flatten)]
+        change: ChangeArgs,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Holds back all times from now on
@@ -54,6 +52,8 @@ pub enum ScheduleCommand {
         #[arg(long)]
         reason: String,
         #[command(flatten)]
+        change: ChangeArgs,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Goes on with the next time; what came during the pause is left out
@@ -62,6 +62,8 @@ pub enum ScheduleCommand {
         /// Why (kept in the audit log)
         #[arg(long)]
         reason: Option<String>,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },
@@ -122,6 +124,8 @@ pub enum ScheduleCommand {
     /// Deletes a schedule; operations that it has requested go on
     Delete {
         name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
         #[command(flatten)]
         connection: Connection,
     },

@@ -1,12 +1,12 @@
 //! `tenantry definition …`
 
-use super::{Context, connect, connect::all, resolve::name, resolve::usage};
+use super::{Context, change, connect, connect::all, resolve::name, resolve::usage};
 use crate::cli::{DefinitionCommand, Format};
 use crate::exit::Exit;
 use crate::output::{self, Rows, word};
 use anyhow::Result;
 use tenantry_api_types::v1::{Definition, PageQuery};
-use tenantry_client::{Call, Client};
+use tenantry_client::Client;
 use tenantry_model::OperationDefinition;
 
 impl Rows for Definition {
@@ -37,7 +37,7 @@ pub async fn run(context: Context, command: DefinitionCommand) -> Result<Exit> {
             let definition = connect(connection)?.definition(&name(&operation)?).await?;
             document(context, &definition)?;
         }
-        DefinitionCommand::Apply { file, connection } => {
+        DefinitionCommand::Apply { file, change, connection } => {
             let text = std::fs::read_to_string(&file)
                 .map_err(|error| usage(format!("{}: {error}", file.display())))?;
             let wanted: OperationDefinition = serde_saphyr::from_str(&text)
@@ -47,14 +47,16 @@ pub async fn run(context: Context, command: DefinitionCommand) -> Result<Exit> {
             let now =
                 definitions(&client).await?.into_iter().find(|known| known.definition.name == wanted.name);
             let now = now.map(|now| now.etag);
-            let definition =
-                client.put_definition(&wanted, &Call { if_match: now, ..Call::default() }).await?;
+            let definition = client.put_definition(&wanted, &change::call(&change, now)).await?;
             document(context, &definition)?;
+            change::only_checked(change.validate_only);
         }
-        DefinitionCommand::Delete { name: operation, connection } => {
+        DefinitionCommand::Delete { name: operation, change, connection } => {
             let client = connect(connection)?;
             let now = client.definition(&name(&operation)?).await?;
-            client.delete_definition(&now.definition.name, &Call::if_match(now.etag)).await?;
+            let call = change::call(&change, Some(now.etag));
+            client.delete_definition(&now.definition.name, &call).await?;
+            change::only_checked(change.validate_only);
         }
     }
     Ok(Exit::Done)

@@ -1,7 +1,7 @@
 //! `tenantry hold …`
 
 use super::resolve::{name, until, usage};
-use super::{Context, connect, connect::all};
+use super::{Context, change::only_checked, connect, connect::all};
 use crate::cli::{Format, HoldCommand};
 use crate::exit::Exit;
 use crate::output::{self, Rows};
@@ -114,12 +114,6 @@ fn id_of(text: &str) -> Result<HoldId> {
     text.parse().map_err(|error| {
         usage(format!("hold {text:?} is no UUID ({error}); `tenantry hold list` shows them"))
     })
-}
-
-fn only_checked(dry_run: bool) {
-    if dry_run {
-        anstream::eprintln!("only checked: nothing was changed");
-    }
 }
 
 fn show(context: Context, hold: &Hold, verb: &'static str) -> Result<()> {

@@ -1,13 +1,12 @@
 //! `tenantry hook …`
 
 use super::resolve::{environment, name};
-use super::{Context, connect, connect::all};
+use super::{Context, change, connect, connect::all};
 use crate::cli::{Format, HookCommand};
 use crate::exit::Exit;
 use crate::output::{self, Rows};
 use anyhow::Result;
 use tenantry_api_types::v1::{ExplainQuery, Hook, HookExplanation, HooksQuery, RetireHook};
-use tenantry_client::Call;
 
 impl Rows for Hook {
     const HEADINGS: &'static [&'static str] =
@@ -59,11 +58,13 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
             explain(context, &explanation)?;
             Ok(Exit::Done)
         }
-        HookCommand::Retire { hook, reason, connection } => {
+        HookCommand::Retire { hook, reason, change, connection } => {
             let client = connect(connection)?;
             let hook = super::resolve::hook(&client, &hook).await?;
-            let hook = client.retire_hook(&hook, &RetireHook { reason }, &Call::default()).await?;
+            let call = change::call(&change, None);
+            let hook = client.retire_hook(&hook, &RetireHook { reason }, &call).await?;
             output::list(context.format, &[hook])?;
+            change::only_checked(change.validate_only);
             Ok(Exit::Done)
         }
         HookCommand::Lint { files, annotation_domains } => {

@@ -4,6 +4,7 @@ mod approval;
 mod attention;
 mod audit;
 mod audit_verify;
+mod change;
 mod check;
 mod connect;
 mod definition;

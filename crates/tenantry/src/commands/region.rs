@@ -1,13 +1,12 @@
 //! `tenantry region …`
 
-use super::{Context, connect, connect::all, resolve::name};
+use super::{Context, change, connect, connect::all, resolve::name};
 use crate::cli::{Format, RegionCommand};
 use crate::exit::Exit;
 use crate::output::{self, Rows, age};
 use anyhow::Result;
 use jiff::Timestamp;
 use tenantry_api_types::v1::{CreateRegion, PageQuery, Region};
-use tenantry_client::Call;
 
 impl Rows for Region {
     const HEADINGS: &'static [&'static str] = &["name", "executor", "agent", "state", "last seen"];
@@ -31,10 +30,11 @@ impl Rows for Region {
 /// Runs the command.
 pub async fn run(context: Context, command: RegionCommand) -> Result<Exit> {
     match command {
-        RegionCommand::Create { name: region, connection } => {
+        RegionCommand::Create { name: region, change, connection } => {
             let body = CreateRegion { name: name(&region)? };
-            let region = connect(connection)?.create_region(&body, &Call::default()).await?;
+            let region = connect(connection)?.create_region(&body, &change::call(&change, None)).await?;
             output::list(context.format, &[region])?;
+            change::only_checked(change.validate_only);
         }
         RegionCommand::List { connection } => {
             let client = connect(connection)?;
@@ -50,14 +50,16 @@ pub async fn run(context: Context, command: RegionCommand) -> Result<Exit> {
             let commands = connect(connection)?.open_commands(&name(&region)?).await?;
             output::list(context.format, &commands.items)?;
         }
-        RegionCommand::JoinToken { name: region, connection } => {
-            let token = connect(connection)?.create_join_token(&name(&region)?, &Call::default()).await?;
-            if context.format == Format::Table {
+        RegionCommand::JoinToken { name: region, change, connection } => {
+            let call = change::call(&change, None);
+            let token = connect(connection)?.create_join_token(&name(&region)?, &call).await?;
+            if context.format == Format::Table && !change.validate_only {
                 anstream::eprintln!("give it to one agent, once: `tenantry agent --join-token …`");
                 output::print(&format!("{}\n", token.token))?;
-            } else {
+            } else if context.format != Format::Table {
                 output::document(context.format, &token)?;
             }
+            change::only_checked(change.validate_only);
         }
     }
     Ok(Exit::Done)

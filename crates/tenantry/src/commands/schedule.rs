@@ -1,7 +1,7 @@
 //! `tenantry schedule …`
 
 use super::resolve::{environment, name, usage, word};
-use super::{Context, connect, connect::all};
+use super::{Context, change, connect, connect::all};
 use crate::cli::{Ask, Format, ScheduleCommand, ScheduleWords};
 use crate::exit::Exit;
 use crate::output::{self, Rows};
@@ -113,18 +113,12 @@ fn lines(schedule: &Schedule) -> Vec<(&'static str, String)> {
 /// Runs the command.
 pub async fn run(context: Context, command: ScheduleCommand) -> Result<Exit> {
     match command {
-        ScheduleCommand::Create {
-            name: own,
-            operation,
-            words,
-            validate_only,
-            idempotency_key,
-            connection,
-        } => {
+        ScheduleCommand::Create { name: own, operation, words, change, connection } => {
             let client = connect(connection)?;
             let body = wanted(&client, name(&own)?, name(&operation)?, words).await?;
-            let call = Call { key: idempotency_key, validate_only, ..Call::default() };
+            let call = change::call(&change, None);
             output::one(context.format, &client.create_schedule(&body, &call).await?, lines)?;
+            change::only_checked(change.validate_only);
         }
         ScheduleCommand::Get { name: own, connection } => {
             let schedule = connect(connection)?.schedule(&name(&own)?).await?;
@@ -140,7 +134,7 @@ pub async fn run(context: Context, command: ScheduleCommand) -> Result<Exit> {
             .await?;
             output::list(context.format, &found)?;
         }
-        ScheduleCommand::Update { name: own, operation, words, no_deadline, connection } => {
+        ScheduleCommand::Update { name: own, operation, words, no_deadline, change, connection } => {
             let client = connect(connection)?;
             let now = client.schedule(&name(&own)?).await?;
             let body = UpdateSchedule {
@@ -152,18 +146,24 @@ pub async fn run(context: Context, command: ScheduleCommand) -> Result<Exit> {
                 },
                 ..changed(&client, words).await?
             };
-            let changed = client.update_schedule(&now.name, &body, &Call::if_match(now.etag)).await?;
+            let call = change::call(&change, Some(now.etag));
+            let changed = client.update_schedule(&now.name, &body, &call).await?;
             output::one(context.format, &changed, lines)?;
+            change::only_checked(change.validate_only);
         }
-        ScheduleCommand::Pause { name: own, reason, connection } => {
+        ScheduleCommand::Pause { name: own, reason, change, connection } => {
             let body = PauseSchedule { reason };
-            let paused = connect(connection)?.pause_schedule(&name(&own)?, &body, &Call::default()).await?;
+            let call = change::call(&change, None);
+            let paused = connect(connection)?.pause_schedule(&name(&own)?, &body, &call).await?;
             output::one(context.format, &paused, lines)?;
+            change::only_checked(change.validate_only);
         }
-        ScheduleCommand::Resume { name: own, reason, connection } => {
+        ScheduleCommand::Resume { name: own, reason, change, connection } => {
             let body = AskSchedule { reason };
-            let resumed = connect(connection)?.resume_schedule(&name(&own)?, &body, &Call::default()).await?;
+            let call = change::call(&change, None);
+            let resumed = connect(connection)?.resume_schedule(&name(&own)?, &body, &call).await?;
             output::one(context.format, &resumed, lines)?;
+            change::only_checked(change.validate_only);
         }
         ScheduleCommand::Run { name: own, reason, ask } => {
             let (call, client) = call(ask)?;
@@ -202,10 +202,11 @@ pub async fn run(context: Context, command: ScheduleCommand) -> Result<Exit> {
             let times = line(&cron.unwrap_or_default(), &time_zone.unwrap_or_default())?;
             preview_line(context, &times, after.unwrap_or_else(Timestamp::now), count)?;
         }
-        ScheduleCommand::Delete { name: own, connection } => {
+        ScheduleCommand::Delete { name: own, change, connection } => {
             let client = connect(connection)?;
             let now = client.schedule(&name(&own)?).await?;
-            client.delete_schedule(&now.name, &Call::if_match(now.etag)).await?;
+            client.delete_schedule(&now.name, &change::call(&change, Some(now.etag))).await?;
+            change::only_checked(change.validate_only);
         }
     }
     Ok(Exit::Done)

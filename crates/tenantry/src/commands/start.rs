@@ -1,6 +1,6 @@
 //! After an operation was asked for: print it, or wait for it with progress.
 
-use super::Context;
+use super::{Context, change::only_checked};
 use crate::cli::{Format, StartArgs, Wait};
 use crate::exit::Exit;
 use crate::output::{self, word};
@@ -37,9 +37,10 @@ pub async fn finish(
         }
         _ => {
             show(context, &accepted)?;
-            if start.validate_only {
-                anstream::eprintln!("only checked: nothing was changed");
-            } else if let Some(operation) = &accepted.operation {
+            only_checked(start.validate_only);
+            if !start.validate_only
+                && let Some(operation) = &accepted.operation
+            {
                 anstream::eprintln!("watch it with `tenantry op watch {}`", operation.id);
             }
             Ok(Exit::Done)

@@ -1,12 +1,11 @@
 //! `tenantry tenant …`
 
-use super::{Context, connect, connect::all, resolve::name};
+use super::{Context, change, connect, connect::all, resolve::name};
 use crate::cli::TenantCommand;
 use crate::exit::Exit;
 use crate::output::{self, Rows};
 use anyhow::Result;
 use tenantry_api_types::v1::{CreateTenant, PageQuery, Tenant, UpdateTenant};
-use tenantry_client::Call;
 
 impl Rows for Tenant {
     const HEADINGS: &'static [&'static str] = &["name", "display name", "created"];
@@ -26,10 +25,11 @@ fn lines(tenant: &Tenant) -> Vec<(&'static str, String)> {
 /// Runs the command.
 pub async fn run(context: Context, command: TenantCommand) -> Result<Exit> {
     match command {
-        TenantCommand::Create { name: tenant, display_name, connection } => {
+        TenantCommand::Create { name: tenant, display_name, change, connection } => {
             let body = CreateTenant { name: name(&tenant)?, display_name };
-            let tenant = connect(connection)?.create_tenant(&body, &Call::default()).await?;
+            let tenant = connect(connection)?.create_tenant(&body, &change::call(&change, None)).await?;
             output::one(context.format, &tenant, lines)?;
+            change::only_checked(change.validate_only);
         }
         TenantCommand::Get { name: tenant, connection } => {
             let tenant = connect(connection)?.tenant(&name(&tenant)?).await?;
@@ -45,17 +45,20 @@ pub async fn run(context: Context, command: TenantCommand) -> Result<Exit> {
             .await?;
             output::list(context.format, &tenants)?;
         }
-        TenantCommand::Update { name: tenant, display_name, connection } => {
+        TenantCommand::Update { name: tenant, display_name, change, connection } => {
             let client = connect(connection)?;
             let now = client.tenant(&name(&tenant)?).await?;
             let body = UpdateTenant { display_name };
-            let tenant = client.update_tenant(&now.name, &body, &Call::if_match(now.etag)).await?;
+            let call = change::call(&change, Some(now.etag));
+            let tenant = client.update_tenant(&now.name, &body, &call).await?;
             output::one(context.format, &tenant, lines)?;
+            change::only_checked(change.validate_only);
         }
-        TenantCommand::Delete { name: tenant, connection } => {
+        TenantCommand::Delete { name: tenant, change, connection } => {
             let client = connect(connection)?;
             let now = client.tenant(&name(&tenant)?).await?;
-            client.delete_tenant(&now.name, &Call::if_match(now.etag)).await?;
+            client.delete_tenant(&now.name, &change::call(&change, Some(now.etag))).await?;
+            change::only_checked(change.validate_only);
         }
     }
     Ok(Exit::Done)

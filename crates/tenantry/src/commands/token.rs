@@ -1,12 +1,11 @@
 //! `tenantry token …`
 
-use super::{Context, connect, connect::all, resolve::name, resolve::usage, resolve::word};
+use super::{Context, change, connect, connect::all, resolve::name, resolve::usage, resolve::word};
 use crate::cli::{Format, TokenCommand};
 use crate::exit::Exit;
 use crate::output::{self, Rows};
 use anyhow::Result;
 use tenantry_api_types::v1::{CreateToken, PageQuery, RevokeToken, Token};
-use tenantry_client::Call;
 use tenantry_model::Scope;
 
 impl Rows for Token {
@@ -45,14 +44,16 @@ fn scope(text: &str) -> Result<Scope> {
 /// Runs the command.
 pub async fn run(context: Context, command: TokenCommand) -> Result<Exit> {
     match command {
-        TokenCommand::Create { name, role, scopes, expires_in, connection } => {
+        TokenCommand::Create { name, role, scopes, expires_in, change, connection } => {
             let expires_in = expires_in
                 .map(|text| text.parse().map_err(|error| usage(format!("--expires-in {text}: {error}"))))
                 .transpose()?;
             let scopes = scopes.iter().map(|text| scope(text)).collect::<Result<_>>()?;
             let body = CreateToken { name, role: word(&role, "role")?, scopes, expires_in };
-            let created = connect(connection)?.create_token(&body, &Call::default()).await?;
-            if context.format == Format::Table {
+            let created = connect(connection)?.create_token(&body, &change::call(&change, None)).await?;
+            if change.validate_only && context.format == Format::Table {
+                output::list(context.format, &[created.token])?;
+            } else if context.format == Format::Table {
                 // Only the secret goes to stdout, so that `TOKEN=$(tenantry token create …)` works.
                 anstream::eprintln!(
                     "token {} for {}; its secret is shown only now:",
@@ -63,6 +64,7 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<Exit> {
             } else {
                 output::document(context.format, &created)?;
             }
+            change::only_checked(change.validate_only);
         }
         TokenCommand::List { connection } => {
             let client = connect(connection)?;
@@ -74,11 +76,12 @@ pub async fn run(context: Context, command: TokenCommand) -> Result<Exit> {
             .await?;
             output::list(context.format, &items)?;
         }
-        TokenCommand::Revoke { id, reason, connection } => {
+        TokenCommand::Revoke { id, reason, change, connection } => {
             let id = id.parse().map_err(|error| usage(format!("token {id:?} is no UUID: {error}")))?;
             let body = RevokeToken { reason };
-            let token = connect(connection)?.revoke_token(id, &body, &Call::default()).await?;
+            let token = connect(connection)?.revoke_token(id, &body, &change::call(&change, None)).await?;
             output::list(context.format, &[token])?;
+            change::only_checked(change.validate_only);
         }
     }
     Ok(Exit::Done)
