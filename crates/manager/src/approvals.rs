@@ -1,8 +1,9 @@
 //! A second person for verbs that change the truth by hand: one asks, another carries it out.
 //!
-//! The verb is kept with the state in which its step (or environment) was, and is applied only to that state. A crash leaves it pending
-//! or decided, never both: the decision and what it does are one transaction.
+//! The verb is kept with the state in which its step (or environment) was, and is applied only to that state. A crash
+//! leaves it pending or decided, never both: the decision and what it does are one transaction.
 
+use crate::definitions::meaning;
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::repeat::repeating;
@@ -10,11 +11,11 @@ use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, OperationView, Principal, PurgeAnswer, Purged, Steered, Target, outbox};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tenantry_engine::{Event, Expected, Raised, StepVerb};
+use tenantry_engine::{Event, Expected, Raised, StepVerb, VerbKind};
 use tenantry_failpoints::Point;
 use tenantry_model::{
     Approval, ApprovalId, ApprovalState, ApprovalTarget, AttentionKind, Environment, EnvironmentState,
-    HookRef, OperationId, Page, Paged,
+    GuardedVerb, HookRef, OperationId, Page, Paged,
 };
 use tenantry_store::ApprovalFilter;
 use uuid::Uuid;
@@ -183,6 +184,21 @@ impl Manager {
 }
 
 impl Work<'_> {
+    /// Whether the operation's definition wants a second person for the verb: the one that it was made from, or the one
+    /// that is in force now. Whoever makes a definition stricter does not have to wait for what runs, and nobody gets
+    /// round one by changing it meanwhile.
+    pub(crate) async fn definition_guards(&mut self, id: OperationId, verb: VerbKind) -> Result<bool> {
+        let Some(guarded) = GuardedVerb::ALL.into_iter().find(|guarded| guarded.name() == verb.name()) else {
+            return Ok(false);
+        };
+        let Some(operation) = self.tx.operation(id).await? else { return Ok(false) };
+        if operation.definition.four_eyes.contains(&guarded) {
+            return Ok(true);
+        }
+        let now = meaning(&mut *self.tx, &operation.name).await?;
+        Ok(now.is_some_and(|definition| definition.four_eyes.contains(&guarded)))
+    }
+
     /// Keeps a verb until a second person decides.
     pub(crate) async fn ask_approval(
         &mut self,

@@ -39,7 +39,7 @@ pub struct ManagerConfig {
     /// A hold without an end, by hand or by predicate, and a pause raise attention when they have lasted for this long. An
     /// operation that is held already keeps the time that it was given until something happens to it.
     pub held_too_long: SignedDuration,
-    /// The verbs that a second person has to approve.
+    /// The verbs that a second person has to approve, whatever the operation's definition says.
     pub four_eyes: BTreeSet<VerbKind>,
     /// A purge needs a second person as well.
     pub purge_four_eyes: bool,

@@ -7,11 +7,14 @@ use crate::{KeptAnswer, Manager, Principal, outbox, schema};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tenantry_failpoints::Point;
-use tenantry_model::{OperationDefinition, OperationName};
+use tenantry_model::{GuardedVerb, OperationDefinition, OperationName};
 use tenantry_store::Read;
 
 /// The first part of names that only tenantry gives a meaning.
 pub(crate) const RESERVED: &str = "lifecycle.";
+
+/// What a purge finishes: its definition says whether that needs a second person.
+pub(crate) const PURGED_AFTER: &str = "lifecycle.decommission";
 
 /// What a name means, by a store's rows.
 pub(crate) async fn meaning(
@@ -45,8 +48,8 @@ impl Manager {
         Ok(all.into_values().collect())
     }
 
-    /// Stores a definition. Of a built-in one, only description, parameters, required hooks, empty-plan rule and
-    /// deadlines can be set. Tells whether the name had none before.
+    /// Stores a definition. Of a built-in one, only description, parameters, required hooks, empty-plan rule, deadlines
+    /// and what needs a second person can be set. Tells whether the name had none before.
     pub async fn put_definition(
         &self,
         who: &Principal,
@@ -155,6 +158,10 @@ fn check(definition: &OperationDefinition) -> Result<()> {
     }
     if definition.deadline.is_some_and(|time| !time.is_positive()) {
         return Err(ManagerError::field("/deadline", "must be longer than nothing"));
+    }
+    if definition.four_eyes.contains(&GuardedVerb::Purge) && definition.name.as_str() != PURGED_AFTER {
+        let message = format!("purge is no verb on an operation: it can only be in {PURGED_AFTER}");
+        return Err(ManagerError::field("/fourEyes", message));
     }
     if !definition.unknown_deadline.is_positive() {
         return Err(ManagerError::field("/unknownDeadline", "must be longer than nothing"));

@@ -353,3 +353,15 @@ async fn a_purge_that_waits_ends_with_an_undelete() {
     assert_eq!(ended.decision_reason.as_deref(), Some("the environment was undeleted"));
     assert_eq!(read(&manager, id).await.state, EnvironmentState::Active);
 }
+
+#[tokio::test]
+async fn the_definition_of_decommission_can_want_the_second_person_too() {
+    let world = World::new();
+    let (manager, _agent, environment, _) = decommissioned(&world).await;
+    let decommission = manager.definition(&"lifecycle.decommission".parse().unwrap()).await.unwrap();
+    let strict = OperationDefinition { four_eyes: [GuardedVerb::Purge].into(), ..decommission };
+    manager.put_definition(&admin(), strict).await.unwrap();
+    world.pass(SignedDuration::from_hours(1));
+    let asked = manager.purge_environment(&somebody("ann", Role::Admin), environment.id, wish("prod")).await;
+    assert!(matches!(asked, Ok(PurgeAnswer::Pending(_))), "{asked:?}");
+}

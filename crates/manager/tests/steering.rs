@@ -407,6 +407,41 @@ async fn a_second_person_carries_out_what_the_first_one_asked_for() {
     assert_eq!(confirm.after["approval"]["requestedBy"]["name"], json!("ann"));
 }
 
+/// The installation asks for nobody: the definition does, the one in force now or the one that the operation has.
+#[tokio::test]
+async fn a_definition_says_which_verbs_on_its_operations_need_two() {
+    let world = World::new();
+    let (manager, mut agent) = three(&world).await;
+    let upsert = "lifecycle.upsert".parse().unwrap();
+    let shipped = manager.definition(&upsert).await.unwrap();
+    let (_, before) = create(&manager, "before").await;
+    let strict = OperationDefinition { four_eyes: [GuardedVerb::Confirm].into(), ..shipped.clone() };
+    manager.put_definition(&admin(), strict.clone()).await.unwrap();
+    let (_, after) = create(&manager, "after").await;
+    for (attempt, name) in started(&mut agent, &manager).await {
+        if name == "crm/a" {
+            agent.ended(&manager, &attempt, world.now(), failure()).await;
+        }
+    }
+    let ann = somebody("ann", Role::Operator);
+    // Stricter counts at once, also for what runs; and stays for what was made under it.
+    let first = ask_confirm(&manager, &ann, before).await;
+    manager.put_definition(&admin(), shipped).await.unwrap();
+    ask_confirm(&manager, &ann, after).await;
+    let bob = somebody("bob", Role::Operator);
+    manager.decide_approval(&bob, first.id, Decide::Approve, None, false).await.unwrap();
+    assert_eq!(step(&manager, before, "crm/a").await.state, StepState::Confirmed);
+    // Other verbs need nobody.
+    let skipped = steer(&manager, after, "crm/a", StepVerb::Skip).await;
+    assert!(matches!(skipped, Steered::Done(_)), "{skipped:?}");
+    // A purge is no verb on an operation.
+    let purge = OperationDefinition { four_eyes: [GuardedVerb::Purge].into(), ..strict };
+    assert_eq!(manager.put_definition(&admin(), purge).await.unwrap_err().code(), "invalid-request");
+    let decommission = manager.definition(&"lifecycle.decommission".parse().unwrap()).await.unwrap();
+    let purge = OperationDefinition { four_eyes: [GuardedVerb::Purge].into(), ..decommission };
+    manager.put_definition(&admin(), purge).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_approval_is_for_the_state_that_the_first_person_saw() {
     let (world, manager, mut agent, id) = four_eyes().await;

@@ -101,6 +101,52 @@ pub enum Converges {
     Removes,
 }
 
+/// What changes the truth by hand, and can be set to need a second person.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuardedVerb {
+    /// It was done by hand.
+    Confirm,
+    /// Do not wait for a predecessor.
+    IgnoreDependency,
+    /// The unknown attempt will never be heard of again.
+    DeclareLost,
+    /// Leave a step out.
+    Skip,
+    /// Remove what is kept of a decommissioned environment.
+    Purge,
+}
+
+impl GuardedVerb {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Confirm, Self::IgnoreDependency, Self::DeclareLost, Self::Skip, Self::Purge];
+
+    /// As in the API, the settings and the CLI.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirm => "confirm",
+            Self::IgnoreDependency => "ignore-dependency",
+            Self::DeclareLost => "declare-lost",
+            Self::Skip => "skip",
+            Self::Purge => "purge",
+        }
+    }
+}
+
 /// An operation definition. Frozen into every operation that is made from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -137,6 +183,10 @@ pub struct OperationDefinition {
     #[schemars(with = "String")]
     #[schema(value_type = String)]
     pub unknown_deadline: SignedDuration,
+    /// Verbs on its operations that a second person has to approve, besides those of the installation's setting
+    /// `four-eyes`: whichever is stricter counts. `purge` belongs to `lifecycle.decommission`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub four_eyes: BTreeSet<GuardedVerb>,
     /// Shipped with tenantry: cannot be deleted.
     #[serde(default)]
     pub built_in: bool,
@@ -163,6 +213,7 @@ impl OperationDefinition {
                 converges,
                 deadline: None,
                 unknown_deadline: SignedDuration::from_mins(5),
+                four_eyes: BTreeSet::new(),
                 built_in: true,
             };
         vec![
@@ -234,6 +285,7 @@ impl OperationDefinition {
             converges: Converges::No,
             deadline: None,
             unknown_deadline: SignedDuration::from_mins(5),
+            four_eyes: BTreeSet::new(),
             built_in: false,
         }
     }

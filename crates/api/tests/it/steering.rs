@@ -257,6 +257,36 @@ async fn a_verb_of_four_eyes_waits_for_another_credential() {
 }
 
 #[tokio::test]
+async fn a_definition_asks_for_a_second_person_for_its_operations() {
+    let site = Site::new(ManagerConfig::default()).await;
+    let bench = &site.bench;
+    let id = site.operation("one").await;
+    let a = site.starts().await.remove(0);
+    site.end(&a, 3).await;
+    let path = "/v1/definitions/lifecycle.upsert";
+    let shipped = bench.get(&bench.admin, path).await.body;
+    let (etag, mut body) = (shipped["etag"].as_str().unwrap().to_owned(), shipped["definition"].clone());
+    assert!(body["lock"].is_string() && body.get("fourEyes").is_none(), "{body}");
+    let put = |body: &Value| {
+        let request = bench.ask(&bench.admin, Method::PUT, path).json(body);
+        got(request.header("if-match", &etag))
+    };
+    body["fourEyes"] = json!(["kill"]);
+    put(&body).await.is_problem(400, "invalid-body");
+    body["fourEyes"] = json!(["purge"]);
+    put(&body).await.is_problem(422, "invalid-request");
+    body["fourEyes"] = json!(["confirm"]);
+    let made = put(&body).await;
+    assert_eq!(
+        (made.status.as_u16(), &made.body["definition"]["fourEyes"]),
+        (200, &json!(["confirm"])),
+        "{made:?}"
+    );
+    let asked = bench.post(&bench.admin, &format!("/v1/operations/{id}/steps/{A}:confirm"), &why()).await;
+    assert_eq!((asked.status.as_u16(), &asked.body["state"]), (202, &json!("pending")), "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_replay_is_a_new_operation_that_names_the_old_one() {
     let site = Site::new(ManagerConfig::default()).await;
     let bench = &site.bench;

@@ -3,6 +3,7 @@
 //! One transaction about rows of tenantry's own: no hook runs, nothing outside is touched. So a crash leaves it either
 //! not purged or purged, and there is nothing to be cleaned up after it.
 
+use crate::definitions::{PURGED_AFTER, meaning};
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
 use crate::repeat::repeating;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_failpoints::Point;
 use tenantry_model::{
     Alias, Approval, ApprovalTarget, Environment, EnvironmentId, EnvironmentName, EnvironmentSpec,
-    EnvironmentState, HookRef, OperationId, OperationState, Page, ScheduleName, ScheduleTarget, Scope,
+    EnvironmentState, GuardedVerb, HookRef, OperationId, OperationState, Page, ScheduleName, ScheduleTarget, Scope,
 };
 use tenantry_store::{AttentionFilter, OperationFilter};
 
@@ -155,7 +156,7 @@ impl Manager {
             let purged = work.purge(wish.before_retention_ends, &wish.reason, None).await?;
             return Ok(PurgeAnswer::Preview(Box::new(purged)));
         }
-        if self.config.purge_four_eyes {
+        if work.purge_needs_two().await? {
             let target = ApprovalTarget::Environment {
                 environment_revision: revision,
                 before_retention_ends: wish.before_retention_ends,
@@ -187,6 +188,15 @@ impl Work<'_> {
         check_revision(|| format!("environment {id}"), present, Some(seen))?;
         self.can_be_purged(before_retention_ends).await?;
         self.purge(before_retention_ends, reason, Some(approval)).await
+    }
+
+    /// The installation's setting, or the present definition of what a purge finishes.
+    async fn purge_needs_two(&mut self) -> Result<bool> {
+        if self.manager.config.purge_four_eyes {
+            return Ok(true);
+        }
+        let found = meaning(&mut *self.tx, &PURGED_AFTER.parse()?).await?;
+        Ok(found.is_some_and(|definition| definition.four_eyes.contains(&GuardedVerb::Purge)))
     }
 
     async fn can_be_purged(&mut self, before_retention_ends: bool) -> Result<()> {
