@@ -85,9 +85,19 @@ impl LogStore {
         Self::new(folder, limits, true)
     }
 
+    /// For looking only: makes nothing, also not a folder that is missing, which holds no logs. Nothing may be appended.
+    #[must_use]
+    pub fn at_rest(folder: &Path) -> Self {
+        Self::of(folder, Limits::default(), false)
+    }
+
     fn new(folder: &Path, limits: Limits, shared: bool) -> Result<Self, LogError> {
         fs::create_dir_all(folder).map_err(LogError::io("make", folder))?;
-        Ok(Self {
+        Ok(Self::of(folder, limits, shared))
+    }
+
+    fn of(folder: &Path, limits: Limits, shared: bool) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 root: folder.to_owned(),
                 limits,
@@ -96,7 +106,7 @@ impl LogStore {
                 followers: Mutex::default(),
                 shared,
             }),
-        })
+        }
     }
 
     /// How long a follower may wait for [`LogStore::changed`] before it looks by itself; `None`: as long as it likes.

@@ -248,6 +248,89 @@ fn a_schedule_needs_to_know_when_and_for_whom() {
 }
 
 #[test]
+fn a_folder_at_rest_is_looked_at_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+    let check = |more: &[&str]| {
+        let data = data.display().to_string();
+        tenantry(&[&["check", "--data", &data], more].concat())
+    };
+    let nothing = check(&[]);
+    assert_eq!(code(&nothing), 4, "{}", stderr(&nothing));
+    assert!(stderr(&nothing).contains("holds no database"), "{}", stderr(&nothing));
+    assert!(!data.exists());
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(tenantry_store_sqlite::SqliteStore::open(&data)).unwrap();
+    let busy = check(&[]);
+    assert_eq!(code(&busy), 5, "{}", stderr(&busy));
+    assert!(stderr(&busy).contains("in use by process"), "{}", stderr(&busy));
+    assert!(stderr(&busy).contains("leave out --data"), "{}", stderr(&busy));
+    runtime.block_on(store.close());
+    drop(store);
+
+    let good = check(&["--deep"]);
+    assert_eq!(code(&good), 0, "{}", stderr(&good));
+    assert!(stderr(&good).contains("--logs FOLDER"), "{}", stderr(&good));
+    assert!(!data.join("logs").exists(), "a look makes nothing");
+    let place = elsewhere.display().to_string();
+    assert_eq!(code(&check(&["--logs", &place])), 4);
+    std::fs::create_dir(&elsewhere).unwrap();
+    let good = check(&["--logs", &place]);
+    assert_eq!(code(&good), 0, "{}", stderr(&good));
+    assert!(!stderr(&good).contains("without logs"), "{}", stderr(&good));
+    // Not 1, which says that something was found.
+    std::fs::write(data.join("tenantry.db"), "this is no database").unwrap();
+    let broken = check(&[]);
+    assert_eq!(code(&broken), 3, "{}", stderr(&broken));
+}
+
+#[test]
+fn a_time_to_keep_that_would_remove_everything_at_once_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    for (flag, said) in [("--keep-answers=0s", "keep-answers"), ("--keep-operations=-1h", "keep-operations")]
+    {
+        let refused = tenantry(&["manager", "--data", &data, "--listen", "127.0.0.1:0", flag]);
+        assert_eq!(code(&refused), 2, "{}", stderr(&refused));
+        assert!(stderr(&refused).contains(said), "{}", stderr(&refused));
+    }
+}
+
+/// Settings that the agent knows, and probes of what it serves; nothing that the namespace's policy forbids.
+#[test]
+fn the_shipped_agent_is_started_with_settings_that_exist_and_probed_where_it_answers() {
+    let text = std::fs::read_to_string(repository().join("deploy/agent/agent.yaml")).unwrap();
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let deployment = documents.iter().find(|document| document["kind"] == "Deployment").unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    let agent = &pod["containers"][0];
+    let help = tenantry(&["agent", "--help"]);
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let mut listens = None;
+    for variable in agent["env"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        assert!(help.contains(&format!("{name}=")) || help.contains(&format!("{name}]")), "{name}\n{help}");
+        if name == "TENANTRY_STATUS_LISTEN" {
+            listens = variable["value"].as_str().and_then(|address| address.rsplit(':').next()?.parse().ok());
+        }
+    }
+    let port: u16 = listens.unwrap();
+    assert_eq!(agent["ports"][0]["name"], "status");
+    assert_eq!(agent["ports"][0]["containerPort"], port);
+    for (probe, path) in
+        [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz"), ("startupProbe", "/healthz")]
+    {
+        assert_eq!(agent[probe]["httpGet"]["path"], path, "{probe}");
+        assert_eq!(agent[probe]["httpGet"]["port"], "status", "{probe}");
+    }
+    // It comes without rights of its own: the role bindings of the other files name this account.
+    assert_eq!(pod["serviceAccountName"], "agent");
+    let kinds: Vec<&str> = documents.iter().map(|document| document["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["PersistentVolumeClaim", "Deployment"]);
+}
+
+#[test]
 fn completions_know_every_command() {
     for (shell, begin) in
         [("bash", "_tenantry"), ("zsh", "#compdef tenantry"), ("fish", "complete -c tenantry")]

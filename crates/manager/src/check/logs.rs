@@ -14,7 +14,7 @@ impl Checker<'_> {
             if read.operation(id).await?.is_none() {
                 let row = format!("logs/{id}");
                 let message = "logs of an operation that does not exist".to_owned();
-                let remedy = "tenantry retention run removes them";
+                let remedy = "the manager's next retention removes them (tenantry retention run)";
                 self.warning("log-orphan", row, message, remedy).await?;
                 continue;
             }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tenantry_api_types::v1::{CheckLine, CheckQuery, Finding, OpenCommand};
 use tenantry_logs::LogStore;
 use tenantry_manager::{CheckOptions, Manager, ManagerConfig};
+use tenantry_store::StoreError;
 use tenantry_store_sqlite::SqliteStore;
 use tokio::sync::mpsc;
 
@@ -64,7 +65,7 @@ impl Answer {
 pub async fn run(context: Context, args: CheckArgs) -> Result<Exit> {
     let mut answer = Answer::default();
     if let Some(folder) = &args.folder {
-        at_rest(folder, args.deep, &mut answer).await?;
+        at_rest(folder, args.logs.as_deref(), args.deep, &mut answer).await?;
     } else {
         let stream = connect(args.connection)?.check(&CheckQuery { deep: args.deep }).await?;
         all_lines(stream, MAX_LINE, |text| {
@@ -84,11 +85,38 @@ pub async fn run(context: Context, args: CheckArgs) -> Result<Exit> {
     Ok(if errors == 0 { Exit::Done } else { Exit::Failed })
 }
 
-async fn at_rest(folder: &Path, deep: bool, answer: &mut Answer) -> Result<()> {
-    let refused = |error: &dyn std::error::Error| Failure::new(Exit::Failed, chain(error));
-    let store = SqliteStore::open_to_look(folder).await.map_err(|error| refused(&error))?;
-    let logs = LogStore::open(&folder.join("logs")).map_err(|error| refused(&error))?;
-    let manager = Manager::new(Arc::new(store), logs, ManagerConfig::default());
+/// Looks and makes nothing. What keeps it from looking never ends with [`Exit::Failed`], which says that something was
+/// found.
+async fn at_rest(folder: &Path, logs: Option<&Path>, deep: bool, answer: &mut Answer) -> Result<()> {
+    if !folder.join("tenantry.db").is_file() {
+        let message = format!(
+            "{} holds no database tenantry.db: name the data folder of a manager that keeps its rows there; one with \
+             another store is asked while it runs",
+            folder.display()
+        );
+        return Err(Failure::new(Exit::NotFound, message).into());
+    }
+    let store = SqliteStore::open_to_look(folder).await.map_err(|error| match &error {
+        StoreError::InUse(holder) => {
+            let holder = holder.split(": stop it").next().unwrap_or(holder);
+            let hint = "stop it, or leave out --data: it checks itself while it runs";
+            Failure::new(Exit::Conflict, format!("{holder}: {hint}"))
+        }
+        error => Failure::new(Exit::Refused, chain(error)),
+    })?;
+    let place = logs.map_or_else(|| folder.join("logs"), Path::to_owned);
+    if !place.is_dir() {
+        if logs.is_some() {
+            return Err(
+                Failure::new(Exit::NotFound, format!("there is no folder {}", place.display())).into()
+            );
+        }
+        let place = place.display();
+        anstream::eprintln!(
+            "there is no {place}: without logs; --logs FOLDER names those that lie elsewhere"
+        );
+    }
+    let manager = Manager::new(Arc::new(store), LogStore::at_rest(&place), ManagerConfig::default());
     let (sender, mut lines) = mpsc::channel(64);
     let checking = async { manager.check(CheckOptions { deep }, sender).await };
     let reading = async {

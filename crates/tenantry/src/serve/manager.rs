@@ -97,8 +97,16 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
     }
     duration("audit-heads-every", &mut config.audit.heads_every)?;
     duration("keep-answers", &mut config.idempotency_retention)?;
+    if !config.idempotency_retention.is_positive() {
+        // A request that is repeated after a broken connection would be carried out twice.
+        return Err(Failure::new(Exit::Usage, "setting `keep-answers` must be longer than nothing").into());
+    }
     let kept = |key, into: &mut Option<SignedDuration>| -> Result<()> {
         if let Some(value) = settings.parse::<SignedDuration>(key)? {
+            if value.is_negative() {
+                let message = format!("setting `{key}` must not be negative: everything would be old");
+                return Err(Failure::new(Exit::Usage, message).into());
+            }
             *into = (!value.is_zero()).then_some(value);
         }
         Ok(())

@@ -4,7 +4,7 @@ use crate::reasons::step;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tenantry_client::StepVerb;
 use tenantry_e2e::{AgentSettings, Answer, Cluster, Needs, Site, Team, World, eventually, repository, trial};
 use tenantry_model::{FailureReason, StepState};
@@ -43,6 +43,7 @@ fn whole_cluster(world: &World) -> Result<()> {
     // Accepted as it is; nothing in the test bed enforces it (docs/testing.md).
     let policy = cluster.get(&["networkpolicy", "agent", "-n", "tenantry-agent"])?;
     ensure!(policy["spec"]["policyTypes"] == json!(["Ingress", "Egress"]), "{policy}");
+    the_agent_itself(world, &deploy.join("agent.yaml"))?;
     let consent = |team: &Team| {
         let file = deploy.join("team.yaml").display().to_string();
         cluster.kubectl(&["apply", "-n", &team.namespace, "-f", &file]).map(drop)
@@ -78,6 +79,28 @@ fn whole_cluster(world: &World) -> Result<()> {
     site.wait_succeeded(id)?;
     nothing_else(cluster, &kubeconfig)?;
     site.finish()
+}
+
+/// The API server takes the shipped Deployment, and the namespace's policy its Pod; here the agents are programs of the
+/// test.
+fn the_agent_itself(world: &World, file: &Path) -> Result<()> {
+    let cluster = world.cluster()?;
+    let dry_run = |file: &Path| {
+        let file = file.display().to_string();
+        cluster.kubectl(&["create", "--dry-run=server", "-o", "json", "-f", &file])
+    };
+    let answer: Value = serde_json::from_str(&dry_run(file)?)?;
+    let made = answer["items"].as_array().cloned().unwrap_or_else(|| vec![answer]);
+    let deployment = made.iter().find(|made| made["kind"] == "Deployment").context("a Deployment")?;
+    let template = &deployment["spec"]["template"];
+    // Under `restricted` a Deployment only warns; its Pod is what would be refused.
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
+        "metadata": {"name": "agent", "namespace": "tenantry-agent", "labels": template["metadata"]["labels"]},
+    });
+    let path = world.folder().join("agent-pod.json");
+    std::fs::write(&path, pod.to_string())?;
+    dry_run(&path).map(drop)
 }
 
 /// `nodes.yaml` is for this: a person vouches that nothing runs on a node, and the attempt on it is over.
