@@ -132,8 +132,8 @@ impl Manager {
         if let Some(last) = last {
             while !gone.more {
                 let part = repeating(|| async {
-                let mut work = self.begin(who).await?;
-                let part = work.tx.delete_events(last, ROWS).await?;
+                    let mut work = self.begin(who).await?;
+                    let part = work.tx.delete_events(last, ROWS).await?;
                     work.commit(Point::RetireEvents).await?;
                     Ok(part)
                 })
@@ -148,8 +148,8 @@ impl Manager {
         if let Some(before) = self.before(self.config.retention.attention) {
             while !gone.more {
                 let part = repeating(|| async {
-                let mut work = self.begin(who).await?;
-                let part = work.tx.expire_attentions(before, ROWS).await?;
+                    let mut work = self.begin(who).await?;
+                    let part = work.tx.expire_attentions(before, ROWS).await?;
                     work.commit(Point::RetireAttention).await?;
                     Ok(part)
                 })
@@ -181,14 +181,14 @@ impl Manager {
             return Ok(part.next);
         }
         let (ids, next) = repeating(|| async {
-        let mut work = self.begin(who).await?;
-        // Judged again where nobody can begin to need one of them meanwhile.
-        let part = work.tx.expired_operations(before, newest, page).await?;
+            let mut work = self.begin(who).await?;
+            // Judged again where nobody can begin to need one of them meanwhile.
+            let part = work.tx.expired_operations(before, newest, page).await?;
             let going = part.items.iter().filter(|operation| may_go(operation));
             let ids: Vec<OperationId> = going.map(|operation| operation.id).collect();
-        for id in &ids {
-            work.tx.delete_operation(*id).await?;
-        }
+            for id in &ids {
+                work.tx.delete_operation(*id).await?;
+            }
             work.commit(Point::RetireOperations).await?;
             Ok((ids, part.next))
         })

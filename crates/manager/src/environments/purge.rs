@@ -18,7 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_failpoints::Point;
 use tenantry_model::{
     Alias, Approval, ApprovalTarget, Environment, EnvironmentId, EnvironmentName, EnvironmentSpec,
-    EnvironmentState, GuardedVerb, HookRef, OperationId, OperationState, Page, ScheduleName, ScheduleTarget, Scope,
+    EnvironmentState, GuardedVerb, HookRef, OperationId, OperationState, Page, ScheduleName, ScheduleTarget,
+    Scope,
 };
 use tenantry_store::{AttentionFilter, OperationFilter};
 

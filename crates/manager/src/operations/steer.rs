@@ -39,7 +39,7 @@ impl Manager {
             if options.validate_only {
                 return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
             }
-        if self.config.four_eyes.contains(&kind) || work.definition_guards(operation, kind).await? {
+            if self.config.four_eyes.contains(&kind) || work.definition_guards(operation, kind).await? {
                 // What could not be done now is refused now, not when the second person looks at it.
                 work.foresee(operation, &event).await?;
                 let approval =
