@@ -90,6 +90,7 @@ points! {
         RegionSilentTell "region-silent-tell" "One operation knows that a region is silent.",
         RegionSilent "region-silent" "A silent region's session is over.",
         TimersClaim "timers-claim" "Timers that are due are this manager's to carry out.",
+        TimersHasten "timers-hasten" "Timers that were far ahead are due now.",
         TimerTick "timer-tick" "Time has passed for an operation, with all that follows from it.",
         AnswerKeep "answer-keep" "The answer to a request with a key is kept.",
         AnswersExpire "answers-expire" "Old answers are removed.",

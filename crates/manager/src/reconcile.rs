@@ -170,7 +170,7 @@ impl Manager {
             let later = work.now.checked_add(FAR_AHEAD).unwrap_or(jiff::Timestamp::MAX);
             let now = work.now;
             if work.tx.hasten_timers(later, now).await? > 0 {
-                work.commit().await?;
+                work.commit(Point::TimersHasten).await?;
             }
             Ok(())
         })

@@ -268,7 +268,7 @@ async fn a_definition_asks_for_a_second_person_for_its_operations() {
     let (etag, mut body) = (shipped["etag"].as_str().unwrap().to_owned(), shipped["definition"].clone());
     assert!(body["lock"].is_string() && body.get("fourEyes").is_none(), "{body}");
     let put = |body: &Value| {
-        let request = bench.ask(&bench.admin, Method::PUT, path).json(body);
+        let request = bench.ask(&bench.admin, reqwest::Method::PUT, path).json(body);
         got(request.header("if-match", &etag))
     };
     body["fourEyes"] = json!(["kill"]);
