@@ -63,24 +63,24 @@ impl Manager {
     ) -> Result<HoldView> {
         check_reason(reason.as_deref())?;
         // Looked up before the unit, which nobody else may write beside.
-        let held = self.hold(id).await?;
-        let held_by = |row: HoldRow| HoldView { row, ..held.clone() };
+        let caught = self.hold(id).await?;
+        let shown = |row: HoldRow| HoldView { row, ..caught.clone() };
         let mut work = self.begin(who).await?;
         let mut row = work.tx.hold(id).await?.ok_or_else(|| ManagerError::not_found("hold", id))?;
         if row.lifted.is_some() {
-            let hold = view(row, &Reach::new());
-            work.answer(KeptAnswer::Hold { hold: Box::new(hold.clone()), made: false }).await?;
-            return Ok(hold);
+            let nothing = view(row, &Reach::new());
+            work.answer(KeptAnswer::Hold { hold: Box::new(nothing.clone()), made: false }).await?;
+            return Ok(nothing);
         }
         let before = outbox::hold(&row);
         let lifted = Lifted { by: who.actor.clone(), reason: reason.clone(), at: work.now };
         (row.lifted, row.told) = (Some(lifted), false);
         if validate_only {
-            return Ok(held_by(row));
+            return Ok(shown(row));
         }
         work.put_hold(&row, "hold.lift", reason.as_deref(), before).await?;
         work.settle_attention(&long_key(id)).await?;
-        work.answer(KeptAnswer::Hold { hold: Box::new(held_by(row.clone())), made: false }).await?;
+        work.answer(KeptAnswer::Hold { hold: Box::new(shown(row.clone())), made: false }).await?;
         let held = self.holds_now(&row.hold).await?;
         self.tell(who, &mut row, held.keys().copied()).await?;
         Ok(view(row, &held))
