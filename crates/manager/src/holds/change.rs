@@ -74,15 +74,15 @@ impl Manager {
     ) -> Result<HoldView> {
         check_reason(reason.as_deref())?;
         // Looked up before the unit, which nobody else may write beside.
-        let held = self.hold(id).await?;
+        let caught = self.hold(id).await?;
         let (mut row, already) =
-            repeating(|| self.lift_once(who, &held, reason.as_deref(), validate_only, Point::HoldLift))
+            repeating(|| self.lift_once(who, &caught, reason.as_deref(), validate_only, Point::HoldLift))
                 .await?;
         if already {
             return Ok(view(row, &Reach::new()));
         }
         if validate_only {
-            return Ok(HoldView { row, ..held });
+            return Ok(HoldView { row, ..caught });
         }
         let held = self.holds_now(&row.hold).await?;
         self.tell(who, &mut row, held.keys().copied()).await?;
