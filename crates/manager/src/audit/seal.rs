@@ -325,15 +325,16 @@ impl Manager {
     }
 
     fn unwritten(&self, error: &ManagerError) -> Raised {
-        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-        let causes: String = causes.map(|cause| format!(": {cause}")).collect();
+        let first: &(dyn std::error::Error + 'static) = error;
+        let causes = std::iter::successors(Some(first), |error| error.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
         let sink = self.config.audit.heads_to.as_deref().unwrap_or(Path::new("the folder of the key file"));
         Raised {
             kind: AttentionKind::AuditHeads,
             key: HEADS_UNWRITTEN.to_owned(),
             step: None,
             region: None,
-            message: format!("the audit log's heads are not kept: {error}{causes}"),
+            message: format!("the audit log's heads are not kept: {}", causes.join(": ")),
             remedy: format!(
                 "let the manager write there (df -h {0}; ls -ld {0}), then: tenantry audit seal",
                 sink.display()
