@@ -89,8 +89,9 @@ fn the_agent_itself(world: &World, file: &Path) -> Result<()> {
         let file = file.display().to_string();
         cluster.kubectl(&["create", "--dry-run=server", "-o", "json", "-f", &file])
     };
-    let answer: Value = serde_json::from_str(&dry_run(file)?)?;
-    let made = answer["items"].as_array().cloned().unwrap_or_else(|| vec![answer]);
+    let answer = dry_run(file)?;
+    // One document after the other, not a list.
+    let made: Vec<Value> = serde_json::Deserializer::from_str(&answer).into_iter().collect::<Result<_, _>>()?;
     let deployment = made.iter().find(|made| made["kind"] == "Deployment").context("a Deployment")?;
     let template = &deployment["spec"]["template"];
     // Under `restricted` a Deployment only warns; its Pod is what would be refused.
