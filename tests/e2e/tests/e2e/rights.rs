@@ -91,7 +91,8 @@ fn the_agent_itself(world: &World, file: &Path) -> Result<()> {
     };
     let answer = dry_run(file)?;
     // One document after the other, not a list.
-    let made: Vec<Value> = serde_json::Deserializer::from_str(&answer).into_iter().collect::<Result<_, _>>()?;
+    let made: Vec<Value> =
+        serde_json::Deserializer::from_str(&answer).into_iter().collect::<Result<_, _>>()?;
     let deployment = made.iter().find(|made| made["kind"] == "Deployment").context("a Deployment")?;
     let template = &deployment["spec"]["template"];
     // Under `restricted` a Deployment only warns; its Pod is what would be refused.
