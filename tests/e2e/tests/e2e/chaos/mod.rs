@@ -76,7 +76,7 @@ const EXPECTED_OVER_POSTGRES: &[&str] = &[
     "error occurred while testing the connection on-release",
 ];
 /// Why a manager may end of itself: it starts, and its database is away.
-const CANNOT_START: &str = "cannot connect to postgres://";
+const CANNOT_START: &str = "exit status: 3: tenantry: the store cannot be used: ";
 
 fn setting(name: &str, default: u64) -> Result<u64> {
     match std::env::var(name) {
