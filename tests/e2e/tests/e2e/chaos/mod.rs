@@ -60,6 +60,7 @@ const EXPECTED: &[&str] = &[
     "cannot read a template; it is read again",
     "an order does not get through",
     "cannot end the attempt; asked again",
+    "cannot sweep ConfigMaps; tried again later",
     // A shim took its container's log with it, or the kubelet does not answer.
     "the log cannot be read to its end",
     "the log's end did not come in time",
