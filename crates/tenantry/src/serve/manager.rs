@@ -156,7 +156,16 @@ pub async fn manager(args: ManagerArgs) -> Result<Exit> {
     let data = PathBuf::from(settings.need("data")?);
     let listen = settings.parse("listen")?.context("setting `listen` is missing")?;
     let mut running = Running::start(&settings, &data, listen, &shutdown).await?;
-    if let Some(issued) = running.manager.ensure_admin_token().await? {
+    let issued = match running.manager.ensure_admin_token().await {
+        Ok(issued) => issued,
+        // A store that breaks just now: requests that were taken in meanwhile end in good order.
+        Err(error) => {
+            shutdown.cancel();
+            running.stop().await?;
+            return Err(refused(&error));
+        }
+    };
+    if let Some(issued) = issued {
         anstream::eprintln!("the first start made an admin token; it is shown only now:");
         output::print(&format!("{}\n", issued.secret.expose_secret()))?;
     }

@@ -60,6 +60,7 @@ const EXPECTED: &[&str] = &[
     "cannot read a template; it is read again",
     "an order does not get through",
     "cannot end the attempt; asked again",
+    "cannot sweep ConfigMaps; tried again later",
     // A shim took its container's log with it, or the kubelet does not answer.
     "the log cannot be read to its end",
     "the log's end did not come in time",
@@ -76,7 +77,7 @@ const EXPECTED_OVER_POSTGRES: &[&str] = &[
     "error occurred while testing the connection on-release",
 ];
 /// Why a manager may end of itself: it starts, and its database is away.
-const CANNOT_START: &str = "cannot connect to postgres://";
+const CANNOT_START: &str = "exit status: 3: tenantry: the store cannot be used: ";
 
 fn setting(name: &str, default: u64) -> Result<u64> {
     match std::env::var(name) {

@@ -159,7 +159,8 @@ impl<'a> Scene<'a> {
                 && let Some(status) = self.site.manager_ended(manager)?
             {
                 let log = self.site.manager_log(manager)?;
-                let last = log.lines().last().unwrap_or_default();
+                // Its last word, which its loops may have talked over.
+                let last = log.lines().rfind(|line| line.starts_with("tenantry: ")).unwrap_or_default();
                 self.ended.push(format!("manager {manager}, {status}: {last}"));
                 self.site.begin_nth_manager(manager)?;
             }
