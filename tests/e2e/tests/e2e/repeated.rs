@@ -25,7 +25,8 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Keeps an operation open until the test lets it end: nothing that is run again has to be in time.
+/// Keeps an operation open until the test lets it end (or its folder is gone): nothing that is run again has to be in
+/// time.
 const DOOR: &str = r#"
 apiVersion: batch/v1
 kind: Job
@@ -41,7 +42,7 @@ spec:
       containers:
         - name: hook
           image: local/tools:1
-          command: [sh, -c, 'until [ -e "$0/$LIFECYCLE_OPERATION_ID" ]; do sleep 0.2; done', DOORS]
+          command: [sh, -c, 'until [ -e "$0/$LIFECYCLE_OPERATION_ID" ] || [ ! -d "$0" ]; do sleep 0.2; done', DOORS]
 "#;
 
 const OPERATIONS: &str = "lifecycle.upsert,lifecycle.suspend,lifecycle.resume,lifecycle.backup,lifecycle.restore,\
