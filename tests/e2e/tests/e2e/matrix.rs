@@ -9,7 +9,7 @@ use std::time::Duration;
 use tenantry_api_types::v1::RerunStep;
 use tenantry_client::StepVerb;
 use tenantry_e2e::{Needs, Site, World, trial, within};
-use tenantry_model::OperationState;
+use tenantry_model::{AttemptState, OperationState};
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -27,7 +27,7 @@ fn failing_steps(world: &World, example: &Example) -> Result<()> {
     let marks = world.folder().join("planted");
     std::fs::create_dir_all(&marks)?;
     let hooks = wrapped(example, &templates, &marks)?;
-    let site = example.site(&world.folder().join("site"), &templates, &[])?;
+    let site = example.crowded_site(&world.folder().join("site"), &templates)?;
     let mut environments = vec!["calm".to_owned()];
     for hook in &hooks {
         environments.extend([format!("before-{hook}"), format!("after-{hook}")]);
@@ -62,16 +62,20 @@ fn act_in_all(
         let mut again = BTreeMap::new();
         for (environment, id) in &open {
             let operation = site.operation(*id)?;
-            for step in operation.steps.iter().flatten().filter(|step| step.waiting) {
-                let rerun = StepVerb::Rerun(RerunStep::default());
-                site.steer(*id, &step.hook.path().to_string(), rerun, "mended")?;
-                failed.insert(environment.clone());
+            for step in operation.steps.iter().flatten() {
+                // Also one that a retry has mended already.
+                if step.attempts.iter().any(|attempt| attempt.state == AttemptState::Failed) {
+                    failed.insert(environment.clone());
+                }
+                if step.waiting {
+                    let rerun = StepVerb::Rerun(RerunStep::default());
+                    site.steer(*id, &step.hook.path().to_string(), rerun, "mended")?;
+                }
             }
             match operation.state {
                 OperationState::Succeeded => {}
                 // A step with `on-failure: fail`: the whole operation is asked for again.
                 OperationState::Failed => {
-                    failed.insert(environment.clone());
                     again.insert(environment.clone(), example.begin(site, act, environment)?);
                 }
                 _ => drop(again.insert(environment.clone(), *id)),
