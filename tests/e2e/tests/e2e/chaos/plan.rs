@@ -109,9 +109,11 @@ impl Fault {
             Self::KillManager | Self::KillAgent | Self::KillKubelet | Self::KillContainerd => (100, 4_000),
             Self::KillStore => (100, 3_000),
             Self::KillApiServer => (500, 6_000),
-            Self::PauseManager | Self::PauseAgent | Self::CutManager | Self::CutCluster | Self::CutBalancer => {
-                (1_000, 12_000)
-            }
+            Self::PauseManager
+            | Self::PauseAgent
+            | Self::CutManager
+            | Self::CutCluster
+            | Self::CutBalancer => (1_000, 12_000),
             Self::PauseManagerPastItsRoles => (16_000, 20_000),
             Self::CutStore | Self::SilenceStore => (500, 12_000),
             Self::PauseApiServer => (1_000, 8_000),
