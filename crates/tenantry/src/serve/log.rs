@@ -23,7 +23,8 @@ pub fn start<G: OfGroup>(settings: &Settings<G>) -> Result<()> {
 /// wait and each broken connection. Whoever made the call says that, as loud as it deserves; a filter that names a part
 /// of them gets it back.
 fn with_quiet_libraries(filter: &str) -> String {
-    let quiet = [("kube_client::client", "off"), ("kube_runtime::watcher", "off"), ("sqlx", "error")].into_iter();
+    let quiet =
+        [("kube_client::client", "off"), ("kube_runtime::watcher", "off"), ("sqlx", "error")].into_iter();
     let quiet =
         quiet.filter(|(part, _)| !filter.contains(part)).map(|(part, level)| format!("{part}={level}"));
     std::iter::once(filter.to_owned())

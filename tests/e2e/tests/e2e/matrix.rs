@@ -27,7 +27,7 @@ fn failing_steps(world: &World, example: &Example) -> Result<()> {
     let marks = world.folder().join("planted");
     std::fs::create_dir_all(&marks)?;
     let hooks = wrapped(example, &templates, &marks)?;
-    let site = example.crowded_site(&world.folder().join("site"), &templates)?;
+    let site = example.site(&world.folder().join("site"), &templates, &[])?;
     let mut environments = vec!["calm".to_owned()];
     for hook in &hooks {
         environments.extend([format!("before-{hook}"), format!("after-{hook}")]);

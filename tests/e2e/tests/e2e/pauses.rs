@@ -26,18 +26,6 @@ pub fn trials() -> Vec<Trial> {
 
 const ALL: [&str; 4] = ["first", "second", "third", "beside"];
 
-/// What the database's driver says of sessions that the server ended, and of what stood still.
-fn expect_of_the_driver(site: &Site) {
-    for text in [
-        "terminating connection due to idle-in-transaction",
-        "error occurred while testing the connection on-release",
-        "slow statement",
-        "time to acquire exceeded slow threshold",
-    ] {
-        site.expect_log(text);
-    }
-}
-
 /// How often a manager's log says this of the role that judges silent regions.
 fn said(site: &Site, manager: usize, what: &str) -> Result<usize> {
     let log = site.manager_log(manager)?;
@@ -56,7 +44,6 @@ fn past_roles(world: &World) -> Result<()> {
     {
         site.expect_log(text);
     }
-    expect_of_the_driver(&site);
     let holder = eventually("a manager with the role", || {
         Ok((0..2).find(|manager| said(&site, *manager, HAS).is_ok_and(|times| times > 0)))
     })?;
@@ -95,7 +82,6 @@ fn mid_write(world: &World) -> Result<()> {
     {
         site.expect_log(text);
     }
-    expect_of_the_driver(&site);
     let one = site.provision("one", REGION)?;
     began(&world.witness(), one, "first")?;
     // What is open now is the other one's.

@@ -73,7 +73,7 @@ fn repeated(world: &World, example: &Example) -> Result<()> {
     std::fs::create_dir_all(&doors)?;
     let door = DOOR.replace("DOORS", &doors.display().to_string()).replace("OPERATIONS", OPERATIONS);
     std::fs::write(templates.join("door.yaml"), door)?;
-    let site = example.crowded_site(&world.folder().join("site"), &templates)?;
+    let site = example.site(&world.folder().join("site"), &templates, &[])?;
     site.wait_for_hooks(crate::life::REGION, &["door/door"])?;
     let mut environments = vec!["calm".to_owned()];
     for hook in &hooks {

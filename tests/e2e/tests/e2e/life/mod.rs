@@ -92,14 +92,6 @@ impl Example {
         Ok(site)
     }
 
-    /// The same for many environments at once.
-    pub fn crowded_site(&self, folder: &Path, templates: &Path) -> Result<Site> {
-        let site = self.site(folder, templates, &[])?;
-        // They wait for the one writer of the database: how long says only how busy the machine is.
-        site.expect_log("time to acquire exceeded slow threshold");
-        Ok(site)
-    }
-
     /// As clients name an environment.
     pub fn full(&self, environment: &str) -> String {
         format!("{}/{environment}", self.tenant)
