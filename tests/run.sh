@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests: `fast` (all that need no cluster) or `all`.
+# Runs the tests: `fast` (those that need no cluster and no minutes) or `all`.
 #
 # As root on Debian it installs what they need and builds the test bed; elsewhere it says what is missing, and the tests
 # that need it count as ignored. Everything is built and run by one cargo call: a second one with other packages would
@@ -54,6 +54,9 @@ if [ "$what" = all ]; then
     echo "the test bed cannot be used here (see above): its tests are left out" >&2
   fi
 fi
+
+# The fast run lives through a tenth of the simulators' seeds; what takes minutes it leaves out (tests/e2e/src/runner.rs).
+[ "$what" = all ] || export TENANTRY_SIM_SEEDS=${TENANTRY_SIM_SEEDS:-1000}
 
 status=0
 cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$output" || status=$?

@@ -28,7 +28,7 @@ pub use postgres::{Postgres, on_postgres};
 pub use program::Program;
 pub use proxy::Proxy;
 pub use reap::{down_all, on_signals};
-pub use runner::{Needs, World, run, trial};
+pub use runner::{LONG, Needs, World, run, trial};
 pub use site::{AgentSettings, Site, succeeded};
 pub use site_log::LogCheck;
 pub use team::Team;

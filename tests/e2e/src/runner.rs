@@ -7,11 +7,16 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Names the variable that has tests of minutes run without a test bed.
+pub const LONG: &str = "TENANTRY_E2E_LONG";
+
 /// What a test needs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// This machine only.
     Laptop,
+    /// The same, and minutes of it: the fast run, which has no test bed, leaves it out; [`LONG`] brings it back.
+    Minutes,
     /// The cluster that tests share.
     Cluster,
     /// The same; the test's files give the names of namespaces (`crm`, …), so no other such test runs beside it.
@@ -38,7 +43,7 @@ impl World {
         std::fs::create_dir_all(folder.join("witness"))?;
         let tag = uuid::Uuid::new_v4().simple().to_string()[..6].to_owned();
         let cluster = match needs {
-            Needs::Laptop => None,
+            Needs::Laptop | Needs::Minutes => None,
             Needs::Cluster | Needs::GivenNames => Some(Cluster::shared()?),
             Needs::OwnCluster(flags) => Some(Arc::new(Cluster::up(&format!("o{tag}"), flags)?)),
         };
@@ -115,7 +120,11 @@ pub fn trial(
     name: &'static str,
     test: impl FnOnce(&World) -> Result<()> + Send + 'static,
 ) -> Trial {
-    let missing = needs != Needs::Laptop && testbed().is_none();
+    let missing = match needs {
+        Needs::Laptop => false,
+        Needs::Minutes => testbed().is_none() && std::env::var_os(LONG).is_none(),
+        Needs::Cluster | Needs::GivenNames | Needs::OwnCluster(_) => testbed().is_none(),
+    };
     Trial::test(name, move || {
         let world = World::new(needs).map_err(|error| Failed::from(format!("{error:#}")))?;
         let given = needs == Needs::GivenNames;
@@ -138,6 +147,7 @@ pub fn trial(
     .with_ignored_flag(missing)
     .with_kind(match needs {
         Needs::Laptop => "laptop",
+        Needs::Minutes => "minutes",
         _ => "cluster",
     })
 }

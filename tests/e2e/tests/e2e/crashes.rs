@@ -53,10 +53,10 @@ const UNHEARD: [&str; 2] = ["request-already-applied", "cannot be reached"];
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "the_saas_example_survives_a_crash_at_each_failpoint", |world| {
+        trial(Needs::Minutes, "the_saas_example_survives_a_crash_at_each_failpoint", |world| {
             crashes(world, &SAAS)
         }),
-        trial(Needs::Laptop, "a_night_of_risk_survives_a_crash_at_each_failpoint", |world| {
+        trial(Needs::Minutes, "a_night_of_risk_survives_a_crash_at_each_failpoint", |world| {
             crashes(world, &RISK)
         }),
     ]

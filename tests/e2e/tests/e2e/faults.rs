@@ -15,10 +15,10 @@ const ORDER: [(&str, &[&str]); 4] =
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "an_agent_killed_at_every_step_on_a_laptop_loses_nothing", |world| {
+        trial(Needs::Minutes, "an_agent_killed_at_every_step_on_a_laptop_loses_nothing", |world| {
             agent_killed(world, &Place::Laptop)
         }),
-        trial(Needs::Laptop, "a_manager_killed_at_every_step_on_a_laptop_loses_nothing", |world| {
+        trial(Needs::Minutes, "a_manager_killed_at_every_step_on_a_laptop_loses_nothing", |world| {
             manager_killed(world, &Place::Laptop)
         }),
         trial(Needs::Laptop, "up_killed_in_the_middle_finds_its_hooks_again", up_killed),

@@ -13,10 +13,10 @@ use tenantry_model::{AttemptState, OperationState};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "each_step_of_the_saas_example_may_fail_and_be_repeated", |world| {
+        trial(Needs::Minutes, "each_step_of_the_saas_example_may_fail_and_be_repeated", |world| {
             failing_steps(world, &SAAS)
         }),
-        trial(Needs::Laptop, "each_step_of_a_night_of_risk_may_fail_and_be_repeated", |world| {
+        trial(Needs::Minutes, "each_step_of_a_night_of_risk_may_fail_and_be_repeated", |world| {
             failing_steps(world, &RISK)
         }),
     ]

@@ -16,7 +16,7 @@ use tenantry_client::{Call, Client, ClientConfig};
 use tenantry_e2e::{Needs, Postgres, Program, Site, World, eventually, on_postgres, tenantry, trial, within};
 
 pub fn trials() -> Vec<Trial> {
-    let test = |name, test: fn(&World) -> Result<()>| on_postgres(trial(Needs::Laptop, name, test));
+    let test = |name, test: fn(&World) -> Result<()>| on_postgres(trial(Needs::Minutes, name, test));
     vec![
         test("a_manager_stopped_past_its_roles_comes_back_without_them", past_roles),
         test("what_a_manager_was_writing_when_it_was_stopped_is_refused_when_it_wakes_up", mid_write),

@@ -16,10 +16,10 @@ use tenantry_model::{OperationId, OperationState, StepState};
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "each_step_of_the_saas_example_may_run_again_after_its_success", |world| {
+        trial(Needs::Minutes, "each_step_of_the_saas_example_may_run_again_after_its_success", |world| {
             repeated(world, &SAAS)
         }),
-        trial(Needs::Laptop, "each_step_of_a_night_of_risk_may_run_again_after_its_success", |world| {
+        trial(Needs::Minutes, "each_step_of_a_night_of_risk_may_run_again_after_its_success", |world| {
             repeated(world, &RISK)
         }),
     ]
