@@ -130,7 +130,7 @@ impl Manager {
                     return Ok((approval, Some(Decided::Purge(PurgeAnswer::Preview(purged)))));
                 }
                 work.close(&approval, "approval.approve", reason, before).await?;
-                work.answer(kept(&approval, None, Some(purged.clone())), Point::ApprovalApprove).await?;
+                work.answer(kept(&approval, None, Some(purged.clone())), Point::PurgeApprove).await?;
                 Ok((approval, Some(Decided::Purge(PurgeAnswer::Done(purged)))))
             }
             ApprovalTarget::Step { operation, step, step_state, step_attempt } => {

@@ -43,7 +43,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut row = work.tx.hook(hook).await?.ok_or_else(|| ManagerError::not_found("hook", hook))?;
             if row.retired.is_some() {
-                work.answer(KeptAnswer::Hook(Box::new(row.clone())), Point::HookRetire).await?;
+                work.unchanged(KeptAnswer::Hook(Box::new(row.clone()))).await?;
                 return Ok(row);
             }
             if row.absent_since.is_none() {

@@ -77,8 +77,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut tenant = work.tenant(name, expected).await?;
             if tenant.display_name == display_name {
-                work.answer(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }, Point::TenantUpdate)
-                    .await?;
+                work.unchanged(KeptAnswer::Tenant { tenant: tenant.clone(), made: false }).await?;
                 return Ok(tenant);
             }
             let before = outbox::tenant(&tenant);

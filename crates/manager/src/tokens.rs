@@ -126,7 +126,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let mut token = work.tx.token(id).await?.ok_or_else(|| ManagerError::not_found("token", id))?;
             if token.revoked_at.is_some() {
-                work.answer(KeptAnswer::Revoked(without_hash(&token)), Point::TokenRevoke).await?;
+                work.unchanged(KeptAnswer::Revoked(without_hash(&token))).await?;
                 return Ok(token);
             }
             let before = shown(&token);

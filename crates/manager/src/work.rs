@@ -176,6 +176,11 @@ impl Work<'_> {
         self.commit(name).await
     }
 
+    /// Nothing had to be changed: only the answer is kept.
+    pub(crate) async fn unchanged(self, answer: KeptAnswer) -> Result<()> {
+        self.answer(answer, Point::NothingToChange).await
+    }
+
     /// Makes the unit visible and durable at once. A change that nobody gave an answer to claims its request's key all
     /// the same. When the caller only wants to know whether it could be done, this was all: the unit is dropped. The
     /// failpoint is the unit's name: what was done.

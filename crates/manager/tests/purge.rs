@@ -11,8 +11,9 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tenantry_manager::{
-    ChangeOptions, Decide, Decided, EnvironmentChange, EnvironmentKey, Lifecycle, LifecycleOptions, Manager,
-    ManagerError, NewSchedule, Principal, PurgeAnswer, PurgeWish, Purged, RequestKey,
+    ChangeOptions, Decide, Decided, EnvironmentChange, EnvironmentKey, KeptAnswer, Lifecycle,
+    LifecycleOptions, Manager, ManagerError, NewSchedule, Principal, PurgeAnswer, PurgeWish, Purged,
+    RequestKey,
 };
 use tenantry_model::*;
 use tenantry_store::{ApprovalFilter, EnvironmentFilter, EventFilter, Store as _};
@@ -271,9 +272,13 @@ async fn a_repeated_request_purges_once() {
     let look = PurgeWish { validate_only: true, ..wish("prod") };
     manager.purge_environment(&who, environment.id, look).await.unwrap();
     assert_eq!(manager.replay(&who).await.unwrap(), None, "a look claims nothing");
-    manager.purge_environment(&who, environment.id, wish("prod")).await.unwrap();
-    // The manager died before it could keep the answer.
-    assert_eq!(manager.replay(&who).await.unwrap_err().code(), "request-already-applied");
+    let PurgeAnswer::Done(purged) =
+        manager.purge_environment(&who, environment.id, wish("prod")).await.unwrap()
+    else {
+        panic!("it is done at once")
+    };
+    // The answer was kept with the purge itself.
+    assert_eq!(manager.replay(&who).await.unwrap(), Some(KeptAnswer::Purged(purged)));
     let audit = manager.audit(Some(environment.id), 0, 1000).await.unwrap();
     assert_eq!(audit.iter().filter(|entry| entry.action == "environment.purge").count(), 1);
 }

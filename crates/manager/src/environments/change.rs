@@ -121,8 +121,7 @@ impl Manager {
             }
             if after == before {
                 let environment = Box::new(before.clone());
-                work.answer(KeptAnswer::Accepted { environment, operation: None }, Point::EnvironmentUpdate)
-                    .await?;
+                work.unchanged(KeptAnswer::Accepted { environment, operation: None }).await?;
                 return Ok(EnvironmentAnswer { environment: before, operation: None });
             }
             work.store_change(&before, after, options.reason.as_deref()).await?;

@@ -166,7 +166,7 @@ impl Manager {
                 .ask_second_person(target, PURGE, BTreeMap::new(), None, Some(wish.reason.clone()))
                 .await?;
             let approval = Box::new(approval);
-            work.answer(KeptAnswer::Waits(approval.clone()), Point::ApprovalAsk).await?;
+            work.answer(KeptAnswer::Waits(approval.clone()), Point::PurgeAsk).await?;
             return Ok(PurgeAnswer::Pending(approval));
         }
         let purged = Box::new(work.purge(wish.before_retention_ends, &wish.reason, None).await?);

@@ -83,7 +83,7 @@ impl Manager {
             set(&mut after.deadline, change.deadline);
             let times = work.check_schedule(&after).await?;
             if after == before {
-                work.answer(kept(&before, false), Point::ScheduleUpdate).await?;
+                work.unchanged(kept(&before, false)).await?;
                 return Ok(before);
             }
             work.put_changed(Some(&before), &mut after, &times, "schedule.update", None).await?;
@@ -130,7 +130,7 @@ impl Manager {
             let mut work = self.begin(who).await?;
             let before = work.locked_schedule(name).await?;
             if before.paused.is_some() == paused.is_some() {
-                work.answer(kept(&before, false), Point::SchedulePause).await?;
+                work.unchanged(kept(&before, false)).await?;
                 return Ok(before);
             }
             let mut after = Schedule { paused, ..before.clone() };
