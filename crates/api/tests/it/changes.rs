@@ -155,13 +155,12 @@ impl Site {
                 let method = path.rsplit_once(':').unwrap().1;
                 let (environment, _) = self.active(&name).await;
                 match method {
-                    "resume" => self.after(&environment, "suspend").await,
+                    "resume" | "decommission" => self.after(&environment, "suspend").await,
                     "restore" => self.after(&environment, "backup").await,
                     "undelete" | "purge" => {
                         self.after(&environment, "suspend").await;
                         self.after(&environment, "decommission").await;
                     }
-                    "decommission" => self.after(&environment, "suspend").await,
                     _ => {}
                 }
                 let (body, status) = match method {

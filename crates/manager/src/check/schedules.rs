@@ -162,7 +162,6 @@ impl Checker<'_> {
         match &operation {
             // Of one that has ended the operation may have been removed since.
             None if goes_on => wrong.push("it was requested, and its operation does not exist".to_owned()),
-            None => {}
             Some(operation) if operation.state.is_final() == goes_on => {
                 wrong.push(format!(
                     "it is {:?}, and operation {} is {:?}",
@@ -175,7 +174,7 @@ impl Checker<'_> {
             {
                 wrong.push(format!("operation {} is for another environment or time", operation.id));
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
         if run.state == RunState::Skipped && run.note.is_none() {
             wrong.push("it was skipped without a reason".to_owned());

@@ -93,12 +93,12 @@ impl Manager {
     pub(super) async fn lift_once(
         &self,
         who: &Principal,
-        held: &HoldView,
+        caught: &HoldView,
         reason: Option<&str>,
         validate_only: bool,
         point: Point,
     ) -> Result<(HoldRow, bool)> {
-        let id = held.row.hold.id;
+        let id = caught.row.hold.id;
         let mut work = self.begin(who).await?;
         let mut row = work.tx.hold(id).await?.ok_or_else(|| ManagerError::not_found("hold", id))?;
         if row.lifted.is_some() {
@@ -112,7 +112,7 @@ impl Manager {
         if !validate_only {
             work.put_hold(&row, "hold.lift", reason, before).await?;
             work.settle_attention(&long_key(id)).await?;
-            let hold = Box::new(HoldView { row: row.clone(), ..held.clone() });
+            let hold = Box::new(HoldView { row: row.clone(), ..caught.clone() });
             work.answer(KeptAnswer::Hold { hold, made: false }, point).await?;
         }
         Ok((row, false))

@@ -62,6 +62,9 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
+/// Where its processes were to end, and what it was.
+type Tried = Result<(Vec<String>, Lived)>;
+
 /// What a life was.
 struct Lived {
     /// Names in the order in which they were passed.
@@ -98,18 +101,18 @@ fn crashes(world: &World, example: &Example) -> Result<()> {
 
     let folder = world.folder().to_owned();
     let queue = Mutex::new(plans.into_iter().enumerate());
-    let results: Mutex<Vec<Result<(Vec<String>, Lived)>>> = Mutex::default();
+    let results: Mutex<Vec<Tried>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((number, plan)) = queue.lock().ok().and_then(|mut queue| queue.next()) {
                     let folder = folder.join(format!("life-{number}"));
-                    let lived = live(&folder, example, &plan)
+                    let tried = live(&folder, example, &plan)
                         .with_context(|| format!("ends planned: {plan:?}, in {}", folder.display()))
-                        .map(|lived| (plan, lived));
-                    let failed = lived.is_err();
+                        .map(|life| (plan, life));
+                    let failed = tried.is_err();
                     if let Ok(mut results) = results.lock() {
-                        results.push(lived);
+                        results.push(tried);
                     }
                     // The others would only take their time.
                     if failed && let Ok(mut queue) = queue.lock() {
@@ -121,24 +124,24 @@ fn crashes(world: &World, example: &Example) -> Result<()> {
     });
 
     let results = results.into_inner().map_err(|_| anyhow!("a life panicked"))?;
-    let lived = results.len();
+    let came = results.len();
     let (mut ends, mut unheard, mut ended) = (0, 0, BTreeMap::<String, usize>::new());
     for result in results {
-        let (plan, lived) = result?;
+        let (plan, life) = result?;
         ensure!(
-            lived.end_state == calm.end_state,
+            life.end_state == calm.end_state,
             "ends at {:?}: {}",
-            lived.ends,
-            difference(&calm.end_state, &lived.end_state)
+            life.ends,
+            difference(&calm.end_state, &life.end_state)
         );
-        ends += lived.ends.len();
-        unheard += lived.unheard;
-        for end in lived.ends {
+        ends += life.ends.len();
+        unheard += life.unheard;
+        for end in life.ends {
             ensure!(plan.contains(&end), "{end} was not planned");
             *ended.entry(end.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
         }
     }
-    ensure!(lived == lives, "{lived} of {lives} lives ended");
+    ensure!(came == lives, "{came} of {lives} lives ended");
     // A first passage always comes; a last one may not, when what was reported one by one is now reported at once.
     let certain = names.iter().filter(|name| !BY_THE_CLOCK.contains(*name));
     let never: Vec<_> = certain.filter(|name| !ended.contains_key(**name)).collect();
@@ -155,7 +158,8 @@ fn difference(calm: &EndState, other: &EndState) -> String {
     let lines = |state: &EndState| format!("{state:#?}").lines().map(str::to_owned).collect::<Vec<_>>();
     let (calm, other) = (lines(calm), lines(other));
     let only = |these: &[String], those: &[String]| -> String {
-        these.iter().filter(|line| !those.contains(line)).map(|line| format!("{line}\n")).collect()
+        let only = these.iter().filter(|line| !those.contains(line));
+        only.flat_map(|line| [line.as_str(), "\n"]).collect()
     };
     format!("left\n{}instead of\n{}", only(&other, &calm), only(&calm, &other))
 }

@@ -7,7 +7,7 @@ use crate::matrix::same_left;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tenantry_api_types::v1::{Operation, RerunStep, Step};
 use tenantry_client::StepVerb;
@@ -117,8 +117,9 @@ fn act_in_all(
                 ensure!(operation.state == OperationState::Succeeded, "{environment}: {operation:#?}");
                 ended.push(environment.clone());
             } else {
+                let door = doors.join(disturbed.id.to_string());
                 *again.entry(environment.clone()).or_default() +=
-                    disturb(site, environment, disturbed, &operation, doors.join(disturbed.id.to_string()))?;
+                    disturb(site, environment, disturbed, &operation, &door)?;
             }
         }
         for environment in ended {
@@ -136,7 +137,7 @@ fn disturb(
     environment: &str,
     disturbed: &mut Disturbed,
     operation: &Operation,
-    door: PathBuf,
+    door: &Path,
 ) -> Result<usize> {
     let steps: Vec<&Step> =
         operation.steps.iter().flatten().filter(|step| step.hook.name.as_str() != "door").collect();
@@ -186,7 +187,7 @@ fn disturb(
         _ => {}
     }
     if disturbed.phase != Phase::Open {
-        std::fs::write(&door, "").with_context(|| format!("open {}", door.display()))?;
+        std::fs::write(door, "").with_context(|| format!("open {}", door.display()))?;
         disturbed.phase = Phase::Open;
     }
     Ok(0)
