@@ -432,8 +432,8 @@ async fn a_definition_says_which_verbs_on_its_operations_need_two() {
     manager.decide_approval(&bob, first.id, Decide::Approve, None, false).await.unwrap();
     assert_eq!(step(&manager, before, "crm/a").await.state, StepState::Confirmed);
     // Other verbs need nobody.
-    let skipped = steer(&manager, after, "crm/a", StepVerb::Skip).await;
-    assert!(matches!(skipped, Steered::Done(_)), "{skipped:?}");
+    let left_out = steer(&manager, after, "crm/a", StepVerb::Skip).await;
+    assert!(matches!(left_out, Steered::Done(_)), "{left_out:?}");
     // A purge is no verb on an operation.
     let purge = OperationDefinition { four_eyes: [GuardedVerb::Purge].into(), ..strict };
     assert_eq!(manager.put_definition(&admin(), purge).await.unwrap_err().code(), "invalid-request");

@@ -233,8 +233,8 @@ async fn a_repeated_request_is_carried_out_once_and_what_it_came_to_is_known_to_
     };
     let who = with_key("h1");
     assert_eq!(manager.replay(&who).await.unwrap(), None);
-    let make = || manager.create_environment(&who, new_environment("prod"), ChangeOptions::default());
-    let made = make().await.unwrap();
+    let create_it = || manager.create_environment(&who, new_environment("prod"), ChangeOptions::default());
+    let made = create_it().await.unwrap();
     // The manager died before anybody heard of it.
     let kept = manager.replay(&who).await.unwrap().unwrap();
     let KeptAnswer::Accepted { environment, operation } = kept else { panic!("{kept:?}") };

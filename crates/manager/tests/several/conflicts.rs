@@ -32,6 +32,7 @@ macro_rules! asked {
 
 /// Each of the API's services in turn comes into a circle of locks with somebody else, is the one that has to give
 /// way, and is carried out all the same.
+#[allow(clippy::too_many_lines)] // a list of all services
 pub async fn repeated() {
     let mut world = World::new();
     world.config.four_eyes = [tenantry_engine::VerbKind::Skip].into();

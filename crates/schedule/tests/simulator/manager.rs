@@ -164,7 +164,7 @@ impl World {
         }
         self.note(|_| format!("manager {n}: {} {turn:?}", run.scheduled_time));
         match turn {
-            Turn::Now => self.request(n, &schedule, run),
+            Turn::Now => self.request(n, &schedule, &run),
             Turn::Waits(note) => {
                 self.count("waits");
                 self.put(ScheduleRun { state: RunState::Waiting, note: Some(note), changed_at: now, ..run });
@@ -178,9 +178,9 @@ impl World {
         }
     }
 
-    fn request(&mut self, n: usize, schedule: &Schedule, run: ScheduleRun) {
-        let (now, key) = (self.clock(n), key(&run));
-        let asked = request(schedule, &run);
+    fn request(&mut self, n: usize, schedule: &Schedule, run: &ScheduleRun) {
+        let (now, key) = (self.clock(n), key(run));
+        let asked = request(schedule, run);
         let number = self.ops.len();
         let longest = if self.quiet { MINUTE } else { self.script.longest };
         let op = Op {
@@ -193,14 +193,14 @@ impl World {
             steps: [self.rng.i64(1..longest), self.rng.i64(1..longest)],
             over: false,
         };
-        self.check_request(&run, &op);
+        self.check_request(run, &op);
         self.count("requested");
         self.put(ScheduleRun {
             state: RunState::Requested,
             operation: Some(op.id),
             note: None,
             changed_at: now,
-            ..run
+            ..run.clone()
         });
         self.ops.push(op);
         if self.rng.u32(0..20) == 0 {

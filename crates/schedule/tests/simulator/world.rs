@@ -151,9 +151,9 @@ impl World {
     }
 
     pub fn note(&mut self, line: impl FnOnce(&Self) -> String) {
-        if self.log.is_some() {
-            let line = format!("{} {}", self.clock(0), line(self));
-            self.log.as_mut().unwrap().push(line);
+        if let Some(mut log) = self.log.take() {
+            log.push(format!("{} {}", self.clock(0), line(self)));
+            self.log = Some(log);
         }
     }
 
