@@ -349,6 +349,9 @@ impl Write for Tx {
     async fn put_region(&mut self, region: &Region) -> Result<()> {
         ask!(self, hooks::put_region(region))
     }
+    async fn lock_hook(&mut self, hook: &HookRef) -> Result<Option<HookRow>> {
+        ask!(self, hooks::lock(hook))
+    }
     async fn put_hook(&mut self, hook: &HookRow) -> Result<()> {
         ask!(self, hooks::put(hook))
     }

@@ -39,6 +39,7 @@ macro_rules! conformance_tests {
                 the_store_answers_a_ping
             }
             together {
+                writes_about_one_hook_lose_nothing_of_each_other
                 writes_about_one_environment_come_one_after_the_other
                 a_write_alone_waits_for_those_about_one_environment
                 an_attention_is_raised_once_by_two_at_the_same_time

@@ -264,6 +264,9 @@ pub trait Write: Read {
     async fn put_attempt(&mut self, attempt: &Attempt) -> Result<()>;
     /// Inserts or replaces.
     async fn put_region(&mut self, region: &Region) -> Result<()>;
+    /// Reads a hook and keeps others from changing it until the end of the transaction. Who locks several does so in
+    /// their order.
+    async fn lock_hook(&mut self, hook: &HookRef) -> Result<Option<HookRow>>;
     /// Inserts or replaces.
     async fn put_hook(&mut self, hook: &HookRow) -> Result<()>;
     /// Inserts; an equal (attempt, kind) that is not done is left as it is, whatever its body and lease.

@@ -212,7 +212,8 @@ impl Work<'_> {
             if noted.is_some_and(|at| *at > fresh) {
                 continue;
             }
-            if let Some(mut row) = self.tx.hook(&step.hook).await? {
+            // Another environment is planned beside this one, and notes versions of the same hooks.
+            if let Some(mut row) = self.tx.lock_hook(&step.hook).await? {
                 row.planned.retain(|_, at| *at > oldest);
                 row.planned.insert(step.template_hash.clone(), self.now);
                 self.tx.put_hook(&row).await?;
@@ -224,7 +225,7 @@ impl Work<'_> {
     /// Remembers versions that are good now, and settles what was raised about hooks that are in force.
     async fn record(&mut self, plan: &Plan) -> Result<()> {
         for (hook, version) in &plan.good {
-            if let Some(mut row) = self.tx.hook(hook).await? {
+            if let Some(mut row) = self.tx.lock_hook(hook).await? {
                 row.last_good = Some(version.clone());
                 self.tx.put_hook(&row).await?;
             }

@@ -12,17 +12,24 @@ use tenantry_store::{HookRow, Result};
 const TABLE: &str = "hooks";
 
 pub async fn get(db: Db<'_>, hook: &HookRef) -> Result<Option<HookRow>> {
-    sqlx::query_scalar::<_, String>(
-        "SELECT payload FROM hooks WHERE region = $1 AND namespace = $2 AND name = $3",
-    )
-    .bind(hook.region.as_str())
-    .bind(hook.namespace.as_str())
-    .bind(hook.name.as_str())
-    .fetch_optional(db)
-    .await
-    .map_err(failed("read a hook"))?
-    .map(|payload| decode(TABLE, hook, &payload))
-    .transpose()
+    one(db, hook, "SELECT payload FROM hooks WHERE region = $1 AND namespace = $2 AND name = $3").await
+}
+
+pub async fn lock(db: Db<'_>, hook: &HookRef) -> Result<Option<HookRow>> {
+    one(db, hook, "SELECT payload FROM hooks WHERE region = $1 AND namespace = $2 AND name = $3 FOR UPDATE")
+        .await
+}
+
+async fn one(db: Db<'_>, hook: &HookRef, sql: &'static str) -> Result<Option<HookRow>> {
+    sqlx::query_scalar::<_, String>(sql)
+        .bind(hook.region.as_str())
+        .bind(hook.namespace.as_str())
+        .bind(hook.name.as_str())
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read a hook"))?
+        .map(|payload| decode(TABLE, hook, &payload))
+        .transpose()
 }
 
 pub async fn of_region(db: Db<'_>, region: &RegionName) -> Result<Vec<HookRow>> {

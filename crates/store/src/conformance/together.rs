@@ -1,9 +1,10 @@
 //! Several writers at a time, each about its own environment, and what they have in common.
 
-use super::samples::{answer, attention, environment, event, tenant, text};
-use crate::{Store, StoreError};
+use super::samples::{answer, at, attention, environment, event, hook, tenant, text};
+use crate::{HookRow, Store, StoreError};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tenantry_model::TemplateHash;
 use tokio::time::timeout;
 
 /// Read under the lock, add one, write: no addition is lost, and what was read is what the last one wrote.
@@ -47,6 +48,33 @@ pub async fn writes_about_one_environment_come_one_after_the_other<S: Store>(sto
         let expected: Vec<_> = (home.version + 1..=row.version).map(|version| json!(version)).collect();
         assert_eq!(versions, expected, "events in the order of versions");
     }
+}
+
+/// Plans of several environments note what they planned at the same hook.
+pub async fn writes_about_one_hook_lose_nothing_of_each_other<S: Store>(store: Arc<S>) {
+    const WRITERS: u8 = 6;
+    let row = HookRow { planned: BTreeMap::new(), ..hook("eu1/crm/tenant") };
+    let mut write = store.write().await.unwrap();
+    write.put_hook(&row).await.unwrap();
+    write.commit().await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for n in 0..WRITERS {
+        let (store, name) = (Arc::clone(&store), row.hook.clone());
+        writers.spawn(async move {
+            let mut write = store.write_one().await.unwrap();
+            let mut row = write.lock_hook(&name).await.unwrap().unwrap();
+            // The others come meanwhile, if anything lets them.
+            tokio::task::yield_now().await;
+            row.planned.insert(TemplateHash(format!("{n:02x}").repeat(32)), at(i64::from(n)));
+            write.put_hook(&row).await.unwrap();
+            write.commit().await.unwrap();
+        });
+    }
+    while let Some(done) = writers.join_next().await {
+        done.unwrap();
+    }
+    let found = store.read().await.unwrap().hook(&row.hook).await.unwrap().unwrap();
+    assert_eq!(found.planned.len(), usize::from(WRITERS), "{:?}", found.planned);
 }
 
 /// What only a write alone changes stays as it is until the end of the others.
