@@ -19,7 +19,8 @@ pub enum RetryRule {
 pub const PLATFORM_RETRIES: u32 = 5;
 
 const FIRST: SignedDuration = SignedDuration::from_secs(5);
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+/// No automatic attempt waits for longer.
+pub(crate) const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// How `reason` counts.
 #[must_use]

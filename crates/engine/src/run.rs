@@ -157,6 +157,12 @@ impl Run {
         self.timers().take_while(|(at, _)| *at <= now).map(|(_, hook)| hook.clone()).collect()
     }
 
+    /// The steps whose first timer is due only after this moment, in the order of steps.
+    pub(crate) fn due_after(&self, moment: Timestamp) -> BTreeSet<HookRef> {
+        let later = self.timers.iter().rev().inspect(|_| work::count());
+        later.take_while(|(at, _)| *at > moment).map(|(_, hook)| hook.clone()).collect()
+    }
+
     /// How many predecessors of a step are not settled.
     pub(crate) fn waits_for(&self, hook: &HookRef) -> Option<usize> {
         work::count();

@@ -6,19 +6,25 @@ use super::{cancel, hold, start};
 use crate::Action;
 use crate::attention;
 use crate::mutants::{self, Mutant};
-use crate::retry::backoff;
+use crate::retry::{LONGEST, backoff};
 use crate::rows::Rows;
 use crate::timers::{self, Timer, later, timers};
 use jiff::{SignedDuration, Timestamp};
-use tenantry_model::{Actor, HookRef, KillCause, KillRequest, OperationState, Step};
+use tenantry_model::{Actor, Attempt, HookRef, KillCause, KillRequest, OperationState, Step};
 
 /// A plan that was interrupted by a crash, or waits for an inventory or a hook, is tried again after this. Not kept
 /// in a row: any event while planning sets it anew.
 const REPLAN: SignedDuration = SignedDuration::from_secs(30);
 
+/// Only what comes later than this is looked at for such moments: most timers are nearer.
+const FAR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 pub(super) fn apply(draft: &mut Draft<'_>) {
     let now = draft.now();
-    for hook in draft.run().due(now) {
+    let mut hooks = draft.run().due(now);
+    let far = draft.run().due_after(later(now, FAR));
+    hooks.extend(far.into_iter().filter(|hook| take_back(draft, hook, now)));
+    for hook in hooks {
         // Each timer removes itself; one may set another.
         while let Some(timer) = due(draft, &hook, now) {
             fire(draft, &hook, timer);
@@ -36,6 +42,24 @@ pub(super) fn apply(draft: &mut Draft<'_>) {
         let raised = attention::operation_late(draft.operation());
         draft.act(Action::Raise(raised));
     }
+}
+
+/// A clock that was far ahead left moments that nothing but such a clock can have written: a pause that is longer than
+/// any, an attempt that is unknown since a time to come. They count from now, or the step would wait for years.
+fn take_back(draft: &mut Draft<'_>, hook: &HookRef, now: Timestamp) -> bool {
+    let Some(step) = draft.step(hook) else { return false };
+    if step.not_before.is_some_and(|at| at > later(now, LONGEST)) {
+        let step = Step { not_before: Some(now), ..step.clone() };
+        draft.put_step(step);
+        return true;
+    }
+    let open = draft.open_attempt(step);
+    let Some(attempt) = open.filter(|attempt| attempt.unknown_since.is_some_and(|since| since > now)) else {
+        return false;
+    };
+    let attempt = Attempt { unknown_since: Some(now), ..attempt.clone() };
+    draft.put_attempt(attempt);
+    true
 }
 
 /// When the next timer is due, seen from the state after the event.

@@ -135,6 +135,30 @@ fn a_failure_is_retried_as_often_as_the_hook_says_with_growing_pauses() {
     assert_eq!(bench.last.next_tick, None);
 }
 
+/// A manager's clock was ten years ahead for a while, and what it wrote is still there.
+#[test]
+fn what_a_clock_far_ahead_left_counts_from_now() {
+    let years = SignedDuration::from_hours(10 * 365 * 24);
+    let mut bench = Bench::with(|policy| policy.retries = 1);
+    let now = bench.now;
+    bench.now += years;
+    bench.fails("a", FailureReason::HookFailed);
+    bench.now = now + minutes(1);
+    assert_eq!(starts(&bench.wait(minutes(1))), ["a#2"]);
+
+    bench.runs("a");
+    let now = bench.now;
+    bench.now += years;
+    bench.loses_sight("a");
+    bench.now = now;
+    let patience = bench.run.operation().definition.unknown_deadline;
+    assert!(starts(&bench.wait(minutes(1))).is_empty());
+    assert_eq!(bench.newest("a").unknown_since, Some(bench.now));
+    assert_eq!(bench.last.next_tick, Some(bench.now + patience));
+    bench.wait(patience);
+    assert!(bench.newest("a").unknown_reported);
+}
+
 #[test]
 fn what_the_platform_did_does_not_count_against_the_hook_but_is_bounded() {
     let mut bench = Bench::with(|_| {});
