@@ -50,12 +50,17 @@ impl Roles {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    fn set(&self, role: &'static str, held: Option<Held>) {
-        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        match held {
-            Some(held) => all.insert(role, held),
-            None => all.remove(role),
-        };
+    fn keep(&self, role: &'static str, held: Held) {
+        if self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(role, held).is_none() {
+            debug!(role, "this manager has the role");
+        }
+    }
+
+    /// Several loops may find it out at the same moment; it is said once.
+    fn lose(&self, role: &'static str) {
+        if self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(role).is_some() {
+            info!(role, "another manager has taken over");
+        }
     }
 }
 
@@ -73,9 +78,8 @@ impl Manager {
         let Some(fence) = self.take_role(role).await? else { return Ok(false) };
         let who = Principal { fence: Some(fence), ..Principal::system() };
         let done = work(who).await;
-        if let Err(crate::ManagerError::Store(StoreError::LeaseLost(name))) = &done {
-            info!(role = name, "another manager has taken over");
-            self.roles.set(role, None);
+        if let Err(crate::ManagerError::Store(StoreError::LeaseLost(_))) = &done {
+            self.roles.lose(role);
             return Ok(false);
         }
         done.map(|()| true)
@@ -95,14 +99,13 @@ impl Manager {
         if fence.is_some() {
             crate::work::commit(tx, Point::RoleTake).await?;
         }
-        match (&held, &fence) {
-            (None, Some(_)) => debug!(role, "this manager has the role"),
-            (Some(_), None) => info!(role, "another manager has taken over"),
-            _ => {}
-        }
+        let Some(fence) = fence else {
+            self.roles.lose(role);
+            return Ok(None);
+        };
         let renew_at = now.checked_add(LEASE / 2).unwrap_or(Timestamp::MAX);
-        self.roles.set(role, fence.clone().map(|fence| Held { fence, renew_at }));
-        Ok(fence)
+        self.roles.keep(role, Held { fence: fence.clone(), renew_at });
+        Ok(Some(fence))
     }
 
     /// Keeps the roles that this manager has.

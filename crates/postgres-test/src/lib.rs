@@ -9,7 +9,7 @@ mod server;
 
 use anyhow::{Context, Result};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, postgres::PgConnectOptions};
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 use uuid::Uuid;
 
 pub use certificates::{Authority, authority};
@@ -53,20 +53,21 @@ impl Server {
         .await
     }
 
-    /// How many sessions of a database have written what is not committed, and wait for their client's next word.
-    pub async fn open_writes(&self, url: &str) -> Result<i64> {
+    /// For how long a session of a database has waited for its client's next word with a write that is not committed: the
+    /// longest of them.
+    pub async fn oldest_open_write(&self, url: &str) -> Result<Option<Duration>> {
         let name = url.rsplit('/').next().context("a database's URL")?;
         let options: PgConnectOptions = self.url().parse()?;
         let mut connection = options.connect().await.context("connect to the test server")?;
-        let count = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
+        let seconds: Option<f64> = sqlx::query_scalar(
+            "SELECT max(extract(epoch FROM clock_timestamp() - state_change))::float8 FROM pg_stat_activity
              WHERE datname = $1 AND state = 'idle in transaction' AND backend_xid IS NOT NULL",
         )
         .bind(name)
         .fetch_one(&mut connection)
         .await?;
         connection.close().await?;
-        Ok(count)
+        Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
     }
 
     /// Speaks TLS from now on, with a certificate for these names. Only for a server of this process.

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use libtest_mimic::Trial;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tenantry_postgres_test::{Server, installed};
 
 /// A test that needs PostgreSQL: ignored where it is not installed.
@@ -46,9 +47,9 @@ impl Postgres {
         ["--store".to_owned(), url, "--store-password-file".to_owned(), file].into()
     }
 
-    /// How many sessions of a database stand in the middle of a write.
-    pub fn open_writes(&self, database: &str) -> Result<i64> {
-        runtime()?.block_on(self.server.open_writes(database))
+    /// For how long a session of a database has stood in the middle of a write: the longest of them.
+    pub fn oldest_open_write(&self, database: &str) -> Result<Option<Duration>> {
+        runtime()?.block_on(self.server.oldest_open_write(database))
     }
 
     /// Ends the server as a crash does.

@@ -90,14 +90,16 @@ fn mid_write(world: &World) -> Result<()> {
     let writer = write_tenants(patient(&site)?, &over);
     eventually("a stop in the middle of a write", || {
         site.signal_nth_manager(0, Signal::STOP)?;
-        if postgres.open_writes(&database)? > 0 {
-            return Ok(Some(()));
+        // One whose next word was under way already ends at once.
+        while let Some(age) = postgres.oldest_open_write(&database)? {
+            if age > Duration::from_millis(500) {
+                return Ok(Some(()));
+            }
         }
         site.signal_nth_manager(0, Signal::CONT)?;
         Ok(None)
     })?;
 
-    // The other one waits for the sleeper's locks until the server takes them away.
     site.start_nth_manager(1)?;
     let two = ask_for(&site, 1, "two")?;
     world.open(&["first"])?;
@@ -105,6 +107,10 @@ fn mid_write(world: &World) -> Result<()> {
         began(&world.witness(), id, "second")?;
     }
     over.store(true, Ordering::SeqCst);
+    eventually("the server's end of the sleeper's transaction", || {
+        let oldest = postgres.oldest_open_write(&database)?;
+        Ok(oldest.is_none_or(|age| age < Duration::from_secs(1)).then_some(()))
+    })?;
     site.signal_nth_manager(0, Signal::CONT)?;
     let written = writer.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     world.open(&ALL)?;
