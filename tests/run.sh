@@ -17,7 +17,7 @@ take_down() {
   bed=
   [ -z "$used" ] || "$used" down "$cluster" 2>"$output.down" || cat "$output.down" >&2
 }
-trap 'take_down; rm -f "$output" "$output.down"' EXIT
+trap 'take_down; rm -f "$output" "$output.down" "$output.list"' EXIT
 
 # What tests without a cluster call: the example's hooks (python3), the guides (curl), certificates (openssl).
 missing=
@@ -55,11 +55,18 @@ if [ "$what" = all ]; then
   fi
 fi
 
-# The fast run lives through a tenth of the simulators' seeds; what takes minutes it leaves out (tests/e2e/src/runner.rs).
+# The fast run lives through a tenth of the simulators' seeds, and leaves out what takes long (docs/testing.md).
 [ "$what" = all ] || export TENANTRY_SIM_SEEDS=${TENANTRY_SIM_SEEDS:-1000}
 
 status=0
-cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$output" || status=$?
+if [ "$what" = all ]; then
+  export TENANTRY_LONG=1
+  cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$output" || status=$?
+else
+  # The same programs, several beside each other. Not so above: tests whose clusters share the cores would wait in vain.
+  cargo test --locked --workspace --no-run --message-format=json 2>/dev/null | python3 tests/programs.py >"$output.list"
+  tests/beside.sh "$output.list" 2>&1 | tee "$output" || status=$?
+fi
 
 # Before the summary: what a person reads last is what failed, why, and how many tests passed.
 take_down

@@ -19,7 +19,8 @@ use uuid::Uuid;
 const DEADLINE: Duration = Duration::from_mins(1);
 
 fn main() {
-    let missing = server().is_none();
+    // Half a minute: each breaks a connection, and waits for the next.
+    let missing = std::env::var_os("TENANTRY_LONG").is_none() || server().is_none();
     let mut tests = Vec::new();
     for (class, sql) in [
         ("begin", "BEGIN"),

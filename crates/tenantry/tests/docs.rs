@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says where it broke")]
 
+use libtest_mimic::{Arguments, Trial};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -97,11 +98,7 @@ fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
-fn run_page(page: &str) {
-    run_page_with(page, "examples/saas");
-}
-
-fn run_page_with(page: &str, templates: &str) {
+fn run_page(page: &str, templates: &str) {
     let up = Up::start(templates);
     for block in blocks(page) {
         let (succeeded, output) = up.run(&block);
@@ -111,54 +108,44 @@ fn run_page_with(page: &str, templates: &str) {
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{page}: unexpected in the log:\n{log}");
 }
 
-#[test]
-fn the_commands_for_service_teams_work() {
-    run_page("docs/guide/service-team.md");
+fn main() {
+    // A guide is a life of seconds to half a minute, most of it hooks in Python; one of them stands for all in the fast run.
+    let long = std::env::var_os("TENANTRY_LONG").is_none();
+    let guide = |name: &str, pages: &'static [&str], templates: &'static str| {
+        Trial::test(name, move || {
+            pages.iter().for_each(|page| run_page(page, templates));
+            Ok(())
+        })
+        .with_ignored_flag(long)
+    };
+    let saas = "examples/saas";
+    let tests = vec![
+        guide("the_commands_for_service_teams_work", &["docs/guide/service-team.md"], saas)
+            .with_ignored_flag(false),
+        guide("the_commands_for_operators_work", &["docs/guide/operator.md"], saas),
+        guide("the_commands_for_steering_work", &["docs/guide/steering.md"], saas),
+        guide("the_commands_for_platform_engineers_work", &["docs/guide/platform-engineer.md"], saas),
+        guide("the_commands_of_an_environments_end_work", &["docs/guide/end-of-life.md"], saas),
+        guide("the_commands_for_schedules_work", &["docs/guide/schedules.md"], saas),
+        guide(
+            "the_commands_of_the_banks_night_work",
+            &["docs/guide/nightly-risk.md"],
+            "examples/nightly-risk",
+        ),
+        guide("the_commands_for_callers_of_the_api_work", &["docs/guide/api-client.md"], saas),
+        guide(
+            "the_commands_of_the_runbooks_work",
+            &["docs/operations/audit.md", "docs/operations/retention.md", "docs/operations/check.md"],
+            saas,
+        ),
+        Trial::test("the_generated_reference_is_up_to_date", || {
+            the_generated_reference_is_up_to_date();
+            Ok(())
+        }),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
 
-#[test]
-fn the_commands_for_operators_work() {
-    run_page("docs/guide/operator.md");
-}
-
-#[test]
-fn the_commands_for_steering_work() {
-    run_page("docs/guide/steering.md");
-}
-
-#[test]
-fn the_commands_for_platform_engineers_work() {
-    run_page("docs/guide/platform-engineer.md");
-}
-
-#[test]
-fn the_commands_of_an_environments_end_work() {
-    run_page("docs/guide/end-of-life.md");
-}
-
-#[test]
-fn the_commands_for_schedules_work() {
-    run_page("docs/guide/schedules.md");
-}
-
-#[test]
-fn the_commands_of_the_banks_night_work() {
-    run_page_with("docs/guide/nightly-risk.md", "examples/nightly-risk");
-}
-
-#[test]
-fn the_commands_for_callers_of_the_api_work() {
-    run_page("docs/guide/api-client.md");
-}
-
-#[test]
-fn the_commands_of_the_runbooks_work() {
-    for page in ["audit", "retention", "check"] {
-        run_page(&format!("docs/operations/{page}.md"));
-    }
-}
-
-#[test]
 fn the_generated_reference_is_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let made =

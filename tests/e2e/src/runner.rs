@@ -7,15 +7,15 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Names the variable that has tests of minutes run without a test bed.
-pub const LONG: &str = "TENANTRY_E2E_LONG";
+/// Names the variable that has long tests run without a test bed; `tests/run.sh all` sets it.
+pub const LONG: &str = "TENANTRY_LONG";
 
 /// What a test needs of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// This machine only.
     Laptop,
-    /// The same, and minutes of it: the fast run, which has no test bed, leaves it out; [`LONG`] brings it back.
+    /// The same, for more than a few seconds: the fast run, which has no test bed, leaves it out; [`LONG`] brings it back.
     Minutes,
     /// The cluster that tests share.
     Cluster,

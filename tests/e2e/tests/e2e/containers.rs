@@ -16,8 +16,8 @@ use tenantry_model::{AttemptState, FailureReason};
 pub fn trials() -> Vec<Trial> {
     let missing = is_missing();
     vec![
-        trial(Needs::Laptop, "hooks_in_containers_end_as_their_images_say", ends).with_ignored_flag(missing),
-        trial(Needs::Laptop, "containers_are_found_again_after_agent_and_shim_were_killed", found_again)
+        trial(Needs::Minutes, "hooks_in_containers_end_as_their_images_say", ends).with_ignored_flag(missing),
+        trial(Needs::Minutes, "containers_are_found_again_after_agent_and_shim_were_killed", found_again)
             .with_ignored_flag(missing),
     ]
 }

@@ -21,7 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial(Needs::Minutes, "a_manager_killed_at_every_step_on_a_laptop_loses_nothing", |world| {
             manager_killed(world, &Place::Laptop)
         }),
-        trial(Needs::Laptop, "up_killed_in_the_middle_finds_its_hooks_again", up_killed),
+        trial(Needs::Minutes, "up_killed_in_the_middle_finds_its_hooks_again", up_killed),
         trial(Needs::Cluster, "an_agent_killed_at_every_step_in_a_cluster_loses_nothing", |world| {
             agent_killed(world, &Place::Cluster)
         }),

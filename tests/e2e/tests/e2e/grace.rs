@@ -12,8 +12,8 @@ use tenantry_model::{AttemptState, FailureReason, KillCause, OperationId, Operat
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "a_cancel_leaves_processes_their_grace", processes),
-        trial(Needs::Laptop, "a_cancel_leaves_containers_their_grace", containers)
+        trial(Needs::Minutes, "a_cancel_leaves_processes_their_grace", processes),
+        trial(Needs::Minutes, "a_cancel_leaves_containers_their_grace", containers)
             .with_ignored_flag(is_missing()),
         trial(Needs::Cluster, "a_cancel_leaves_pods_and_jobs_their_grace", cluster),
     ]

@@ -15,8 +15,8 @@ pub const SPACE: &str = "northbank-risk";
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "a_night_of_risk_agrees_with_its_reference", agrees),
-        trial(Needs::Laptop, "a_bad_quote_fails_exactly_its_scenario", bad_quote),
+        trial(Needs::Minutes, "a_night_of_risk_agrees_with_its_reference", agrees),
+        trial(Needs::Minutes, "a_bad_quote_fails_exactly_its_scenario", bad_quote),
     ]
 }
 

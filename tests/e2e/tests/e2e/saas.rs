@@ -11,7 +11,7 @@ const TEAMS: [&str; 4] = ["identity", "billing", "crm", "search"];
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "the_saas_demo_runs_unchanged_on_a_laptop", demo),
+        trial(Needs::Minutes, "the_saas_demo_runs_unchanged_on_a_laptop", demo),
         trial(Needs::GivenNames, "the_saas_demo_on_a_cluster_has_the_laptops_results", same_results),
     ]
 }

@@ -9,7 +9,7 @@ use tenantry_e2e::{AgentSettings, Answer, Hook, Needs, Postgres, Site, World, on
 use tenantry_model::OperationId;
 
 pub fn trials() -> Vec<Trial> {
-    let test = |name, test: fn(&World) -> Result<()>| on_postgres(trial(Needs::Laptop, name, test));
+    let test = |name, test: fn(&World) -> Result<()>| on_postgres(trial(Needs::Minutes, name, test));
     vec![
         test("one_of_two_managers_is_killed_and_the_other_ends_everything", killed),
         test("a_store_moves_from_postgresql_to_sqlite_and_back", moved),

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial(Needs::Laptop, "agents_with_each_others_credentials_are_refused_and_lose_nothing", swapped),
-        trial(Needs::Laptop, "one_regions_credential_opens_nothing_of_another_region", foreign),
+        trial(Needs::Minutes, "agents_with_each_others_credentials_are_refused_and_lose_nothing", swapped),
+        trial(Needs::Minutes, "one_regions_credential_opens_nothing_of_another_region", foreign),
     ]
 }
 
