@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Longest pause between two tries of something that is out of reach.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Who has always answered in milliseconds and says nothing for so long stands still, more likely than not.
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 /// Nobody needs longer: the manager itself gives a request up after this time.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// An answer may take so many times as long as the one before.
 const SLOWER: u32 = 4;
 
-/// Growing pauses (of 0.2 s to 10 s unless told otherwise), each with jitter, and patience with each call; both begin again
+/// Growing pauses (of 0.2 s to 5 s unless told otherwise), each with jitter, and patience with each call; both begin again
 /// after a success.
 pub(crate) struct Pace {
     first: Duration,
@@ -66,7 +66,8 @@ impl Pace {
 
     /// There was none in time: it may come if it gets more.
     pub fn in_vain(&mut self) {
-        self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+        // Not twice: two managers that stand still one after the other do not make a third one slow.
+        self.patience = (self.patience * 3 / 2).min(LONGEST_PATIENCE);
     }
 
     /// Waits before the next try; `false`: the agent is to end.
@@ -103,15 +104,20 @@ mod tests {
     fn patience_grows_with_calls_in_vain_and_follows_what_answers_take() {
         let mut pace = Pace::new();
         let mut seen = vec![pace.patience()];
-        for _ in 0..4 {
+        for _ in 0..7 {
             pace.in_vain();
             seen.push(pace.patience());
         }
-        assert_eq!(seen, [s(5), s(10), s(20), s(30), s(30)]);
+        assert!(seen.is_sorted() && seen[..6].windows(2).all(|pair| pair[0] < pair[1]), "{seen:?}");
+        assert_eq!((seen[0], seen[6], seen[7]), (s(3), s(30), s(30)));
         pace.answered(s(4));
-        assert_eq!(pace.patience(), s(16), "a slow way stays usable without a call in vain before each that works");
+        assert_eq!(
+            pace.patience(),
+            s(16),
+            "a slow way stays usable without a call in vain before each that works"
+        );
         pace.answered(Duration::from_millis(50));
-        assert_eq!(pace.patience(), s(5));
+        assert_eq!(pace.patience(), s(3));
     }
 
     #[test]
@@ -120,6 +126,10 @@ mod tests {
             let (pace, poll) = (Pace::within(silence), silence / 4);
             assert!((poll + pace.patience()) * 2 <= silence, "{silence:?}: {:?}", pace.patience());
         }
-        assert_eq!(Pace::within(s(1)).patience(), s(2), "never so short that a busy manager misses it always");
+        assert_eq!(
+            Pace::within(s(1)).patience(),
+            s(2),
+            "never so short that a busy manager misses it always"
+        );
     }
 }

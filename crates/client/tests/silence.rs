@@ -47,7 +47,8 @@ async fn after_an_answer_that_did_not_come_no_kept_connection_is_used_again() {
                     }
                     // Slow enough that calls at the same time need a connection each.
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    let answer = b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+                    let answer =
+                        b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
                     if stream.write_all(answer).await.is_err() {
                         return;
                     }
@@ -81,7 +82,8 @@ async fn a_stream_that_says_nothing_is_opened_again_where_it_was() {
         let mut seen = Vec::new();
         let mut open = Vec::new();
         // Not even an answer; a message and then nothing; all is well.
-        for text in [String::new(), head.to_owned() + &event(7), head.to_owned() + "event: end\ndata: {}\n\n"] {
+        for text in [String::new(), head.to_owned() + &event(7), head.to_owned() + "event: end\ndata: {}\n\n"]
+        {
             let (mut stream, _) = listener.accept().await.unwrap();
             let asked = request(&mut stream).await.unwrap();
             seen.push(asked.contains("last-event-id: 7"));

@@ -79,7 +79,9 @@ mod tests {
     #[test]
     fn a_line_is_explained_for_its_program_and_while_there_is_a_reason() -> Result<()> {
         let folder = tempfile::tempdir()?;
-        let line = |at: &str, level: &str| format!("{{\"timestamp\":\"{at}\",\"level\":\"{level}\",\"x\":\"away\"}}\n");
+        let line = |at: &str, level: &str| {
+            format!("{{\"timestamp\":\"{at}\",\"level\":\"{level}\",\"x\":\"away\"}}\n")
+        };
         let check = |program: &str, text: &str| -> Result<()> {
             let mut check = LogCheck::default();
             let during = ("2026-11-21T10:00:00Z".parse()?, "2026-11-21T10:00:10Z".parse()?);

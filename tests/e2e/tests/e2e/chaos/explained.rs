@@ -53,10 +53,7 @@ fn is_without_api_server(was: &Was) -> bool {
     matches!(was.fault, CutCluster | KillApiServer | PauseApiServer | PauseAgent)
 }
 
-fn during<'a>(
-    history: impl Iterator<Item = &'a Was>,
-    margin: SignedDuration,
-) -> Vec<(Timestamp, Timestamp)> {
+fn during<'a>(history: impl Iterator<Item = &'a Was>, margin: SignedDuration) -> Vec<(Timestamp, Timestamp)> {
     history.map(|was| (was.from, was.until.saturating_add(margin).unwrap_or(Timestamp::MAX))).collect()
 }
 

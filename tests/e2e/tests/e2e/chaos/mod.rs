@@ -168,7 +168,10 @@ impl Work {
         for name in ENVIRONMENTS {
             let made = scene.site.create_environment(name, REGION, serde_json::json!({}))?;
             let id = made.operation.context("no operation")?.id;
-            running.insert(made.environment.id, Running { key: String::new(), id: Some(id), over: false, steps: 0 });
+            running.insert(
+                made.environment.id,
+                Running { key: String::new(), id: Some(id), over: false, steps: 0 },
+            );
         }
         Ok(Self {
             client: Client::new(&config)?,
