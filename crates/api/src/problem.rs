@@ -205,3 +205,17 @@ fn current(error: &ManagerError) -> Option<Value> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_serve_lets_go_of_the_connection_and_no_other_refusal_does() {
+        for code in codes::CODES {
+            let answer = Problem::new(code.code, "why").render("an id");
+            let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+            assert_eq!(closes, code.status == 503, "{}", code.code);
+        }
+    }
+}

@@ -15,11 +15,19 @@ use tokio::{
 
 const DEADLINE: Duration = Duration::from_mins(2);
 
-/// Reads one request without looking at it: all of these have short bodies, which come with their head.
+/// One request as it came over the wire; `None`: the client has had enough.
 async fn request(stream: &mut TcpStream) -> Option<String> {
-    let mut buffer = vec![0; 64 * 1024];
-    let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-    Some(String::from_utf8_lossy(&buffer[..count]).to_lowercase())
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        text += &String::from_utf8_lossy(&buffer[..count]).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.and_then(|text| text.parse().ok()).unwrap_or(0) {
+                return Some(text);
+            }
+        }
+    }
 }
 
 async fn finish(client: &AgentClient) -> Result<(), tenantry_client::agent::AgentClientError> {
