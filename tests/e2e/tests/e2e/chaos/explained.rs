@@ -33,8 +33,10 @@ const WITHOUT_STORE: &[&str] = &[
     "\"code\":\"store-unavailable\"",
     "\"code\":\"outcome-unknown\"",
     "a loop met an error",
-    "\"status\":503",
+    "a timer could not be applied",
+    UNAVAILABLE,
 ];
+const UNAVAILABLE: &str = "\"status\":503";
 /// Whoever began to wait for a connection before the end of a fault gives up within 15 s.
 const STORE_MARGIN: SignedDuration = SignedDuration::from_secs(20);
 
@@ -70,7 +72,7 @@ pub fn expect(site: &Site, store: Store, history: &[Was]) {
         let without = during(history.iter().filter(|was| is_without_store(was, manager)), STORE_MARGIN);
         let (program, texts) = match store {
             // Its rows are always there; only requests that it slept through get this answer.
-            Store::Sqlite => ("manager".to_owned(), &WITHOUT_STORE[3..]),
+            Store::Sqlite => ("manager".to_owned(), &[UNAVAILABLE][..]),
             Store::Postgres => (format!("manager-{manager}"), WITHOUT_STORE),
         };
         for text in texts {
