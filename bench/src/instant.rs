@@ -95,7 +95,7 @@ impl Life {
         let (batches, queue) = mpsc::channel(64);
         let queue = tokio::sync::Mutex::new(queue);
         let lease = async {
-            let request = LeaseRequest { session, limit: 500, wait_seconds: 20 };
+            let request = LeaseRequest { session, limit: 500, wait_seconds: 20, unanswered: false };
             loop {
                 let leased = tokio::select! {
                     () = self.stop.cancelled() => return anyhow::Ok(()),

@@ -6,9 +6,12 @@
 use crate::{AgentError, AgentStatus, inventory::Inventory, pace::Pace, recorder::Recorder};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use tenantry_api_types::agent::{
     FinishRequest, LogChunk, LogsRequest, MAX_BATCH, MAX_LOG_BYTES, ObservationsRequest,
@@ -16,7 +19,7 @@ use tenantry_api_types::agent::{
 use tenantry_client::agent::{AgentClient, AgentClientError};
 use tenantry_failpoints::Point;
 use tenantry_model::{AgentSessionId, CommandId};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// A report's items have up to this size as JSON: with what stands around them well below the 2 MiB that the manager
@@ -33,7 +36,8 @@ pub(crate) fn fitting<T: Serialize>(items: &[T]) -> usize {
     fit.count().max(1)
 }
 
-/// One session's way to the manager. `over` ends when the agent shuts down or the session is no longer the region's.
+/// One session's way to the manager. A call that is on its way when the session is over is given up: all of them may come
+/// twice, and the next session must not wait for a manager that does not answer. `over` ends when the agent shuts down or the session is no longer the region's.
 #[derive(Clone)]
 pub(crate) struct Uplink {
     pub client: AgentClient,
@@ -44,6 +48,8 @@ pub(crate) struct Uplink {
     /// Told when the credential is refused, with what a person does then.
     pub status: AgentStatus,
     pub rejoin: Arc<str>,
+    /// A loop for which nothing worked was answered again: the others need not wait for the end of their pauses.
+    pub back: Arc<Notify>,
 }
 
 /// What a loop does after a call that failed.
@@ -55,6 +61,35 @@ pub(crate) enum After {
 }
 
 impl Uplink {
+    /// One call, which is given up when its answer takes `wait` and the loop's patience; `None`: the session is over.
+    pub async fn ask<A, F>(
+        &self,
+        pace: &mut Pace,
+        wait: Duration,
+        call: impl FnOnce(AgentClient) -> F,
+    ) -> Option<Result<A, AgentClientError>>
+    where
+        F: Future<Output = Result<A, AgentClientError>>,
+    {
+        let begun = Instant::now();
+        let call = call(self.client.within(wait + pace.patience()));
+        let answer = self.over.run_until_cancelled(call).await?;
+        match &answer {
+            Ok(_) if pace.answered(begun.elapsed().saturating_sub(wait)) => self.back.notify_waiters(),
+            Err(error) if error.is_timeout() => pace.in_vain(),
+            _ => {}
+        }
+        Some(answer)
+    }
+
+    /// A pause before the next try, which is over as soon as another loop gets through; `false`: the session is over.
+    pub async fn pause(&self, pace: &mut Pace) -> bool {
+        tokio::select! {
+            go_on = pace.pause(&self.over) => go_on,
+            () = self.back.notified() => !self.over.is_cancelled(),
+        }
+    }
+
     /// Ends the session if the manager says so; tells whether trying again makes sense.
     pub fn judge(&self, error: &AgentClientError) -> After {
         if error.is_session_over() {
@@ -96,20 +131,22 @@ impl Uplink {
             }
             let request = ObservationsRequest { session: self.session, observations };
             Point::FactsUnsent.reached();
-            match self.client.observations(&request).await {
-                Ok(answer) => {
+            let sent = &request;
+            let call = |client: AgentClient| async move { client.observations(sent).await };
+            match self.ask(&mut pace, Duration::ZERO, call).await {
+                None => return,
+                Some(Ok(answer)) => {
                     Point::FactsTold.reached();
                     for attempt in &answer.unknown {
                         tracing::warn!(%attempt, "the manager does not know this attempt; its facts are dropped");
                     }
                     recorder.ledger.acknowledge(&request.observations);
                     Point::FactsAcknowledged.reached();
-                    pace.reset();
                 }
                 // A fact is never dropped: one that is refused is a bug of one side, and waits for its repair.
-                Err(error) => {
+                Some(Err(error)) => {
                     self.judge(&error);
-                    if !pace.pause(&self.over).await {
+                    if !self.pause(&mut pace).await {
                         return;
                     }
                 }
@@ -153,17 +190,20 @@ impl Uplink {
                 pieces.push(piece);
             }
             Point::LogsUnsent.reached();
-            match self.client.logs(&LogsRequest { session: self.session, chunks }).await {
-                Ok(_) => {
+            let request = LogsRequest { session: self.session, chunks };
+            let sent = &request;
+            let call = |client: AgentClient| async move { client.logs(sent).await };
+            match self.ask(&mut pace, Duration::ZERO, call).await {
+                None => return,
+                Some(Ok(_)) => {
                     Point::LogsTold.reached();
                     recorder.logs.acknowledge(&pieces);
                     Point::LogsAcknowledged.reached();
-                    pace.reset();
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     if matches!(self.judge(&error), After::Drop) {
                         recorder.logs.acknowledge(&pieces);
-                    } else if !pace.pause(&self.over).await {
+                    } else if !self.pause(&mut pace).await {
                         return;
                     }
                 }
@@ -186,7 +226,10 @@ impl Uplink {
                 Ok(()) => {
                     Point::FinishSynced.reached();
                     let request = FinishRequest { session: self.session, commands: commands.clone() };
-                    self.client.finish(&request).await.map_err(|error| self.judge(&error))
+                    let sent = &request;
+                    let call = |client: AgentClient| async move { client.finish(sent).await };
+                    let Some(answer) = self.ask(&mut pace, Duration::ZERO, call).await else { return };
+                    answer.map_err(|error| self.judge(&error))
                 }
                 Err(error) => {
                     tracing::error!(%error, "the ledger cannot be synced; commands stay open");
@@ -197,10 +240,9 @@ impl Uplink {
                 Ok(_) | Err(After::Drop) => {
                     Point::FinishTold.reached();
                     done.remove(&commands);
-                    pace.reset();
                 }
                 Err(After::Pause) => {
-                    if !pace.pause(&self.over).await {
+                    if !self.pause(&mut pace).await {
                         return;
                     }
                 }
@@ -221,9 +263,15 @@ impl Uplink {
             let mut keep = None;
             let mut failed = None;
             for page in inventory.pages(self.session) {
-                match self.client.inventory(&page).await {
-                    Ok(answer) => keep = Some(answer.keep),
-                    Err(error) => {
+                let sent = &page;
+                let call = |client: AgentClient| async move { client.inventory(sent).await };
+                match self.ask(&mut pace, Duration::ZERO, call).await {
+                    None => {
+                        inventory.not_told();
+                        return Ok(());
+                    }
+                    Some(Ok(answer)) => keep = Some(answer.keep),
+                    Some(Err(error)) => {
                         failed = Some(error);
                         break;
                     }
@@ -232,13 +280,12 @@ impl Uplink {
             if let Some(error) = failed {
                 inventory.not_told();
                 self.judge(&error);
-                if !pace.pause(&self.over).await {
+                if !self.pause(&mut pace).await {
                     return Ok(());
                 }
             } else if let Some(keep) = keep {
                 Point::InventoryTold.reached();
                 inventory.told(keep, recorder.ledger.hashes())?;
-                pace.reset();
             }
         }
     }

@@ -21,10 +21,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
-use tenantry_api_types::agent::{LeaseRequest, LeasedCommand, MAX_BATCH, OpenAttempt, SessionRequest};
+use tenantry_api_types::agent::{
+    LeaseRequest, LeasedCommand, MAX_BATCH, MAX_POLL_SECONDS, SessionAnswer, SessionRequest,
+};
+use tenantry_client::agent::AgentClient;
 use tenantry_failpoints::Point;
 use tenantry_model::{AgentSessionId, AttemptId, CommandId};
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,6 +38,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// So often in a row another agent may take the session away before this one gives way: once or twice it can be an
 /// earlier life of this same agent whose last call came late.
 const GIVE_WAY_AFTER: u32 = 3;
+/// After so much silence a region counts as silent for a manager that does not say.
+const SILENT_AFTER: Duration = Duration::from_secs(45);
 /// How many attempts are looked for at the same time after a start.
 const LOOK_FOR_AT_ONCE: usize = 16;
 
@@ -190,18 +195,17 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
             executor: parts.executor.kind(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let answer = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            answer = parts.config.client.session(&request) => answer,
-        };
+        let begun = Instant::now();
+        let client = parts.config.client.within(pace.patience());
+        let Some(answer) = stop.run_until_cancelled(client.session(&request)).await else { return Ok(()) };
         match answer {
             Ok(answer) => {
                 Point::SessionBegun.reached();
                 tracing::info!(%session, open = answer.open_attempts.len(), "session begun");
-                pace.reset();
+                pace.answered(begun.elapsed());
                 refused.reset();
                 parts.config.status.connected();
-                let superseded = hold(&parts, session, answer.open_attempts, &stop).await?;
+                let superseded = hold(&parts, session, answer, &stop).await?;
                 // Unless it is known that the credential is refused: then that stands.
                 if matches!(parts.config.status.standing(), Standing::Connected { .. }) {
                     parts.config.status.away();
@@ -224,6 +228,9 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
                 }
             }
             Err(error) => {
+                if error.is_timeout() {
+                    pace.in_vain();
+                }
                 parts.config.status.away();
                 tracing::warn!(error = &error as &dyn std::error::Error, "no session yet");
                 if !pace.pause(&stop).await {
@@ -239,7 +246,7 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
 async fn hold(
     parts: &Arc<Parts>,
     session: AgentSessionId,
-    open: Vec<OpenAttempt>,
+    answer: SessionAnswer,
     stop: &CancellationToken,
 ) -> Result<bool, AgentError> {
     let over = stop.child_token();
@@ -250,7 +257,10 @@ async fn hold(
         superseded: Arc::default(),
         status: parts.config.status.clone(),
         rejoin: parts.config.rejoin.as_str().into(),
+        back: Arc::default(),
     };
+    let silent_after = answer.silent_after_seconds.map_or(SILENT_AFTER, |s| Duration::from_secs(s.into()));
+    let open = answer.open_attempts;
     parts.inventory.begin_session();
     let reconcile = {
         let parts = Arc::clone(parts);
@@ -273,7 +283,7 @@ async fn hold(
         }
     };
     let ((), (), (), (), inventory) = tokio::join!(
-        lease(parts, &uplink),
+        lease(parts, &uplink, silent_after),
         facts,
         uplink.logs(&parts.recorder),
         uplink.finished(&parts.recorder, &parts.finished),
@@ -289,22 +299,25 @@ async fn hold(
     inventory.map(|()| uplink.superseded.load(Ordering::SeqCst))
 }
 
-/// The heartbeat: asks for commands and carries them out beside the loop.
-async fn lease(parts: &Arc<Parts>, uplink: &Uplink) {
-    let mut pace = Pace::new();
-    let request = LeaseRequest {
+/// The heartbeat: asks for commands and carries them out beside the loop. A poll that nobody answers is repeated before the
+/// region counts as silent.
+async fn lease(parts: &Arc<Parts>, uplink: &Uplink, silent_after: Duration) {
+    let mut pace = Pace::within(silent_after);
+    let quarter = u32::try_from(silent_after.as_secs() / 4).unwrap_or(u32::MAX).max(1);
+    let mut request = LeaseRequest {
         session: uplink.session,
         limit: u32::try_from(MAX_BATCH).unwrap_or(u32::MAX),
-        wait_seconds: parts.config.poll_seconds.min(tenantry_api_types::agent::MAX_POLL_SECONDS),
+        wait_seconds: parts.config.poll_seconds.min(MAX_POLL_SECONDS).min(quarter),
+        unanswered: false,
     };
+    let wait = Duration::from_secs(request.wait_seconds.into());
     loop {
-        let answer = tokio::select! {
-            () = uplink.over.cancelled() => return,
-            answer = uplink.client.lease(&request) => answer,
-        };
+        let sent = &request;
+        let call = |client: AgentClient| async move { client.lease(sent).await };
+        let Some(answer) = uplink.ask(&mut pace, wait, call).await else { return };
+        request.unanswered = answer.is_err();
         match answer {
             Ok(answer) => {
-                pace.reset();
                 if !answer.commands.is_empty() {
                     Point::CommandsLeased.reached();
                 }
@@ -312,7 +325,7 @@ async fn lease(parts: &Arc<Parts>, uplink: &Uplink) {
             }
             Err(error) => {
                 uplink.judge(&error);
-                if !pace.pause(&uplink.over).await {
+                if !uplink.pause(&mut pace).await {
                     return;
                 }
             }

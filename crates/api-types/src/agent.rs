@@ -73,6 +73,10 @@ pub struct SessionRequest {
 pub struct SessionAnswer {
     /// Attempts that are not over by the manager's rows: the agent looks for each and reports what it finds.
     pub open_attempts: Vec<OpenAttempt>,
+    /// A region that says nothing for so long counts as silent: the agent chooses its polls so that one which nobody
+    /// answers is found out and repeated before that. Managers before this field do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_after_seconds: Option<u32>,
 }
 
 /// An attempt that the manager believes may exist.
@@ -136,6 +140,10 @@ pub struct LeaseRequest {
     pub limit: u32,
     /// How long to wait for the first one, up to [`MAX_POLL_SECONDS`].
     pub wait_seconds: u32,
+    /// The poll before this one got no answer: commands that it leased are given out again now, and not only when their
+    /// lease has run out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
 }
 
 /// Commands; each is the agent's alone for [`LEASE_SECONDS`].

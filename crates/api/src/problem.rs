@@ -108,6 +108,11 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            // A kept connection would bring the next request to this server again; a new one goes through the balancer, to
+            // one that is ready.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         for (name, value) in &inner.headers {
             headers.insert(name.clone(), value.clone());
         }
@@ -198,5 +203,19 @@ fn current(error: &ManagerError) -> Option<Value> {
         ManagerError::OperationMoved { state, .. }
         | ManagerError::Rejected(Rejected::OperationState { state, .. }) => Some(json!({ "state": state })),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_serve_lets_go_of_the_connection_and_no_other_refusal_does() {
+        for code in codes::CODES {
+            let answer = Problem::new(code.code, "why").render("an id");
+            let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+            assert_eq!(closes, code.status == 503, "{}", code.code);
+        }
     }
 }

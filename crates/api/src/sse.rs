@@ -7,8 +7,9 @@ use futures::{Stream, StreamExt};
 use prometheus_client::metrics::gauge::Gauge;
 use std::{convert::Infallible, time::Duration};
 
-/// A comment is sent after so much silence: proxies and clients tell a dead stream by it.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A comment is sent after so much silence: proxies and clients tell a dead stream by it. A client gives up after three
+/// (`tenantry_client`).
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long a stream's read waits for something new before it looks around.
 pub(crate) const POLL: Duration = Duration::from_secs(10);
 

@@ -1,12 +1,15 @@
 //! The agent's side of the agent protocol: one method per call of [`tenantry_api_types::agent`].
 //!
 //! Tells three kinds of trouble apart, because the agent does something else in each: wait, give up, complain. It
-//! never retries and never keeps state: that is the agent's.
+//! never retries and knows nothing of sessions: that is the agent's. What it knows is its connections: after a call that
+//! was not answered in time all of them are left, so that the next call gets a new one, and behind a balancer another
+//! manager.
 
-use reqwest::{Certificate, Client, StatusCode, header};
+use crate::connections::Connections;
+use reqwest::{Certificate, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tenantry_api_types::agent::{
     FinishAnswer, FinishRequest, InventoryAnswer, InventoryRequest, JoinAnswer, JoinRequest, LeaseAnswer,
     LeaseRequest, LogsAnswer, LogsRequest, ObservationsAnswer, ObservationsRequest, REGION_HEADER,
@@ -17,10 +20,8 @@ use tenantry_model::RegionName;
 /// An answer is taken up to this size; a lease of 500 starts with files of 256 KiB each would be larger, and no
 /// manager sends it.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// A call other than the long poll is given up after this time.
+/// A call is given up after this time, unless [`AgentClient::within`] says another.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// A long poll is given up this much after the manager should have answered.
-const POLL_GRACE: Duration = Duration::from_secs(15);
 
 /// What went wrong with a call.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,13 @@ impl AgentClientError {
         matches!(self, Self::Unreachable { .. })
     }
 
+    /// No answer came in time. Whoever did not answer may be as slow again, or stand still for ever.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        let Self::Unreachable { source, .. } = self else { return false };
+        source.downcast_ref().is_some_and(reqwest::Error::is_timeout)
+    }
+
     /// The credential is not (or no longer) good for this region.
     #[must_use]
     pub fn is_unauthorized(&self) -> bool {
@@ -89,10 +97,11 @@ impl AgentClientError {
 /// Speaks to one manager for one region.
 #[derive(Clone, Debug)]
 pub struct AgentClient {
-    http: Client,
+    connections: Arc<Connections>,
     base: String,
     credential: SecretString,
     region: Option<RegionName>,
+    limit: Duration,
 }
 
 /// What a refusal says; only what the agent needs of a problem document.
@@ -111,16 +120,10 @@ impl AgentClient {
         credential: SecretString,
         certificates: &[Vec<u8>],
     ) -> Result<Self, AgentClientError> {
-        let mut builder = Client::builder()
-            .user_agent(concat!("tenantry-agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10))
-            .redirect(reqwest::redirect::Policy::none());
+        let mut authorities = Vec::new();
         for pem in certificates {
-            for certificate in
-                Certificate::from_pem_bundle(pem).map_err(|e| configuration("a certificate", e))?
-            {
-                builder = builder.add_root_certificate(certificate);
-            }
+            authorities
+                .extend(Certificate::from_pem_bundle(pem).map_err(|e| configuration("a certificate", e))?);
         }
         let parsed = reqwest::Url::parse(base).map_err(|e| configuration(format!("the URL {base:?}"), e))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -128,10 +131,13 @@ impl AgentClient {
             return Err(configuration(format!("the URL {base:?}"), text));
         }
         Ok(Self {
-            http: builder.build().map_err(|e| configuration("the HTTP client", e))?,
+            connections: Arc::new(
+                Connections::new(authorities).map_err(|e| configuration("the HTTP client", e))?,
+            ),
             base: base.trim_end_matches('/').to_owned(),
             credential,
             region: None,
+            limit: CALL_TIMEOUT,
         })
     }
 
@@ -141,30 +147,35 @@ impl AgentClient {
         Self { region: Some(region), ..self }
     }
 
+    /// The same, giving each call up after this time. It shares its connections with this one.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self { limit, ..self.clone() }
+    }
+
     /// Exchanges a join token (given as the credential) for the region's credential.
     pub async fn join(&self, request: &JoinRequest) -> Result<JoinAnswer, AgentClientError> {
-        self.call("join", request, CALL_TIMEOUT).await
+        self.call("join", request).await
     }
 
     /// Begins a session.
     pub async fn session(&self, request: &SessionRequest) -> Result<SessionAnswer, AgentClientError> {
-        self.call("sessions", request, CALL_TIMEOUT).await
+        self.call("sessions", request).await
     }
 
     /// Reports hooks.
     pub async fn inventory(&self, request: &InventoryRequest) -> Result<InventoryAnswer, AgentClientError> {
-        self.call("inventory", request, CALL_TIMEOUT).await
+        self.call("inventory", request).await
     }
 
-    /// Waits for commands.
+    /// Waits for commands; the call's limit has to be longer than the wait.
     pub async fn lease(&self, request: &LeaseRequest) -> Result<LeaseAnswer, AgentClientError> {
-        let wait = Duration::from_secs(u64::from(request.wait_seconds)) + POLL_GRACE;
-        self.call("commands:lease", request, wait).await
+        self.call("commands:lease", request).await
     }
 
     /// Says that commands are carried out.
     pub async fn finish(&self, request: &FinishRequest) -> Result<FinishAnswer, AgentClientError> {
-        self.call("commands:finish", request, CALL_TIMEOUT).await
+        self.call("commands:finish", request).await
     }
 
     /// Reports facts.
@@ -172,41 +183,47 @@ impl AgentClient {
         &self,
         request: &ObservationsRequest,
     ) -> Result<ObservationsAnswer, AgentClientError> {
-        self.call("observations", request, CALL_TIMEOUT).await
+        self.call("observations", request).await
     }
 
     /// Reports log text.
     pub async fn logs(&self, request: &LogsRequest) -> Result<LogsAnswer, AgentClientError> {
-        self.call("logs", request, CALL_TIMEOUT).await
+        self.call("logs", request).await
     }
 
     async fn call<Q: Serialize + Sync, A: DeserializeOwned>(
         &self,
         call: &'static str,
         request: &Q,
-        timeout: Duration,
     ) -> Result<A, AgentClientError> {
         let url = format!("{}/agent/v1/{call}", self.base);
+        let (http, generation) = self.connections.now();
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| AgentClientError::Unreachable {
             url: url.clone(),
             source,
         };
-        let mut request_of_region = self.http.post(&url);
+        let lost = |error: reqwest::Error| {
+            if error.is_timeout() {
+                self.connections.leave(generation);
+            }
+            unreachable(error.without_url().into())
+        };
+        let mut request_of_region = http.post(&url);
         if let Some(region) = &self.region {
             request_of_region = request_of_region.header(REGION_HEADER, region.as_str());
         }
         let mut answer = request_of_region
-            .timeout(timeout)
+            .timeout(self.limit)
             .header(VERSION_HEADER, VERSION)
             .header(header::ACCEPT, "application/json")
             .bearer_auth(self.credential.expose_secret())
             .json(request)
             .send()
             .await
-            .map_err(|e| unreachable(e.without_url().into()))?;
+            .map_err(lost)?;
         let status = answer.status();
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| unreachable(e.without_url().into()))? {
+        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_ANSWER_BYTES {
                 let source = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes").into();

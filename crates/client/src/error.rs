@@ -19,6 +19,14 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    /// Nothing comes from the server, although it takes connections.
+    #[error("{server} says nothing for {} s", for_so_long.as_secs())]
+    Silent {
+        /// As configured.
+        server: String,
+        /// How long was waited.
+        for_so_long: std::time::Duration,
+    },
     /// The server says why not.
     #[error("{}", .0.detail)]
     Problem(Box<ProblemDocument>),
@@ -57,7 +65,7 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Silent { .. } => true,
             Self::Protocol { transient, .. } => *transient,
             Self::Problem(problem) => problem.retryable && matches!(problem.status, 429 | 500 | 502..=504),
             Self::Config(_) | Self::Deadline(_) => false,

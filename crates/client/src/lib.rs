@@ -7,6 +7,7 @@ pub mod agent;
 mod audit;
 mod check;
 mod config;
+mod connections;
 mod environments;
 mod error;
 mod events;

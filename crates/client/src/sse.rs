@@ -2,10 +2,16 @@
 
 use crate::{Client, ClientError, Result};
 use backon::BackoffBuilder;
+use bytes::Bytes;
 use eventsource_stream::{Event as Message, Eventsource};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use reqwest::Method;
 use std::time::Duration;
+
+/// A server that says nothing for so long, not even a comment (every 5 s), stands still or is cut off.
+const SILENCE: Duration = Duration::from_secs(16);
+/// One that begins a stream does so at once.
+const OPENING: Duration = Duration::from_secs(10);
 
 type Messages = BoxStream<'static, std::result::Result<Message, String>>;
 
@@ -52,7 +58,9 @@ impl State {
         loop {
             let mut messages = match self.open.take() {
                 Some(messages) => messages,
-                None => match self.connect().await {
+                None => match tokio::time::timeout(OPENING, self.connect()).await.unwrap_or_else(|_| {
+                    Err(ClientError::Silent { server: self.client.server().to_owned(), for_so_long: OPENING })
+                }) {
                     Ok(messages) => messages,
                     Err(error) if error.is_transient() => {
                         let Some(pause) = self.pauses.next() else { return Err(error) };
@@ -98,6 +106,22 @@ impl State {
         }
         let client = self.client.clone();
         let response = client.open(&request, None).await?;
-        Ok(response.bytes_stream().eventsource().map(|item| item.map_err(|why| why.to_string())).boxed())
+        let bytes = alive(response.bytes_stream().boxed());
+        Ok(bytes.eventsource().map(|item| item.map_err(|why| why.to_string())).boxed())
     }
+}
+
+/// Ends with an error when nothing comes any more. Comments count here, and nowhere later.
+fn alive(
+    bytes: BoxStream<'static, reqwest::Result<Bytes>>,
+) -> impl Stream<Item = std::result::Result<Bytes, String>> {
+    futures::stream::unfold(Some(bytes), |bytes| async move {
+        let mut bytes = bytes?;
+        match tokio::time::timeout(SILENCE, bytes.next()).await {
+            Ok(Some(Ok(part))) => Some((Ok(part), Some(bytes))),
+            Ok(Some(Err(why))) => Some((Err(why.to_string()), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(format!("nothing for {} s", SILENCE.as_secs())), None)),
+        }
+    })
 }

@@ -9,11 +9,20 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tenantry_api_types::v1::{IDEMPOTENCY_KEY, PROBLEM_MEDIA_TYPE};
 
-/// Streams send a comment every 15 s: a stream that is silent for longer is dead.
+/// Of any request, between two pieces of its answer; streams are watched more closely (`sse.rs`).
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
+/// So many times a read that will be repeated is given up early: the first time after a quarter of its time limit, then
+/// after half of it. A new connection may go to another server, which is quick.
+const EARLY: u32 = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection pool to one server, with one credential. Cheap to clone.
@@ -150,8 +159,12 @@ impl Client {
 
     /// Sends, repeats with backoff what may be repeated, reads the whole answer.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer> {
+        let tries = AtomicU32::new(0);
         let once = || async {
-            let response = self.open(request, Some(self.request_timeout)).await?;
+            let number = tries.fetch_add(1, Ordering::Relaxed);
+            let early = request.method.is_safe() && !self.retry_for.is_zero() && number < EARLY;
+            let limit = if early { self.request_timeout / (4 >> number) } else { self.request_timeout };
+            let response = self.open(request, Some(limit)).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             let body = response.bytes().await.map_err(|why| self.unreachable(why))?;
             Ok(Answer { status, headers, body })

@@ -87,6 +87,7 @@ points! {
         SessionHeard "session-heard" "An agent was heard of.",
         InventoryTake "inventory-take" "A page of hooks that an agent reported is stored.",
         CommandsLease "commands-lease" "Commands are leased to an agent.",
+        LeasesGiveBack "leases-give-back" "What an agent may not have got is free again.",
         CommandsFinish "commands-finish" "Commands that an agent has carried out are done.",
         FactsTake "facts-take" "Facts about attempts are taken in, with all that follows from them.",
         RegionSilentTell "region-silent-tell" "One operation knows that a region is silent.",

@@ -34,8 +34,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 const SEAL_CHECK: Duration = Duration::from_secs(5);
 /// How long signing the last head may take when the manager ends.
 const LAST_SEAL: Duration = Duration::from_secs(3);
-/// First and longest pause after an error.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+/// First and longest pause after an error: nearly always that of a store which is away, and timers that are due wait for its
+/// end too.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 impl Manager {
     /// Runs all loops until `shutdown`.

@@ -56,6 +56,12 @@ impl Manager {
         Ok(regions)
     }
 
+    /// After how many seconds without a word a region counts as silent; one at least.
+    #[must_use]
+    pub fn silent_after_seconds(&self) -> u32 {
+        u32::try_from(self.config.agent_silent_after.as_secs()).unwrap_or(u32::MAX).max(1)
+    }
+
     /// Whether the region's agent has spoken lately.
     #[must_use]
     pub fn is_alive(&self, region: &Region) -> bool {

@@ -103,6 +103,29 @@ async fn a_silent_region_makes_its_attempts_unknown_until_a_new_session_has_look
 }
 
 #[tokio::test]
+async fn what_an_unanswered_poll_gave_out_is_given_again_to_the_session_that_says_so() {
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    let hooks = || vec![readable(hook("crm/tenant", &UPSERT, &[]))];
+    let old = Agent::open(&manager, hooks()).await;
+    create(&manager, "prod").await;
+    let lost = manager.agent_lease(&region(), old.session, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(lost.len(), 1);
+    let again = manager.agent_lease(&region(), old.session, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(again, [], "leased is leased, until somebody says that it was lost");
+    manager.agent_unanswered(&region(), old.session).await.unwrap();
+    let again = manager.agent_lease(&region(), old.session, 10, Duration::ZERO).await.unwrap();
+    assert_eq!(again.iter().map(|c| c.id).collect::<Vec<_>>(), [lost[0].id]);
+    let new = Agent::open(&manager, hooks()).await;
+    assert_eq!(manager.agent_lease(&region(), new.session, 10, Duration::ZERO).await.unwrap().len(), 1);
+    let error = manager.agent_unanswered(&region(), old.session).await.unwrap_err();
+    assert_eq!(error.code(), "session-superseded", "a life that is over takes nothing away");
+    assert_eq!(manager.agent_lease(&region(), new.session, 10, Duration::ZERO).await.unwrap(), []);
+    assert_eq!(findings(&manager).await, []);
+}
+
+#[tokio::test]
 async fn facts_count_after_the_session_is_lost_and_commands_do_not() {
     let world = World::new();
     let manager = world.manager().await;

@@ -1,5 +1,5 @@
 //! A TCP proxy before the server that breaks a connection at a chosen statement: before the server hears of it, or when
-//! the server has carried it out and nobody hears the answer.
+//! the server has carried it out and nobody hears the answer. Or it tells nobody, and the connection says nothing more.
 
 use anyhow::Result;
 use std::{
@@ -27,6 +27,8 @@ pub enum When {
     Before,
     /// The server has answered, and nobody hears it.
     After,
+    /// The server never hears of the statement, and the connection stays open as long as the client wants it.
+    Never,
 }
 
 /// A proxy; dropped it stops.
@@ -153,6 +155,11 @@ async fn relay_requests(
         };
         match sql.and_then(|sql| plan.take(&sql)) {
             Some(When::Before) => return Ok(()),
+            Some(When::Never) => {
+                // The end of both halves is the end of the connection: kept until the client has had enough.
+                tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+                return Ok(());
+            }
             Some(When::After) => after = true,
             None => {}
         }

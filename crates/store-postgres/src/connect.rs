@@ -6,12 +6,17 @@ use tenantry_store::{Result, StoreError};
 
 /// Longest wait for a lock of another transaction. Transactions take milliseconds: who waits this long stands behind a
 /// process that has stopped.
-const LOCK: Duration = Duration::from_secs(15);
+pub const LOCK: Duration = Duration::from_secs(15);
 /// A session that says nothing in the middle of a transaction for so long is ended by the server: a manager that was
 /// stopped must not keep its locks.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 /// Longest statement.
 const STATEMENT: Duration = Duration::from_mins(1);
+/// The server asks a silent connection this often whether its manager is still there, and gives it up after three times
+/// without an answer, or when what it sent is not taken for [`UNACKNOWLEDGED`]: a manager whose machine is gone keeps no
+/// connection for hours, and a firewall in between does not forget one that is quiet.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A password that is given apart from the URL.
 pub struct Password(pub String);
@@ -60,6 +65,10 @@ impl Database {
             ("lock_timeout", millis(LOCK)),
             ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION)),
             ("statement_timeout", millis(STATEMENT)),
+            ("tcp_keepalives_idle", KEEP_ALIVE.as_secs().to_string()),
+            ("tcp_keepalives_interval", KEEP_ALIVE.as_secs().to_string()),
+            ("tcp_keepalives_count", "3".to_owned()),
+            ("tcp_user_timeout", millis(UNACKNOWLEDGED)),
         ])
     }
 

@@ -65,6 +65,9 @@ fn advice(error: &sqlx::Error) -> &'static str {
         {
             "a file that the store's URL names cannot be read: sslrootcert, sslcert, sslkey, or the server's socket"
         }
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
+            "the database does not answer; check it and the network to it"
+        }
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => {
             "the connection to the database broke; check that it runs and can be reached"
         }

@@ -4,11 +4,25 @@
 
 use crate::{errors, errors::failed, tables::Db};
 use sqlx::{Executor as _, PgPool, Postgres, pool::PoolConnection};
+use std::{io, time::Duration};
 use tenantry_store::{Result, StoreError};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 /// How many broken connections are passed over: after a restart of the server, each one of a pool is broken once.
 const TRIES: u32 = 10;
+/// Of those that say nothing only one: it may be the connection alone that is dead, forgotten by a firewall; the next one
+/// that says nothing means the server or the way to it, and whoever asks gets an answer in time.
+const SILENT_TRIES: u32 = 1;
+/// A connection that does not even roll back within this time is closed: the server does the same when it finds out.
+const ROLLBACK: Duration = Duration::from_secs(10);
+
+/// How a transaction begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    pub statement: &'static str,
+    /// A connection that gives no answer within this time is passed over.
+    pub answer: Duration,
+}
 
 /// An open transaction. Dropped before its commit it is rolled back before anybody else gets the connection.
 pub struct Session {
@@ -16,24 +30,37 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins with `statement`. Nothing is done yet, so that after a broken connection the next one is tried.
-    pub async fn begin(pool: &PgPool, statement: &'static str) -> Result<Self> {
+    /// Begins. Nothing is done yet, so that after a broken connection the next one is tried.
+    pub async fn begin(pool: &PgPool, how: Beginning) -> Result<Self> {
+        let mut silent = 0;
         for _ in 0..TRIES {
-            match Self::begin_once(pool.clone(), statement).await {
+            match Self::begin_once(pool.clone(), how).await {
+                Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                    if silent == SILENT_TRIES {
+                        return Err(failed("begin a transaction")(sqlx::Error::Io(error)));
+                    }
+                    silent += 1;
+                }
                 Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {}
                 Err(sqlx::Error::Database(error)) if errors::ends_session(error.as_ref()) => {}
                 other => return other.map_err(failed("begin a transaction")),
             }
         }
-        Self::begin_once(pool.clone(), statement).await.map_err(failed("begin a transaction"))
+        Self::begin_once(pool.clone(), how).await.map_err(failed("begin a transaction"))
     }
 
     /// A task of its own sees it to its end: whoever gives up in between leaves a session that is dropped.
-    async fn begin_once(pool: PgPool, statement: &'static str) -> std::result::Result<Self, sqlx::Error> {
+    async fn begin_once(pool: PgPool, how: Beginning) -> std::result::Result<Self, sqlx::Error> {
         let begun = tokio::spawn(async move {
             let mut session = Self { connection: Some(pool.acquire().await?) };
             match session.connection.as_mut() {
-                Some(connection) => connection.execute(statement).await.map(drop)?,
+                Some(connection) => match timeout(how.answer, connection.execute(how.statement)).await {
+                    Ok(begun) => begun.map(drop)?,
+                    Err(elapsed) => {
+                        session.give_up();
+                        return Err(sqlx::Error::Io(elapsed.into()));
+                    }
+                },
                 None => return Err(sqlx::Error::PoolClosed),
             }
             Ok(session)
@@ -75,7 +102,9 @@ impl Drop for Session {
         match Handle::try_current() {
             Ok(runtime) => {
                 runtime.spawn(async move {
-                    if connection.execute("ROLLBACK").await.is_err() {
+                    // What was asked last may still be on its way, and behind a silent network for ever: a pool must
+                    // not lose the connection for so long.
+                    if !matches!(timeout(ROLLBACK, connection.execute("ROLLBACK")).await, Ok(Ok(_))) {
                         // The server rolls back what has no connection any more.
                         connection.close_on_drop();
                     }

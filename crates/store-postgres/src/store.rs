@@ -5,10 +5,10 @@
 //! (docs/decisions/0015). Events get their positions under a second lock, taken last and held until the commit.
 
 use crate::{
-    connect::Database,
+    connect::{Database, LOCK},
     errors::{failed, of},
     listen::{self, Wakes},
-    session::Session,
+    session::{Beginning, Session},
     tx::Tx,
     whole,
 };
@@ -39,9 +39,22 @@ const CONNECTIONS: u32 = 8;
 /// The lock of writes: exclusive for one that is alone, shared by those about one environment.
 pub const LOCK_ALONE: &str = "7483, 1";
 
-const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
-const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7483, 1)";
-const WRITE_ONE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(7483, 1)";
+/// No lock is waited for: who says nothing for so long cannot be reached. Most requests begin with a read, and so does the
+/// answer to a balancer that asks.
+const READ: Beginning = Beginning {
+    statement: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1",
+    answer: Duration::from_secs(5),
+};
+const WRITE: Beginning = Beginning {
+    statement: "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7483, 1)",
+    answer: AFTER_LOCK,
+};
+const WRITE_ONE: Beginning = Beginning {
+    statement: "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(7483, 1)",
+    answer: AFTER_LOCK,
+};
+/// The server itself gives up waiting for a lock before that.
+const AFTER_LOCK: Duration = LOCK.saturating_add(Duration::from_secs(5));
 
 /// The store in one PostgreSQL database, together with other managers.
 #[derive(Debug)]

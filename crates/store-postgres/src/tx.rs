@@ -374,8 +374,8 @@ impl Write for Tx {
     async fn withdraw_command(&mut self, attempt: &AttemptId, kind: CommandKind) -> Result<bool> {
         ask!(self, commands::withdraw(attempt, kind))
     }
-    async fn break_leases(&mut self, region: &RegionName, session: AgentSessionId) -> Result<()> {
-        ask!(self, commands::break_leases(region, session))
+    async fn break_leases(&mut self, region: &RegionName, spared: Option<AgentSessionId>) -> Result<()> {
+        ask!(self, commands::break_leases(region, spared))
     }
     async fn put_attention(&mut self, attention: &Attention) -> Result<()> {
         if !self.alone && attention.settled_at.is_none() {

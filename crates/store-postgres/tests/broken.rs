@@ -47,6 +47,14 @@ fn main() {
             Ok(())
         }));
     }
+    tests.push(Trial::test("a_connection_that_says_nothing_is_passed_over", || {
+        block(silent());
+        Ok(())
+    }));
+    tests.push(Trial::test("connections_that_say_nothing_are_not_lost_to_the_pool", || {
+        block(abandoned());
+        Ok(())
+    }));
     tests.push(Trial::test("every_session_is_ended", || {
         block(ended());
         Ok(())
@@ -157,6 +165,37 @@ async fn wakes(sql: &'static str) {
         }
     };
     timeout(DEADLINE, heard).await.expect("it hears again");
+}
+
+/// Forgotten by a firewall: another connection of the pool is as good.
+async fn silent() {
+    let world = World::new().await;
+    let store = world.behind_proxy().await;
+    unit(&store, world.home, "warm").await.unwrap();
+    world.proxy.cut_at("BEGIN", When::Never);
+    timeout(DEADLINE, store.ping()).await.expect("it does not hang").unwrap();
+    assert!(world.proxy.has_cut());
+}
+
+/// Whoever asked has gone, in the middle of statements that nobody will answer: as often as the pool has connections, and
+/// once more.
+async fn abandoned() {
+    let world = World::new().await;
+    let store = world.behind_proxy().await;
+    for _ in 0..8 {
+        world.proxy.cut_at("FROM tenants", When::Never);
+        let (mut read, name) = (store.read().await.unwrap(), text("acme"));
+        let taken = async {
+            while !world.proxy.has_cut() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            answer = read.tenant(&name) => panic!("{answer:?}"),
+            () = taken => {}
+        }
+    }
+    timeout(DEADLINE, store.ping()).await.expect("it does not hang").unwrap();
 }
 
 /// As by a restart of the server: all pooled connections are broken, and no caller notices.

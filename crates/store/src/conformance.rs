@@ -93,6 +93,7 @@ macro_rules! conformance_tests {
                 commands_come_in_order_and_are_leased_once
                 a_lease_that_has_run_out_is_given_again
                 breaking_leases_spares_the_new_session
+                breaking_all_leases_spares_no_session_and_no_other_region
                 a_later_command_waits_while_somebody_has_an_earlier_one
                 an_equal_command_is_kept_once
                 only_what_was_never_given_out_can_be_withdrawn

@@ -286,8 +286,9 @@ pub trait Write: Read {
     /// Removes the command of this kind for this attempt if it was never given out; tells whether it did. One whose
     /// lease was broken or ran out stays: an agent may have carried it out.
     async fn withdraw_command(&mut self, attempt: &AttemptId, kind: crate::CommandKind) -> Result<bool>;
-    /// Gives back all leases of other sessions of the region: a new agent process has taken over.
-    async fn break_leases(&mut self, region: &RegionName, session: AgentSessionId) -> Result<()>;
+    /// Gives back the region's leases, but those of the session that is spared: of all others when a new agent process has
+    /// taken over, of every one when the answer that gave them out may be lost.
+    async fn break_leases(&mut self, region: &RegionName, spared: Option<AgentSessionId>) -> Result<()>;
     /// Inserts or replaces by id; another unsettled one with its key is [`StoreError::Duplicate`].
     async fn put_attention(&mut self, attention: &Attention) -> Result<()>;
     /// The unsettled one with this key.

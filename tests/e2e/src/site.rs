@@ -5,6 +5,7 @@ use crate::cli::{Answer, tenantry};
 use crate::managers::ManagerLife;
 use crate::{LogCheck, Program, Proxy, World, eventually, within};
 use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -302,6 +303,11 @@ impl Site {
     /// Warnings and errors that contain this text are expected in the logs.
     pub fn expect_log(&self, text: &str) {
         self.logs.borrow_mut().expect(text);
+    }
+
+    /// The same of one program's log (`manager-0`, `agent-eu1`), and only at these times.
+    pub fn expect_log_during(&self, program: &str, text: &str, during: &[(Timestamp, Timestamp)]) {
+        self.logs.borrow_mut().expect_during(program, text, during);
     }
 
     /// The client, for calls through [`Site::call`].

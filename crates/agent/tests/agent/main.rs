@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         orders::a_template_that_changed_after_the_plan_is_run_as_it_was_planned,
         orders::the_object_store_is_a_folder_and_a_restore_reads_what_the_backup_wrote,
         orders::reports_whose_answer_got_lost_change_nothing_when_they_come_again,
+        orders::commands_whose_answer_got_lost_are_asked_for_again_and_carried_out_once,
         orders::the_inventory_is_whole_at_the_beginning_of_a_session_and_says_what_cannot_be_read,
         survival::an_agent_that_is_killed_finds_its_running_hook_and_its_exit_code,
         survival::a_hook_that_ends_while_no_agent_lives_is_reported_by_the_next_one,

@@ -48,6 +48,8 @@ pub struct Rows {
     pub down: bool,
     /// Takes reports in, but the answer gets lost.
     pub mute: bool,
+    /// The answers to so many more leases that gave commands out get lost.
+    pub lost_leases: usize,
     /// Answers 401 to everything, and counts.
     pub revoked: Option<Refusals>,
 }
@@ -229,7 +231,7 @@ async fn session(State(manager): Shared, Json(request): Json<SessionRequest>) ->
     let open_attempts = rows.open.clone();
     drop(rows);
     manager.touch();
-    Json(SessionAnswer { open_attempts }).into_response()
+    Json(SessionAnswer { open_attempts, silent_after_seconds: None }).into_response()
 }
 
 async fn inventory(State(manager): Shared, Json(request): Json<InventoryRequest>) -> Response {
@@ -260,7 +262,7 @@ async fn inventory(State(manager): Shared, Json(request): Json<InventoryRequest>
     Json(InventoryAnswer { keep }).into_response()
 }
 
-async fn lease(State(manager): Shared, Json(request): Json<LeaseRequest>) -> Response {
+async fn lease(State(manager): Shared, Json(mut request): Json<LeaseRequest>) -> Response {
     let deadline = Instant::now() + Duration::from_secs(u64::from(request.wait_seconds));
     loop {
         let changed = manager.changed.notified();
@@ -271,6 +273,9 @@ async fn lease(State(manager): Shared, Json(request): Json<LeaseRequest>) -> Res
             if let Some(no) = judge(&mut rows, request.session) {
                 return no;
             }
+            if std::mem::take(&mut request.unanswered) {
+                rows.commands.iter_mut().for_each(|(_, leased)| *leased = false);
+            }
             let free = rows.commands.iter_mut().filter(|(_, leased)| !leased);
             let mut commands = Vec::new();
             for (command, leased) in free.take(request.limit as usize) {
@@ -278,6 +283,10 @@ async fn lease(State(manager): Shared, Json(request): Json<LeaseRequest>) -> Res
                 commands.push(command.clone());
             }
             if !commands.is_empty() {
+                if let Some(left) = rows.lost_leases.checked_sub(1) {
+                    rows.lost_leases = left;
+                    return unavailable();
+                }
                 return Json(LeaseAnswer { commands }).into_response();
             }
         }

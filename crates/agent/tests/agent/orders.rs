@@ -252,6 +252,18 @@ pub async fn reports_whose_answer_got_lost_change_nothing_when_they_come_again()
     assert_eq!(facts(&rows, &attempt).count(), 2, "{:?}", rows.observations);
 }
 
+pub async fn commands_whose_answer_got_lost_are_asked_for_again_and_carried_out_once() {
+    let site = Site::new().await;
+    site.script("a", "echo text");
+    let agent = site.agent();
+    site.manager.wait_for_hook("crm/a").await;
+    site.manager.rows().lost_leases = 2;
+    let attempt = site.start("a").await;
+    let (_, log) = site.manager.wait_over(&attempt).await;
+    assert_eq!((log.bytes.as_slice(), site.manager.rows().lost_leases), (b"text\n".as_slice(), 0));
+    agent.stop().await;
+}
+
 pub async fn the_inventory_is_whole_at_the_beginning_of_a_session_and_says_what_cannot_be_read() {
     let site = Site::new().await;
     site.script("good", "true");

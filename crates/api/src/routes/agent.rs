@@ -71,7 +71,8 @@ async fn open_session(
             log_offset: from.log_offset,
         })
         .collect();
-    answer(StatusCode::OK, None, &SessionAnswer { open_attempts })
+    let silent_after_seconds = Some(state.manager.silent_after_seconds());
+    answer(StatusCode::OK, None, &SessionAnswer { open_attempts, silent_after_seconds })
 }
 
 /// Hooks of the region, whole or changed.
@@ -106,6 +107,9 @@ async fn lease_commands(
 ) -> Answer<Response> {
     let wait = Duration::from_secs(u64::from(body.wait_seconds.min(MAX_POLL_SECONDS)));
     let limit = body.limit.clamp(1, u32::try_from(MAX_BATCH).unwrap_or(u32::MAX));
+    if body.unanswered {
+        state.manager.agent_unanswered(&region.name, body.session).await?;
+    }
     let lease = state.manager.agent_lease(&region.name, body.session, limit, wait);
     let leased = match state.stopping.run_until_cancelled(lease).await {
         Some(leased) => leased?,

@@ -79,6 +79,18 @@ async fn an_agent_with_another_regions_credential_is_refused_at_every_call() {
 }
 
 #[tokio::test]
+async fn a_session_says_when_it_counts_as_silent_and_a_poll_that_its_forerunner_was_lost() {
+    let bench = Bench::new().await;
+    bench.basics().await;
+    let (credential, session) = bench.agent("eu1", json!([hook("crm/tenant")])).await;
+    let again = json!({ "session": session, "executor": "process", "version": "1" });
+    let opened = bench.post(&credential, "/agent/v1/sessions", &again).await;
+    assert_eq!(opened.body["silentAfterSeconds"], 45, "{opened:?}");
+    let lost = json!({ "session": session, "limit": 10, "waitSeconds": 0, "unanswered": true });
+    assert_eq!(bench.post(&credential, "/agent/v1/commands:lease", &lost).await.body["commands"], json!([]));
+}
+
+#[tokio::test]
 async fn limits_and_version_are_stated() {
     let bench = Bench::new().await;
     bench.basics().await;

@@ -40,6 +40,20 @@ impl Manager {
         }
     }
 
+    /// The agent got no answer to its last poll: what it was given then it may not have. All of its leases are given
+    /// back, so that the next poll has them; what it does have, it passes over.
+    pub async fn agent_unanswered(&self, region: &RegionName, session: AgentSessionId) -> Result<()> {
+        let who = agent(region, None);
+        repeating(|| async {
+            let mut work = self.begin_one(&who).await?;
+            let row = work.region(region).await?;
+            super::current(&row, session)?;
+            work.tx.break_leases(region, None).await?;
+            work.commit(Point::LeasesGiveBack).await
+        })
+        .await
+    }
+
     /// A look that writes nothing, since every commit wakes every agent's poll.
     async fn has_free_command(&self, region: &RegionName) -> Result<bool> {
         Ok(self.store.read().await?.has_command(region, self.now()).await?)

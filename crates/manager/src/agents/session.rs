@@ -84,7 +84,7 @@ impl Manager {
         row.agent_version = Some(version.chars().take(100).collect());
         row.last_seen_at = Some(work.now);
         work.tx.put_region(&row).await?;
-        work.tx.break_leases(region, session).await?;
+        work.tx.break_leases(region, Some(session)).await?;
         work.settle_attention(&region_silent_key(region)).await?;
         work.common_event(outbox::REGION_CHANGED, outbox::region(&row)).await?;
         work.commit(Point::SessionOpen).await

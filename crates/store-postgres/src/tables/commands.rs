@@ -171,13 +171,14 @@ pub async fn withdraw(db: Db<'_>, attempt: &AttemptId, kind: CommandKind) -> Res
     .map_err(failed("withdraw a command"))
 }
 
-pub async fn break_leases(db: Db<'_>, region: &RegionName, session: AgentSessionId) -> Result<()> {
+pub async fn break_leases(db: Db<'_>, region: &RegionName, spared: Option<AgentSessionId>) -> Result<()> {
     sqlx::query(
         "UPDATE commands SET lease_session = NULL, lease_until = NULL
          WHERE region = $1 AND lease_session <> $2",
     )
     .bind(region.as_str())
-    .bind(session.to_string())
+    // No session has the empty name.
+    .bind(spared.map(|session| session.to_string()).unwrap_or_default())
     .execute(db)
     .await
     .map_err(failed("give back leases"))?;

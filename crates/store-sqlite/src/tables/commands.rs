@@ -195,8 +195,9 @@ pub async fn withdraw(db: Db<'_>, attempt: &AttemptId, kind: CommandKind) -> Res
     .map_err(failed("withdraw a command"))
 }
 
-pub async fn break_leases(db: Db<'_>, region: &RegionName, session: AgentSessionId) -> Result<()> {
-    let (region, session) = (region.as_str(), session.to_string());
+pub async fn break_leases(db: Db<'_>, region: &RegionName, spared: Option<AgentSessionId>) -> Result<()> {
+    // No session has the empty name.
+    let (region, session) = (region.as_str(), spared.map(|session| session.to_string()).unwrap_or_default());
     sqlx::query!(
         "UPDATE commands SET lease_session = NULL, lease_until = NULL
          WHERE region = ? AND lease_session <> ?",

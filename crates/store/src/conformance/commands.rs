@@ -72,8 +72,26 @@ pub async fn breaking_leases_spares_the_new_session<S: Store>(store: Arc<S>) {
     assert_eq!(lease(&mut *write, old, 0, 10).await.len(), 1);
     write.put_command(&command("eu1", &attempt(2), CommandKind::Start)).await.unwrap();
     assert_eq!(lease(&mut *write, new, 0, 10).await, [(2, CommandKind::Start)]);
-    write.break_leases(&eu1(), new).await.unwrap();
+    write.break_leases(&eu1(), Some(new)).await.unwrap();
     assert_eq!(lease(&mut *write, new, 1, 10).await, [(1, CommandKind::Start)]);
+}
+
+/// The answer that gave them out may be lost; another region's has nothing to do with it.
+pub async fn breaking_all_leases_spares_no_session_and_no_other_region<S: Store>(store: Arc<S>) {
+    use CommandKind::{Kill, Start};
+    let mine = session();
+    let mut write = store.write().await.unwrap();
+    write.put_command(&command("eu1", &attempt(1), Start)).await.unwrap();
+    write.put_command(&command("eu1", &attempt(1), Kill)).await.unwrap();
+    let elsewhere = text("us1");
+    let step = text("us1/crm/crm-tenant");
+    write.put_command(&command("us1", &AttemptId { step, ..attempt(2) }, Start)).await.unwrap();
+    assert_eq!(lease(&mut *write, mine, 0, 10).await, [(1, Start), (1, Kill)]);
+    let until = at(10);
+    assert_eq!(write.lease_commands(&elsewhere, mine, at(0), until, 10).await.unwrap().len(), 1);
+    write.break_leases(&eu1(), None).await.unwrap();
+    assert_eq!(lease(&mut *write, mine, 1, 10).await, [(1, Start), (1, Kill)]);
+    assert_eq!(write.lease_commands(&elsewhere, mine, at(1), until, 10).await.unwrap().len(), 0);
 }
 
 /// A kill that overtakes its start would kill nothing, and then the start would run.
@@ -127,7 +145,7 @@ pub async fn only_what_was_never_given_out_can_be_withdrawn<S: Store>(store: Arc
     write.put_command(&command("eu1", &attempt(1), Start)).await.unwrap();
     assert_eq!(lease(&mut *write, session(), 0, 10).await.len(), 1);
     assert!(!write.withdraw_command(&attempt(1), Start).await.unwrap(), "somebody has it");
-    write.break_leases(&eu1(), session()).await.unwrap();
+    write.break_leases(&eu1(), Some(session())).await.unwrap();
     assert!(!write.withdraw_command(&attempt(1), Start).await.unwrap(), "somebody had it");
     assert_eq!(write.commands(&eu1(), 10).await.unwrap().len(), 1);
 }

@@ -29,7 +29,9 @@ pub fn connect(connection: Connection) -> Result<Client> {
 /// The exit code of a failed call.
 pub fn exit_of(error: &ClientError) -> Exit {
     match error {
-        ClientError::Unreachable { .. } | ClientError::Protocol { .. } => Exit::Unreachable,
+        ClientError::Unreachable { .. } | ClientError::Silent { .. } | ClientError::Protocol { .. } => {
+            Exit::Unreachable
+        }
         ClientError::Config(_) => Exit::Usage,
         ClientError::Deadline(_) => Exit::Failed,
         ClientError::Problem(problem) => match problem.status {

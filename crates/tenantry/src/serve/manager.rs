@@ -28,17 +28,14 @@ pub struct Running {
     pub manager: Manager,
     /// Its HTTP server.
     pub server: Server,
-    loops: JoinHandle<()>,
+    /// From [`Running::begin`] on.
+    loops: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    /// Opens the data, starts the loops and the server.
-    pub async fn start<G: OfGroup>(
-        settings: &Settings<G>,
-        data: &Path,
-        listen: SocketAddr,
-        shutdown: &CancellationToken,
-    ) -> Result<Self> {
+    /// Opens the data and starts the server. What comes by itself waits for [`Running::begin`]: a start that fails after all
+    /// has then nothing to bring to an end.
+    pub async fn start<G: OfGroup>(settings: &Settings<G>, data: &Path, listen: SocketAddr) -> Result<Self> {
         let (store, logs) = storage::open(settings, data).await?;
         let manager = Manager::new(store, logs, configuration(settings, data)?);
         if let Some(file) = settings.get("platform-schema") {
@@ -56,21 +53,27 @@ impl Running {
         let server = serve(ApiConfig { tls, ..ApiConfig::new(listen) }, manager.clone())
             .await
             .map_err(|error| refused(&error))?;
-        let loops = tokio::spawn({
-            let (manager, shutdown) = (manager.clone(), shutdown.clone());
-            let sinks = notify::sinks(settings)?;
-            async move {
-                // Each ends by itself when it is told to; neither waits for the other.
-                tokio::join!(manager.run(shutdown.clone()), manager.notify(sinks, shutdown));
-            }
-        });
-        Ok(Self { manager, server, loops })
+        Ok(Self { manager, server, loops: None })
+    }
+
+    /// Starts the loops.
+    pub fn begin<G: OfGroup>(&mut self, settings: &Settings<G>, shutdown: &CancellationToken) -> Result<()> {
+        let (manager, shutdown) = (self.manager.clone(), shutdown.clone());
+        let sinks = notify::sinks(settings)?;
+        self.loops = Some(tokio::spawn(async move {
+            // Each ends by itself when it is told to; neither waits for the other.
+            tokio::join!(manager.run(shutdown.clone()), manager.notify(sinks, shutdown));
+        }));
+        Ok(())
     }
 
     /// Ends: streams first, then the loops. What was committed is on disk already.
     pub async fn stop(self) -> Result<()> {
         self.server.stop(GRACE).await?;
-        self.loops.await.context("a loop of the manager broke off")
+        match self.loops {
+            Some(loops) => loops.await.context("a loop of the manager broke off"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -155,16 +158,16 @@ pub async fn manager(args: ManagerArgs) -> Result<Exit> {
     let shutdown = shutdown_on_signal()?;
     let data = PathBuf::from(settings.need("data")?);
     let listen = settings.parse("listen")?.context("setting `listen` is missing")?;
-    let mut running = Running::start(&settings, &data, listen, &shutdown).await?;
+    let mut running = Running::start(&settings, &data, listen).await?;
     let issued = match running.manager.ensure_admin_token().await {
         Ok(issued) => issued,
         // A store that breaks just now: requests that were taken in meanwhile end in good order.
         Err(error) => {
-            shutdown.cancel();
             running.stop().await?;
             return Err(refused(&error));
         }
     };
+    running.begin(&settings, &shutdown)?;
     if let Some(issued) = issued {
         anstream::eprintln!("the first start made an admin token; it is shown only now:");
         output::print(&format!("{}\n", issued.secret.expose_secret()))?;

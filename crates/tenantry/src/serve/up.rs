@@ -32,7 +32,8 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
     };
     let folder = data.join("agent");
     let executor = executor::executor(&settings, &folder).await?;
-    let mut running = Running::start(&settings, &data, listen, &shutdown).await?;
+    let mut running = Running::start(&settings, &data, listen).await?;
+    running.begin(&settings, &shutdown)?;
     let url = running.server.url();
     let token = admin_token(&running.manager, &data).await?;
 

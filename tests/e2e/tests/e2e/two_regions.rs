@@ -141,7 +141,7 @@ impl Holder {
     }
 
     fn lease(&self) -> Result<Vec<tenantry_api_types::agent::LeasedCommand>> {
-        let request = LeaseRequest { session: self.session, limit: 100, wait_seconds: 1 };
+        let request = LeaseRequest { session: self.session, limit: 100, wait_seconds: 1, unanswered: false };
         Ok(self.call(self.client.lease(&request))?.commands)
     }
 

@@ -4,6 +4,7 @@
 
 use super::plan::{Fault, Planned, Store, Target};
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +24,9 @@ pub struct Scene<'a> {
     to_manager: Proxy,
     to_cluster: Proxy,
     /// Who is ill, with what, and when that ends.
-    ill: BTreeMap<Target, (Fault, Instant)>,
+    ill: BTreeMap<Target, Ill>,
+    /// Who was ill, with what, and when.
+    pub history: Vec<Was>,
     /// Last words of managers that ended of themselves.
     pub ended: Vec<String>,
     /// How often each fault was done.
@@ -32,6 +35,22 @@ pub struct Scene<'a> {
     starting: BTreeMap<String, Child>,
     /// When the components were looked at.
     looked: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ill {
+    fault: Fault,
+    since: Timestamp,
+    until: Instant,
+}
+
+/// A fault that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Was {
+    pub target: Target,
+    pub fault: Fault,
+    pub from: Timestamp,
+    pub until: Timestamp,
 }
 
 impl<'a> Scene<'a> {
@@ -63,6 +82,7 @@ impl<'a> Scene<'a> {
             to_manager,
             to_cluster,
             ill: BTreeMap::new(),
+            history: Vec::new(),
             ended: Vec::new(),
             done: BTreeMap::new(),
             starting: BTreeMap::new(),
@@ -72,6 +92,7 @@ impl<'a> Scene<'a> {
 
     /// Does a fault. A shim that is to be killed may not be there; then nothing is counted.
     pub fn strike(&mut self, planned: &Planned) -> Result<()> {
+        let since = Timestamp::now();
         match planned.fault {
             Fault::KillManager => {
                 // It may just have ended of itself, for want of its database.
@@ -103,7 +124,8 @@ impl<'a> Scene<'a> {
         }
         *self.done.entry(planned.fault).or_default() += 1;
         if planned.fault != Fault::KillShim {
-            self.ill.insert(planned.target, (planned.fault, Instant::now() + planned.lasts));
+            let until = Instant::now() + planned.lasts;
+            self.ill.insert(planned.target, Ill { fault: planned.fault, since, until });
         }
         Ok(())
     }
@@ -119,8 +141,8 @@ impl<'a> Scene<'a> {
         let over: Vec<(Target, Fault)> = self
             .ill
             .iter()
-            .filter(|(_, (_, until))| all || *until <= now)
-            .map(|(target, (fault, _))| (*target, *fault))
+            .filter(|(_, ill)| all || ill.until <= now)
+            .map(|(target, ill)| (*target, ill.fault))
             .collect();
         for (target, fault) in over {
             match fault {
@@ -142,7 +164,9 @@ impl<'a> Scene<'a> {
                 Fault::KillContainerd => self.start("containerd")?,
                 Fault::KillShim => {}
             }
-            self.ill.remove(&target);
+            if let Some(Ill { fault, since: from, .. }) = self.ill.remove(&target) {
+                self.history.push(Was { target, fault, from, until: Timestamp::now() });
+            }
         }
         self.keep_managers_up()?;
         self.keep_up()
