@@ -229,9 +229,13 @@ impl Manager {
         let Ok(before) = self.now().checked_sub(self.config.idempotency_retention) else { return Ok(0) };
         let mut removed = 0;
         loop {
-            let mut work = self.begin_one(who).await?;
-            let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
-            work.commit(Point::AnswersExpire).await?;
+            let part = repeating(|| async {
+                let mut work = self.begin_one(who).await?;
+                let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
+                work.commit(Point::AnswersExpire).await?;
+                Ok(part)
+            })
+            .await?;
             removed += part;
             if part < EXPIRED_AT_A_TIME {
                 return Ok(removed);

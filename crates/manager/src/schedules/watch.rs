@@ -124,9 +124,13 @@ impl Manager {
         let Ok(before) = self.now().checked_sub(self.config.schedules.run_retention) else { return Ok(0) };
         let mut removed = 0;
         loop {
-            let mut work = self.begin(who).await?;
-            let part = work.tx.expire_schedule_runs(before, 1000).await?;
-            work.commit(Point::RunsExpire).await?;
+            let part = repeating(|| async {
+                let mut work = self.begin(who).await?;
+                let part = work.tx.expire_schedule_runs(before, 1000).await?;
+                work.commit(Point::RunsExpire).await?;
+                Ok(part)
+            })
+            .await?;
             removed += part;
             if part < 1000 {
                 return Ok(removed);

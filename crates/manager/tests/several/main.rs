@@ -9,6 +9,7 @@ mod common;
 mod conflicts;
 mod duties;
 mod holds;
+mod keys;
 mod outage;
 
 use common::*;
@@ -60,6 +61,7 @@ fn main() {
         test("many_requests_at_two_managers_about_the_same_environments_are_all_answered", || {
             block(conflicts::many());
         }),
+        test("a_key_that_two_managers_replace_at_once_is_replaced_twice", || block(keys::rotated_at_once())),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
