@@ -73,7 +73,7 @@ impl Manager {
                         self.check_approvals_as(&who).await
                     }
                     Duty::AuditHeads => self.seal_when_due_as(&who).await,
-                    Duty::Retention => self.retire(&who).await.map(drop),
+                    Duty::Retention => self.retire_as(&who).await.map(drop),
                     Duty::Schedules => self.run_schedules_as(&who).await.map(drop),
                     Duty::Deadlines => self.watch_deadlines_as(&who).await.map(drop),
                 }

@@ -59,6 +59,8 @@ pub enum AttentionKind {
     AuditHeads,
     /// A schedule waited for a time far ahead, since a manager's clock was wrong.
     ScheduleClock,
+    /// Retention removes nothing, since the clock may be wrong.
+    RetentionClock,
 }
 
 /// One thing that waits for a person; settled when its cause is gone.

@@ -11,6 +11,7 @@ mod duties;
 mod holds;
 mod keys;
 mod outage;
+mod retention;
 
 use common::*;
 use jiff::SignedDuration;
@@ -62,6 +63,9 @@ fn main() {
             block(conflicts::many());
         }),
         test("a_key_that_two_managers_replace_at_once_is_replaced_twice", || block(keys::rotated_at_once())),
+        test("a_manager_whose_clock_is_far_from_the_databases_removes_nothing", || {
+            block(retention::clocks_apart());
+        }),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
