@@ -106,6 +106,7 @@ points! {
         KeyRotate "key-rotate" "The audit log's key is replaced; its file is not yet in place.",
         RoleTake "role-take" "A role among managers is taken or kept.",
         RolesGiveBack "roles-give-back" "Roles are given back at the manager's end.",
+        PurgeRemind "purge-remind" "There is attention for an environment that nobody has purged, or no more.",
         RetireBegin "retire-begin" "The moment of a run of retention is kept; nothing is removed yet.",
         RetireDoubt "retire-doubt" "There is attention for a clock by which nothing is removed.",
         RetireEvents "retire-events" "Old events are removed.",

@@ -61,6 +61,8 @@ pub enum AttentionKind {
     ScheduleClock,
     /// Retention removes nothing, since the clock may be wrong.
     RetentionClock,
+    /// A decommissioned environment is past its retention, and nobody has purged it.
+    RetentionOver,
 }
 
 /// One thing that waits for a person; settled when its cause is gone.
