@@ -441,6 +441,16 @@ pub const CODES: &[Code] = &[
         "Only requests that make a token or a join token end here: every other request is answered again as it was. A secret is kept nowhere. If the answer is lost, revoke the token that the detail names (`tenantry token revoke ID`) and make another one under a new key.",
     ),
     code(
+        "retention-clock",
+        409,
+        Client,
+        false,
+        "The clock is in doubt, so nothing is removed",
+        "Look at the clocks that the detail names and set the one that is wrong. If the manager's clock is right (nothing \
+         ran for more than a week, or an older archive was imported), look at what will go (`tenantry retention preview`) \
+         and say so: `tenantry retention run --clock-is-right`.",
+    ),
+    code(
         "revision-mismatch",
         412,
         Client,

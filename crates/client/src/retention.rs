@@ -9,7 +9,7 @@ impl Client {
         self.get("v1/retention", &()).await
     }
     /// Removes it, for some seconds; ask again while there is more.
-    pub async fn run_retention(&self, call: &Call) -> Result<Retention> {
-        self.post("v1/retention:run", &RunRetention {}, call).await
+    pub async fn run_retention(&self, body: &RunRetention, call: &Call) -> Result<Retention> {
+        self.post("v1/retention:run", body, call).await
     }
 }

@@ -17,6 +17,8 @@ pub struct ManagerConfig {
     pub agent_silent_after: SignedDuration,
     /// How long a decommissioned environment can be undeleted, if the caller says nothing.
     pub default_retention: SignedDuration,
+    /// So long after the end of its retention a decommissioned environment that nobody purged raises attention.
+    pub purge_reminder: SignedDuration,
     /// The longest retention that a caller may ask for.
     pub max_retention: SignedDuration,
     /// Whether `after` may name hooks of other namespaces.
@@ -118,6 +120,7 @@ impl Default for ManagerConfig {
             absent_grace: SignedDuration::from_mins(2),
             agent_silent_after: SignedDuration::from_secs(45),
             default_retention: SignedDuration::from_hours(30 * 24),
+            purge_reminder: SignedDuration::from_hours(7 * 24),
             max_retention: SignedDuration::from_hours(3660 * 24),
             cross_namespace_after: true,
             further_regions: BTreeSet::new(),

@@ -14,7 +14,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(4);
 pub enum Duty {
     /// Judging regions whose agent is silent.
     Regions,
-    /// Removing old answers and old runs of schedules, and looking at timers that are far ahead.
+    /// Removing old answers and old runs of schedules, reminding of purges, and looking at timers that are far ahead.
     Expiry,
     /// Ending holds and approvals whose time has come, and telling what is not told.
     Steering,
@@ -66,6 +66,7 @@ impl Manager {
                     Duty::Expiry => {
                         self.expire_answers_as(&who).await?;
                         self.expire_runs(&who).await?;
+                        self.remind_of_purges(&who).await?;
                         self.hasten_timers(&who).await
                     }
                     Duty::Steering => {
@@ -73,7 +74,7 @@ impl Manager {
                         self.check_approvals_as(&who).await
                     }
                     Duty::AuditHeads => self.seal_when_due_as(&who).await,
-                    Duty::Retention => self.retire(&who).await.map(drop),
+                    Duty::Retention => self.retire_as(&who).await.map(drop),
                     Duty::Schedules => self.run_schedules_as(&who).await.map(drop),
                     Duty::Deadlines => self.watch_deadlines_as(&who).await.map(drop),
                 }

@@ -1,7 +1,7 @@
 //! Why a service did not do what was asked; the api turns these into problem documents (RFC 9457).
 
-use crate::PurgeRefusal;
 use crate::operations::ReplayError;
+use crate::{ClockDoubt, PurgeRefusal};
 use tenantry_engine::{PlanRefusal, Rejected};
 use tenantry_model::{ApprovalId, ApprovalState, InvalidName, OperationId, Problem};
 use tenantry_schedule::{LineRefusal, UnknownZone};
@@ -232,6 +232,9 @@ pub enum ManagerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Things are not judged to be old by a clock that may be wrong.
+    #[error(transparent)]
+    RetentionClock(ClockDoubt),
     /// The audit log's key, or the place for its signed heads.
     #[error("{what}")]
     AuditKey {
@@ -296,6 +299,7 @@ impl ManagerError {
             Self::Store(StoreError::Damaged { .. }) => "store-damaged",
             Self::Store(_) => "store-unavailable",
             Self::Logs { .. } => "logs-unavailable",
+            Self::RetentionClock(_) => "retention-clock",
             Self::AuditKey { .. } => "audit-key-unavailable",
             Self::Internal(_) => "internal",
         }
@@ -342,6 +346,7 @@ impl ManagerError {
             | Self::SessionSuperseded(_)
             | Self::InventoryRestart(_)
             | Self::AlreadyApplied(_)
+            | Self::RetentionClock(_)
             | Self::KeyReused => ErrorClass::Conflict,
             Self::Store(StoreError::Damaged { .. }) | Self::Internal(_) => ErrorClass::Internal,
             Self::Store(_) | Self::Logs { .. } | Self::AuditKey { .. } => ErrorClass::Unavailable,

@@ -50,7 +50,7 @@ pub use idempotency::*;
 pub use manager::{Clock, Manager};
 pub use notify::Round;
 pub use operations::*;
-pub use retention::{RetentionConfig, Retired};
+pub use retention::{ClockDoubt, RetentionConfig, Retired};
 pub use schedules::*;
 pub use tenantry_audit::{Line as AuditLine, SignedHead};
 pub use tenantry_logs::{Chunk as LogPart, LogStore, Missing};

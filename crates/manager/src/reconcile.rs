@@ -6,10 +6,11 @@
 use crate::duties::Duty;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
+use crate::retention::believed;
 use crate::runner::{region_silent, region_silent_key};
 use crate::wait::Waiter;
 use crate::{Manager, Principal};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_engine::{Event, Rejected};
@@ -141,7 +142,7 @@ impl Manager {
         let who = Principal::system();
         repeating(|| async {
             let mut work = self.begin_one(&who).await?;
-            let until = work.now.checked_add(CLAIM).unwrap_or(jiff::Timestamp::MAX);
+            let until = work.now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
             let claimed = work.tx.claim_due(work.now, until, BATCH).await?;
             if !claimed.is_empty() {
                 work.commit(Point::TimersClaim).await?;
@@ -168,7 +169,7 @@ impl Manager {
     pub(crate) async fn hasten_timers(&self, who: &Principal) -> Result<()> {
         repeating(|| async {
             let mut work = self.begin_one(who).await?;
-            let later = work.now.checked_add(FAR_AHEAD).unwrap_or(jiff::Timestamp::MAX);
+            let later = work.now.checked_add(FAR_AHEAD).unwrap_or(Timestamp::MAX);
             let now = work.now;
             if work.tx.hasten_timers(later, now).await? > 0 {
                 work.commit(Point::TimersHasten).await?;
@@ -221,18 +222,30 @@ impl Manager {
         .await
     }
 
-    /// Removes answers of old requests; returns how many.
+    /// Removes answers of old requests, unless the clock is in doubt; returns how many.
     pub async fn expire_answers(&self) -> Result<u32> {
         self.expire_answers_as(&Principal::system()).await
     }
 
     pub(crate) async fn expire_answers_as(&self, who: &Principal) -> Result<u32> {
-        let Ok(before) = self.now().checked_sub(self.config.idempotency_retention) else { return Ok(0) };
+        match believed(&mut *self.store.read().await?, self.now()).await? {
+            Ok(now) => self.expire_answers_at(who, now).await,
+            // Retention says it.
+            Err(_) => Ok(0),
+        }
+    }
+
+    pub(crate) async fn expire_answers_at(&self, who: &Principal, now: Timestamp) -> Result<u32> {
+        let Ok(before) = now.checked_sub(self.config.idempotency_retention) else { return Ok(0) };
         let mut removed = 0;
         loop {
+            let part = repeating(|| async {
             let mut work = self.begin_one(who).await?;
             let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
             work.commit(Point::AnswersExpire).await?;
+                Ok(part)
+            })
+            .await?;
             removed += part;
             if part < EXPIRED_AT_A_TIME {
                 return Ok(removed);

@@ -53,7 +53,7 @@ where
 
 impl ManagerError {
     /// Nothing was done because another transaction came in between.
-    fn is_conflict(&self) -> bool {
+    pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(StoreError::Conflict { .. }))
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tenantry_manager::{
-    ChangeOptions, Decide, Decided, EnvironmentChange, EnvironmentKey, KeptAnswer, Lifecycle,
+    ChangeOptions, Decide, Decided, Duty, EnvironmentChange, EnvironmentKey, KeptAnswer, Lifecycle,
     LifecycleOptions, Manager, ManagerError, NewSchedule, Principal, PurgeAnswer, PurgeWish, Purged,
     RequestKey,
 };
@@ -369,4 +369,45 @@ async fn the_definition_of_decommission_can_want_the_second_person_too() {
     world.pass(SignedDuration::from_hours(1));
     let asked = manager.purge_environment(&somebody("ann", Role::Admin), environment.id, wish("prod")).await;
     assert!(matches!(asked, Ok(PurgeAnswer::Pending(_))), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_environment_past_its_retention_raises_attention_until_it_is_purged() {
+    let world = World::new();
+    let (manager, _agent, environment, _) = decommissioned(&world).await;
+    let id = environment.id;
+    let open = async || {
+        assert!(manager.attend_to(Duty::Expiry).await.unwrap());
+        let filter = tenantry_store::AttentionFilter::default();
+        manager.attentions(&admin(), filter, &Page::default()).await.unwrap().items
+    };
+    let day = SignedDuration::from_hours(24);
+    // Retention has its turns all the while, and knows that time has passed.
+    let pass = async |days: i32| {
+        for _ in 0..days {
+            world.pass(day);
+            assert!(manager.attend_to(Duty::Retention).await.unwrap());
+        }
+    };
+    assert!(manager.attend_to(Duty::Retention).await.unwrap());
+    pass(7).await;
+    assert_eq!(open().await, [], "six days and 23 hours after its end nobody is told");
+    world.pass(SignedDuration::from_hours(1));
+    let said = open().await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((said[0].kind, said[0].environment), (AttentionKind::RetentionOver, Some(id)));
+    assert!(said[0].message.contains("acme/prod") && said[0].message.contains("retention ended"), "{said:?}");
+    assert!(said[0].remedy.contains("tenantry env purge acme/prod"), "{said:?}");
+    assert!(!said[0].remedy.contains("--confirm prod"), "the name is typed by a person: {said:?}");
+    pass(1).await;
+    assert_eq!(open().await, said, "once");
+    assert_eq!(findings(&manager).await, []);
+    // A clock that turns out to have been ahead, by less than retention asks about.
+    world.pass(-day * 2);
+    assert_eq!(open().await, []);
+    world.pass(day * 2);
+    assert_eq!(open().await.len(), 1);
+    purged(&manager, id, wish("prod")).await;
+    assert_eq!(open().await, []);
+    assert_eq!(findings(&manager).await, []);
 }

@@ -59,6 +59,10 @@ pub enum AttentionKind {
     AuditHeads,
     /// A schedule waited for a time far ahead, since a manager's clock was wrong.
     ScheduleClock,
+    /// Retention removes nothing, since the clock may be wrong.
+    RetentionClock,
+    /// A decommissioned environment is past its retention, and nobody has purged it.
+    RetentionOver,
 }
 
 /// One thing that waits for a person; settled when its cause is gone.

@@ -82,6 +82,9 @@ macro_rules! ask {
 
 #[async_trait]
 impl Read for Tx {
+    async fn clock(&mut self) -> Result<Option<Timestamp>> {
+        ask!(self, installation::clock()).map(Some)
+    }
     async fn tenant(&mut self, name: &TenantName) -> Result<Option<Tenant>> {
         ask!(self, tenants::get(name))
     }

@@ -62,6 +62,10 @@ pub trait Store: Send + Sync + 'static {
 /// What can be read. Lists are in the order of their key and bounded by [`Page`].
 #[async_trait]
 pub trait Read: Send {
+    /// The medium's own clock, if it has one besides this process's.
+    async fn clock(&mut self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
     /// One tenant.
     async fn tenant(&mut self, name: &TenantName) -> Result<Option<Tenant>>;
     /// Tenants by name.

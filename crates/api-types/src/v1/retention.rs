@@ -21,9 +21,17 @@ pub struct Retention {
     pub answers: u64,
     /// There was no time for everything: there is more.
     pub more: bool,
+    /// Nothing goes: the clock may be wrong. It is set, or somebody says that it is right (`clockIsRight`).
+    #[serde(default)]
+    pub clock_doubted: bool,
 }
 
 /// Removes what is old now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RunRetention {}
+pub struct RunRetention {
+    /// A person's word that the manager's clock is right although it has moved by more than a week since the last run.
+    /// Default `false`: then nothing is removed, and the answer says so.
+    #[serde(default)]
+    pub clock_is_right: bool,
+}

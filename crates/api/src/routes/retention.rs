@@ -27,12 +27,12 @@ async fn preview_retention(State(state): State<ApiState>) -> Answer<Response> {
 async fn run_retention(
     State(state): State<ApiState>,
     Caller(who): Caller,
-    Json(RunRetention {}): Json<RunRetention>,
+    Json(body): Json<RunRetention>,
 ) -> Answer<Response> {
     let gone = if who.only_checks {
         state.manager.preview_retention().await?
     } else {
-        state.manager.retire(&who).await?
+        state.manager.retire(&who, body.clock_is_right).await?
     };
     answered(&state.manager, KeptAnswer::Retired(gone))
 }
@@ -46,5 +46,6 @@ pub(crate) fn retention(from: Retired) -> Retention {
         attentions: from.attentions,
         answers: from.answers,
         more: from.more,
+        clock_doubted: from.clock_doubted,
     }
 }

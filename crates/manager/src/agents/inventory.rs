@@ -3,6 +3,7 @@
 use super::{InventoryPart, ReportedHook, agent, current};
 use crate::error::{ManagerError, Result, problems};
 use crate::repeat::repeating;
+use crate::retention::believed;
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use serde::{Deserialize, Serialize};
@@ -72,8 +73,10 @@ impl Manager {
     /// The versions whose templates the agent must keep: the last good one of each hook, those of unfinished
     /// operations, and those that a replay may run.
     async fn keep_list(&self, region: &RegionName) -> Result<Vec<TemplateHash>> {
-        let oldest = self.now().checked_sub(self.config.replayable).unwrap_or(jiff::Timestamp::MIN);
         let mut read = self.store.read().await?;
+        let now = believed(&mut *read, self.now()).await?.ok();
+        let oldest = now.and_then(|now| now.checked_sub(self.config.replayable).ok());
+        let oldest = oldest.unwrap_or(jiff::Timestamp::MIN);
         let mut keep: BTreeSet<TemplateHash> = read.needed_templates(region).await?.into_iter().collect();
         for row in read.hooks(region).await? {
             keep.extend(row.last_good.map(|hook| hook.hash));

@@ -2,7 +2,8 @@
 //! cannot break.
 //!
 //! A rotation writes the new key beside the old one, commits the head in which the old key announces it, and only then
-//! takes the old one's place. Whoever finds a key beside the file looks whether it was announced.
+//! takes the old one's place. Whoever finds a key beside the file looks whether it was announced. Managers of one database
+//! share the file, so that each key beside it has a name of its own: nobody moves another one's key.
 
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -38,12 +39,20 @@ pub(super) enum KeyFileError {
 
 /// The key of the file, if there is one. `announced` are the public keys that the rows know, the newest last.
 pub(super) fn load(path: &Path, announced: &[PublicKey]) -> Result<Option<Signer>, KeyFileError> {
-    let next = beside(path);
-    if let Some(signer) = read(&next)? {
-        if announced.last() == Some(signer.public()) {
-            put_in_place(path)?;
-        } else {
-            fs::remove_file(&next).map_err(failed("remove", &next))?;
+    for next in all_beside(path)? {
+        // What a crash left half written is no key.
+        let public = match read(&next) {
+            Ok(Some(signer)) => Some(signer.public().clone()),
+            Ok(None) => continue,
+            Err(KeyFileError::Key { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if public.is_some() && public.as_ref() == announced.last() {
+            fs::rename(&next, path).or_else(moved_by_another).map_err(failed("replace", path))?;
+            sync_folder(path)?;
+        } else if !announced.is_empty() {
+            // Before the first head it may be another manager's that is not told of yet.
+            remove(&next)?;
         }
     }
     read(path)
@@ -51,15 +60,16 @@ pub(super) fn load(path: &Path, announced: &[PublicKey]) -> Result<Option<Signer
 
 /// Makes the file with a new key. One that is there stays: another process may have been first.
 pub(super) fn make(path: &Path) -> Result<Signer, KeyFileError> {
-    let signer = write(&beside(path))?;
-    match fs::hard_link(beside(path), path) {
+    let signer = make_next(path)?;
+    let next = beside(path, &signer.public().id());
+    match fs::hard_link(&next, path) {
         Ok(()) => {
-            fs::remove_file(beside(path)).map_err(failed("remove", &beside(path)))?;
+            remove(&next)?;
             sync_folder(path)?;
             Ok(signer)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::remove_file(beside(path)).map_err(failed("remove", &beside(path)))?;
+            remove(&next)?;
             read(path)?.ok_or_else(|| failed("read", path)(ErrorKind::NotFound.into()))
         }
         Err(error) => Err(failed("write", path)(error)),
@@ -68,19 +78,48 @@ pub(super) fn make(path: &Path) -> Result<Signer, KeyFileError> {
 
 /// Writes a new key beside the file; [`put_in_place`] makes it the one.
 pub(super) fn make_next(path: &Path) -> Result<Signer, KeyFileError> {
-    write(&beside(path))
+    let signer = Signer::generate().map_err(unusable(path))?;
+    write(&signer, &beside(path, &signer.public().id()))?;
+    Ok(signer)
 }
 
-/// The key beside the file takes its place.
-pub(super) fn put_in_place(path: &Path) -> Result<(), KeyFileError> {
-    fs::rename(beside(path), path).map_err(failed("replace", path))?;
+/// The key beside the file takes its place, unless another manager that has read of it has put it there.
+pub(super) fn put_in_place(path: &Path, id: &str) -> Result<(), KeyFileError> {
+    fs::rename(beside(path, id), path).or_else(moved_by_another).map_err(failed("replace", path))?;
     sync_folder(path)
 }
 
-fn beside(path: &Path) -> PathBuf {
+/// The key beside the file was announced by nothing that was kept.
+pub(super) fn discard(path: &Path, id: &str) -> Result<(), KeyFileError> {
+    remove(&beside(path, id))
+}
+
+fn beside(path: &Path, id: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".next");
+    name.push(format!(".next-{id}"));
     PathBuf::from(name)
+}
+
+fn all_beside(path: &Path) -> Result<Vec<PathBuf>, KeyFileError> {
+    let Some(name) = path.file_name() else { return Ok(Vec::new()) };
+    let begins = [name.as_encoded_bytes(), b".next"].concat();
+    let folder = folder_of(path);
+    let list = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    let all: Vec<PathBuf> = match list() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        other => other.map_err(failed("read", folder))?,
+    };
+    let is_next =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(&begins));
+    Ok(all.into_iter().filter(is_next).collect())
+}
+
+fn moved_by_another(error: io::Error) -> io::Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn remove(path: &Path) -> Result<(), KeyFileError> {
+    fs::remove_file(path).or_else(moved_by_another).map_err(failed("remove", path))
 }
 
 fn read(path: &Path) -> Result<Option<Signer>, KeyFileError> {
@@ -91,20 +130,22 @@ fn read(path: &Path) -> Result<Option<Signer>, KeyFileError> {
     }
 }
 
-fn write(path: &Path) -> Result<Signer, KeyFileError> {
-    let signer = Signer::generate().map_err(unusable(path))?;
+fn write(signer: &Signer, path: &Path) -> Result<(), KeyFileError> {
     let pem = signer.to_pem().map_err(unusable(path))?;
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(pem.as_bytes())?;
         file.sync_all()
     };
-    write().map_err(failed("write", path))?;
-    Ok(signer)
+    write().map_err(failed("write", path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn sync_folder(path: &Path) -> Result<(), KeyFileError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder))
 }
 

@@ -7,7 +7,8 @@ use super::keys::{self, AuditKey, KeyFileError};
 use super::sink::Sink;
 use crate::error::{ManagerError, Result};
 use crate::operations::check_reason;
-use crate::work::Note;
+use crate::repeat::repeating;
+use crate::work::{Note, Work};
 use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ impl Manager {
         let mut open = self.sealer.0.lock().await;
         let done = async {
             if self.is_due().await? {
-                self.seal(&mut open, who, None).await?;
+                self.seal(&mut open, who).await?;
             }
             self.export_heads(&mut open).await
         };
@@ -103,7 +104,7 @@ impl Manager {
     /// The same without the number.
     pub(crate) async fn seal_all(&self, who: &Principal) -> Result<()> {
         let mut open = self.sealer.0.lock().await;
-        self.seal(&mut open, who, None).await?;
+        self.seal(&mut open, who).await?;
         // Another manager may have written there since.
         open.sink = None;
         let done = self.export_heads(&mut open).await;
@@ -116,19 +117,21 @@ impl Manager {
         self.sealer.0.lock().await.sink = None;
     }
 
-    /// Signs heads until nothing is left; with `next`, the first one announces that key.
-    async fn seal(&self, open: &mut Open, who: &Principal, mut next: Option<&Signer>) -> Result<()> {
-        loop {
-            let mut work = self.begin(who).await?;
-            let Some(more) = self.seal_once(open, &mut *work.tx, next.take()).await? else { return Ok(()) };
-            match work.commit(Point::HeadsSign).await {
-                // Another manager was first: what it signed is as good.
-                Err(ManagerError::Store(StoreError::Duplicate(_))) => return Ok(()),
-                other => other?,
-            }
-            if !more {
-                return Ok(());
-            }
+    /// Signs heads until nothing is left.
+    async fn seal(&self, open: &mut Open, who: &Principal) -> Result<()> {
+        let open = Mutex::new(open);
+        while repeating(|| async { self.seal_more(&mut **open.lock().await, who).await }).await? {}
+        Ok(())
+    }
+
+    /// Signs one head; tells whether there may be more to seal.
+    async fn seal_more(&self, open: &mut Open, who: &Principal) -> Result<bool> {
+        let mut work = self.begin(who).await?;
+        let Some(more) = self.seal_once(open, &mut *work.tx, None).await? else { return Ok(false) };
+        match work.commit(Point::HeadsSign).await {
+            // Another manager was first: what it signed is as good.
+            Err(ManagerError::Store(StoreError::Duplicate(_))) => Ok(false),
+            other => other.map(|()| more),
         }
     }
 
@@ -222,35 +225,60 @@ impl Manager {
             return Err(ManagerError::field("/reason", "replacing the key needs a reason"));
         }
         check_reason(Some(reason))?;
+        let made = repeating(|| self.rotate_once(who, &path, reason)).await?;
+        self.export_heads(&mut *self.sealer.0.lock().await).await?;
+        Ok(made)
+    }
+
+    async fn rotate_once(&self, who: &Principal, path: &Path, reason: &str) -> Result<AuditKey> {
         let mut open = self.sealer.0.lock().await;
         let mut work = self.begin(who).await?;
         // Opened before the new key lies beside it, which would be taken for what a crash left.
         let known = public_keys(&mut *work.tx).await?;
         let old = self.signer(&mut open, &known).await?.public().id();
         let next = {
-            let path = path.clone();
+            let path = path.to_owned();
             blocking(move || keys::make_next(&path)).await?
         };
         let public = next.public().clone();
+        let (path, id) = (path.to_owned(), public.id());
+        let made = AuditKey { id: id.clone(), pem: public.to_pem(), current: true };
+        if let Err(error) = self.announce(&mut open, work, &old, &next, &made, reason).await {
+            // It will never be announced; after any other error it may have been, and whoever opens the file looks.
+            if error.is_conflict() {
+                blocking(move || keys::discard(&path, &id)).await?;
+            }
+            return Err(error);
+        }
+        blocking(move || keys::put_in_place(&path, &id)).await?;
+        open.signer = Some(next);
+        // Another manager may have written there since.
+        open.sink = None;
+        Ok(made)
+    }
+
+    /// Commits the head in which the old key says that the next one follows it.
+    async fn announce(
+        &self,
+        open: &mut Open,
+        mut work: Work<'_>,
+        old: &str,
+        next: &Signer,
+        made: &AuditKey,
+        reason: &str,
+    ) -> Result<()> {
         let note = Note {
             action: "audit.rotate-key",
             target: "audit/keys".to_owned(),
             reason: Some(reason),
             before: json!({ "key": old }),
-            after: json!({ "key": public.id() }),
+            after: json!({ "key": made.id }),
         };
         work.audit(note).await?;
-        if self.seal_once(&mut open, &mut *work.tx, Some(&next)).await?.is_none() {
+        if self.seal_once(open, &mut *work.tx, Some(next)).await?.is_none() {
             return Err(StoreError::Duplicate("signed head".to_owned()).into());
         }
-        let made = AuditKey { id: public.id(), pem: public.to_pem(), current: true };
-        work.answer(KeptAnswer::AuditKey(made.clone()), Point::KeyRotate).await?;
-        blocking(move || keys::put_in_place(&path)).await?;
-        open.signer = Some(next);
-        // Another manager may have written there since.
-        open.sink = None;
-        self.export_heads(&mut open).await?;
-        Ok(made)
+        work.answer(KeptAnswer::AuditKey(made.clone()), Point::KeyRotate).await
     }
 
     /// The public keys that signed heads so far.
@@ -314,12 +342,15 @@ impl Manager {
             Some(_) => return Ok(()),
         }
         open.well = false;
-        let mut work = self.begin(who).await?;
-        match failed {
-            Some(error) => work.raise_for(None, &self.unwritten(error)).await?,
-            None => work.settle_attention(HEADS_UNWRITTEN).await?,
-        }
-        work.commit(Point::HeadsTell).await?;
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            match failed {
+                Some(error) => work.raise_for(None, &self.unwritten(error)).await?,
+                None => work.settle_attention(HEADS_UNWRITTEN).await?,
+            }
+            work.commit(Point::HeadsTell).await
+        })
+        .await?;
         open.well = failed.is_none();
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod change;
 mod check;
+mod forgotten;
 mod lifecycle;
 mod purge;
 mod read;

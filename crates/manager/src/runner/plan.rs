@@ -2,6 +2,7 @@
 
 use crate::error::{ManagerError, Result};
 use crate::holds::holds_for_plan;
+use crate::retention::believed;
 use crate::work::Work;
 use crate::{Manager, outbox};
 use jiff::{SignedDuration, Timestamp};
@@ -205,16 +206,17 @@ impl Work<'_> {
     /// Remembers which versions were planned: their region keeps them, so that a replay can run them. Once an hour
     /// for each version, not with every plan.
     async fn note_versions(&mut self, plan: &Plan, basis: &PlanBasis) -> Result<()> {
-        let before = |time| self.now.checked_sub(time).unwrap_or(Timestamp::MIN);
-        let (fresh, oldest) = (before(PLANNED_GRAIN), before(self.manager.config.replayable));
+        let fresh = self.now.checked_sub(PLANNED_GRAIN).unwrap_or(Timestamp::MIN);
         for step in plan.steps.values().filter(|step| step.state == StepState::Blocked) {
             let noted = basis.planned.get(&step.hook).and_then(|versions| versions.get(&step.template_hash));
             if noted.is_some_and(|at| *at > fresh) {
                 continue;
             }
+            let now = believed(&mut *self.tx, self.now).await?.ok();
+            let oldest = now.and_then(|now| now.checked_sub(self.manager.config.replayable).ok());
             // Another environment is planned beside this one, and notes versions of the same hooks.
             if let Some(mut row) = self.tx.lock_hook(&step.hook).await? {
-                row.planned.retain(|_, at| *at > oldest);
+                row.planned.retain(|_, at| oldest.is_none_or(|oldest| *at > oldest));
                 row.planned.insert(step.template_hash.clone(), self.now);
                 self.tx.put_hook(&row).await?;
             }

@@ -4,6 +4,7 @@ use super::attend::keys;
 use super::history::last_attempt;
 use crate::error::Result;
 use crate::repeat::repeating;
+use crate::retention::believed;
 use crate::{Manager, Principal};
 use tenantry_failpoints::Point;
 use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
@@ -119,14 +120,21 @@ impl Manager {
         Ok(standing(run, &left, &took, now))
     }
 
-    /// Removes runs of schedules that are older than their retention.
+    /// Removes runs of schedules that are older than their retention, unless the clock is in doubt.
     pub(crate) async fn expire_runs(&self, who: &Principal) -> Result<u32> {
-        let Ok(before) = self.now().checked_sub(self.config.schedules.run_retention) else { return Ok(0) };
+        let now = believed(&mut *self.store.read().await?, self.now()).await?;
+        // Retention says it.
+        let Ok(now) = now else { return Ok(0) };
+        let Ok(before) = now.checked_sub(self.config.schedules.run_retention) else { return Ok(0) };
         let mut removed = 0;
         loop {
-            let mut work = self.begin(who).await?;
-            let part = work.tx.expire_schedule_runs(before, 1000).await?;
-            work.commit(Point::RunsExpire).await?;
+            let part = repeating(|| async {
+                let mut work = self.begin(who).await?;
+                let part = work.tx.expire_schedule_runs(before, 1000).await?;
+                work.commit(Point::RunsExpire).await?;
+                Ok(part)
+            })
+            .await?;
             removed += part;
             if part < 1000 {
                 return Ok(removed);

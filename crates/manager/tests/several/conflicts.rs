@@ -36,6 +36,7 @@ macro_rules! asked {
 pub async fn repeated() {
     let mut world = World::new();
     world.config.four_eyes = [tenantry_engine::VerbKind::Skip].into();
+    world.config.audit.key_file = Some(world.folder.path().join("key.pem"));
     let (one, _two, url) = two_over(&world).await;
     let (mut agent, environments) = ready(&one, &["prod", "test"]).await;
     let (prod, test) = (environments[0].id, environments[1].id);
@@ -123,6 +124,7 @@ pub async fn repeated() {
             ),
         ),
         ("region", asked!(one, one.create_region(&admin(), "us1".parse().unwrap()))),
+        ("rotate the audit key", asked!(one, one.rotate_audit_key(&admin(), "once a year"))),
     ];
     let mut beside = Beside::new(&url).await;
     for (name, service) in services {
@@ -152,6 +154,7 @@ pub async fn repeated() {
     assert_eq!(requests.iter().filter(|operation| operation.name.as_str() == "crm.reindex").count(), 2);
     assert!(one.verify_audit(Some(prod)).await.unwrap().is_ok());
     assert!(one.verify_audit(None).await.unwrap().is_ok());
+    assert_eq!(one.audit_keys().await.unwrap().len(), 2, "the first one and the one that follows it");
 }
 
 /// Verbs and requests in a crowd, half of them at each manager, on two environments that all share and on one of their

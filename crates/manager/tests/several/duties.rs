@@ -40,7 +40,7 @@ fn nightly(environment: EnvironmentId) -> NewSchedule {
 }
 
 /// A manager whose clock stands still: to itself no time has passed while it was stopped.
-async fn stopped(world: &World, url: &str, now: Timestamp) -> Manager {
+pub async fn stopped(world: &World, url: &str, now: Timestamp) -> Manager {
     let database = Database::new(url, None).unwrap();
     let store = Arc::new(PostgresStore::open(&database, false).await.unwrap());
     let logs = LogStore::shared(&world.folder.path().join("logs"), Limits::default()).unwrap();
@@ -66,21 +66,27 @@ pub async fn once_and_passed_on() {
         ..AuditConfig::default()
     };
     world.config.retention.events = Some(SignedDuration::from_hours(1));
+    // Retention asks the database's clock as well, which is the real one.
+    let today = Timestamp::now().strftime("%Y-%m-%dT22:00:00Z").to_string();
+    let hour = SignedDuration::from_hours(1);
+    let evening = at(&today) - hour * 48;
+    world.pass(evening.duration_since(world.now()) - hour);
     let (_, two, url) = two_over(&world).await;
     prepare(&two).await;
     let _agent = Agent::open(&two, vec![readable(hook("night/load", &["risk.nightly"], &[]))]).await;
     let (environment, _) = create(&two, "prod").await;
-    two.create_schedule(&admin(), nightly(environment.id)).await.unwrap();
-    world.pass(at("2026-09-21T20:00:00Z").duration_since(world.now()));
+    let every_evening = NewSchedule { time_zone: "UTC".to_owned(), ..nightly(environment.id) };
+    two.create_schedule(&admin(), every_evening).await.unwrap();
+    world.pass(hour);
     two.run_schedules().await.unwrap();
     let predicate = HoldPredicate { namespace: Some("crm".parse().unwrap()), ..HoldPredicate::default() };
-    let until = Some(at("2026-09-21T21:00:00Z"));
+    let until = Some(evening + hour);
     let hold =
         NewHold { predicate, until, reason: "freeze".to_owned(), max_steps: None, validate_only: false };
     two.create_hold(&admin(), hold).await.unwrap();
 
     // A day later there is something to do for each duty, and one manager has them all.
-    world.pass(at("2026-09-22T20:00:30Z").duration_since(world.now()));
+    world.pass(hour * 24 + SignedDuration::from_secs(30));
     let one = stopped(&world, &url, world.now()).await;
     for duty in Duty::ALL {
         assert!(one.take_role(duty.role()).await.unwrap().is_some());

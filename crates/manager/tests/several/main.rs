@@ -9,7 +9,10 @@ mod common;
 mod conflicts;
 mod duties;
 mod holds;
+mod keys;
 mod outage;
+mod purge;
+mod retention;
 
 use common::*;
 use jiff::SignedDuration;
@@ -60,6 +63,17 @@ fn main() {
         }),
         test("many_requests_at_two_managers_about_the_same_environments_are_all_answered", || {
             block(conflicts::many());
+        }),
+        test("a_key_that_two_managers_replace_at_once_is_replaced_twice", || block(keys::rotated_at_once())),
+        test("a_manager_whose_clock_is_far_from_the_databases_removes_nothing", || {
+            block(retention::clocks_apart());
+        }),
+        test("a_purge_asked_for_at_one_manager_is_approved_once_at_another", || {
+            block(purge::asked_here_approved_there());
+        }),
+        test("of_two_purges_or_a_purge_and_an_undelete_at_once_one_is_first", || block(purge::at_once())),
+        test("a_purge_whose_manager_is_killed_is_carried_out_once_by_the_other", || {
+            block(purge::killed_between());
         }),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();

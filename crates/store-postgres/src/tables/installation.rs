@@ -124,3 +124,15 @@ pub async fn put_setting(db: Db<'_>, key: &str, value: &Value) -> Result<()> {
     .map_err(failed("write a setting"))?;
     Ok(())
 }
+
+/// What the server's clock says now, not when the transaction began.
+pub async fn clock(db: Db<'_>) -> Result<Timestamp> {
+    let micros: i64 = sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        .fetch_one(db)
+        .await
+        .map_err(failed("read the database's clock"))?;
+    Timestamp::from_microsecond(micros).map_err(|source| StoreError::Unavailable {
+        what: "the database's clock shows no time that can be".to_owned(),
+        source: source.into(),
+    })
+}

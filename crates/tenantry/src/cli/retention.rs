@@ -12,6 +12,9 @@ pub enum RetentionCommand {
     },
     /// Removes it now; the manager does it by itself as well
     Run {
+        /// The manager's clock is right, although it has moved by more than a week since the last run
+        #[arg(long)]
+        clock_is_right: bool,
         #[command(flatten)]
         connection: Connection,
     },

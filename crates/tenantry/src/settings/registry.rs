@@ -212,6 +212,13 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         Manager,
+        "purge-reminder",
+        "DURATION",
+        Some("168h"),
+        "So long after the end of its retention a decommissioned environment that nobody purged raises attention",
+    ),
+    setting(
+        Manager,
         "cross-namespace-after",
         "true|false",
         Some("true"),

@@ -3,8 +3,14 @@
 //! The rows go first and the logs after them. A crash in between leaves a log folder without an operation, which the
 //! next run sweeps; the other way round it would leave an operation that has lost its logs. The audit log never goes.
 
+mod clock;
+mod logs;
+
+pub use clock::ClockDoubt;
+pub(crate) use clock::believed;
+
 use crate::duties::Duty;
-use crate::error::Result;
+use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Note;
 use crate::{KeptAnswer, Manager, Principal};
@@ -14,7 +20,7 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tenantry_failpoints::Point;
-use tenantry_model::{AttemptId, OperationId, OperationState, Page};
+use tenantry_model::{OperationId, OperationState, Page};
 use tenantry_store::{EventFilter, ExpiredOperation, Read};
 use tokio::time::Instant;
 
@@ -78,14 +84,19 @@ pub struct Retired {
     pub answers: u64,
     /// There was no time for everything.
     pub more: bool,
+    /// Nothing goes before the clock is mended, or somebody has said that it is right.
+    #[serde(default)]
+    pub clock_doubted: bool,
 }
 
 impl Manager {
     /// Says what [`Manager::retire`] would remove now, without removing anything.
     pub async fn preview_retention(&self) -> Result<Retired> {
         let deadline = Instant::now() + BUDGET;
-        let mut found = Retired::default();
-        if let Some(before) = self.before(self.config.retention.operations) {
+        let clock = believed(&mut *self.store.read().await?, self.now()).await?;
+        let mut found = Retired { clock_doubted: clock.is_err(), ..Retired::default() };
+        let now = clock.unwrap_or_else(|doubt| doubt.now());
+        if let Some(before) = before(now, self.config.retention.operations) {
             let mut page = Page { after: None, limit: OPERATIONS };
             loop {
                 let mut read = self.store.read().await?;
@@ -99,25 +110,29 @@ impl Manager {
                 }
             }
         }
-        (found.logs, found.orphans, found.more) = self.retire_logs(deadline, true, found.more).await?;
+        (found.logs, found.orphans, found.more) = self.retire_logs(now, deadline, true, found.more).await?;
         let mut read = self.store.read().await?;
-        if let Some(last) = self.last_old_event(&mut *read).await? {
+        if let Some(last) = self.last_old_event(&mut *read, now).await? {
             let oldest =
                 read.events(&EventFilter::default(), 0, 1).await?.first().map(|event| event.position);
             found.events = oldest.map_or(0, |oldest| (last + 1).saturating_sub(oldest));
         }
         let never = Timestamp::MIN;
-        let attention = self.before(self.config.retention.attention).unwrap_or(never);
-        let answers = self.before(Some(self.config.idempotency_retention)).unwrap_or(never);
+        let attention = before(now, self.config.retention.attention).unwrap_or(never);
+        let answers = before(now, Some(self.config.idempotency_retention)).unwrap_or(never);
         (found.attentions, found.answers) = read.count_expired(attention, answers).await?;
         Ok(found)
     }
 
     /// Removes what is old and needed by nothing, for some seconds; what went is in the audit log.
-    pub async fn retire(&self, who: &Principal) -> Result<Retired> {
+    ///
+    /// # Errors
+    /// `RetentionClock` while the clock is in doubt; `clock_is_right` is a person's word that it is not.
+    pub async fn retire(&self, who: &Principal, clock_is_right: bool) -> Result<Retired> {
+        let now = self.begin_retention(who, clock_is_right).await?;
         let deadline = Instant::now() + BUDGET;
         let mut gone = Retired::default();
-        if let Some(before) = self.before(self.config.retention.operations) {
+        if let Some(before) = before(now, self.config.retention.operations) {
             let mut page = Page { after: None, limit: OPERATIONS };
             while let Some(next) = self.retire_operations(who, before, &page, &mut gone).await? {
                 page.after = Some(next);
@@ -127,8 +142,8 @@ impl Manager {
                 }
             }
         }
-        (gone.logs, gone.orphans, gone.more) = self.retire_logs(deadline, false, gone.more).await?;
-        let last = self.last_old_event(&mut *self.store.read().await?).await?;
+        (gone.logs, gone.orphans, gone.more) = self.retire_logs(now, deadline, false, gone.more).await?;
+        let last = self.last_old_event(&mut *self.store.read().await?, now).await?;
         if let Some(last) = last {
             while !gone.more {
                 let part = repeating(|| async {
@@ -145,7 +160,7 @@ impl Manager {
                 gone.more |= self.rest(deadline).await;
             }
         }
-        if let Some(before) = self.before(self.config.retention.attention) {
+        if let Some(before) = before(now, self.config.retention.attention) {
             while !gone.more {
                 let part = repeating(|| async {
                     let mut work = self.begin(who).await?;
@@ -161,7 +176,7 @@ impl Manager {
                 gone.more |= self.rest(deadline).await;
             }
         }
-        gone.answers = u64::from(self.expire_answers_as(who).await?);
+        gone.answers = u64::from(self.expire_answers_at(who, now).await?);
         self.note_retired(who, &gone).await?;
         Ok(gone)
     }
@@ -201,38 +216,9 @@ impl Manager {
         Ok(next)
     }
 
-    /// Logs that are old, and those that belong to nothing. Gives both counts, and whether time ran out.
-    async fn retire_logs(
-        &self,
-        deadline: Instant,
-        preview: bool,
-        mut more: bool,
-    ) -> Result<(u64, u64, bool)> {
-        let (mut old, mut orphans) = (0, 0);
-        let before = self.before(self.config.retention.logs);
-        for id in self.logs.operations().await.map_err(crate::logs::unlisted)? {
-            more |= Instant::now() >= deadline;
-            if more {
-                break;
-            }
-            let operation = self.store.read().await?.operation(id).await?;
-            let ended = operation.as_ref().and_then(|operation| operation.ended_at);
-            let expired = before.zip(ended).is_some_and(|(before, ended)| ended < before);
-            match operation {
-                None => orphans += 1,
-                Some(_) if expired => old += 1,
-                Some(_) => continue,
-            }
-            if !preview {
-                self.logs.remove(id).await.map_err(crate::logs::unlisted)?;
-            }
-        }
-        Ok((old, orphans, more))
-    }
-
     /// Position of the newest event that is old and that every registered reader has read.
-    async fn last_old_event(&self, read: &mut dyn Read) -> Result<Option<u64>> {
-        let Some(before) = self.before(self.config.retention.events) else { return Ok(None) };
+    async fn last_old_event(&self, read: &mut dyn Read, now: Timestamp) -> Result<Option<u64>> {
+        let Some(before) = before(now, self.config.retention.events) else { return Ok(None) };
         let filter = EventFilter::default();
         let (mut low, mut high) = (0, read.last_event().await?);
         // Times grow with positions: the first young one is found by halving.
@@ -274,13 +260,24 @@ impl Manager {
         .await
     }
 
+    /// The same as a duty: while the clock is in doubt it waits, and that is said.
+    pub(crate) async fn retire_as(&self, who: &Principal) -> Result<Retired> {
+        match self.retire(who, false).await {
+            Err(ManagerError::RetentionClock(doubt)) => {
+                self.tell_doubt(who, &doubt).await?;
+                Ok(Retired { clock_doubted: true, ..Retired::default() })
+            }
+            other => other,
+        }
+    }
+
     /// The loop's step: turn after turn, and in between another manager may take over.
     pub(crate) async fn retire_all(&self) -> Result<()> {
         let more = AtomicBool::new(true);
         while more.swap(false, Ordering::Relaxed) {
             let turn = |who| async {
                 let who: Principal = who;
-                more.store(self.retire(&who).await?.more, Ordering::Relaxed);
+                more.store(self.retire_as(&who).await?.more, Ordering::Relaxed);
                 Ok(())
             };
             self.in_role(Duty::Retention.role(), turn).await?;
@@ -289,22 +286,16 @@ impl Manager {
         Ok(())
     }
 
-    /// Whether the attempt's log was removed by its age.
-    pub(crate) async fn log_is_removed(&self, attempt: &AttemptId) -> Result<bool> {
-        let Some(before) = self.before(self.config.retention.logs) else { return Ok(false) };
-        let operation = self.store.read().await?.operation(attempt.operation).await?;
-        Ok(operation.and_then(|operation| operation.ended_at).is_some_and(|ended| ended < before))
-    }
-
-    fn before(&self, age: Option<SignedDuration>) -> Option<Timestamp> {
-        self.now().checked_sub(age?).ok()
-    }
-
     /// Lets others write; tells whether the time is over.
     async fn rest(&self, deadline: Instant) -> bool {
         tokio::time::sleep(PAUSE).await;
         Instant::now() >= deadline
     }
+}
+
+/// Before when things are old, if they ever are.
+fn before(now: Timestamp, age: Option<SignedDuration>) -> Option<Timestamp> {
+    now.checked_sub(age?).ok()
 }
 
 /// A backup may still be restored as long as its environment is not gone: nobody tells when what it wrote is removed.
