@@ -69,6 +69,7 @@ async fn open_session(
             nonce: from.nonce,
             observed: from.observed,
             log_offset: from.log_offset,
+            unknown: from.unknown,
         })
         .collect();
     let silent_after_seconds = Some(state.manager.silent_after_seconds());
