@@ -389,6 +389,9 @@ impl Write for Tx {
         }
         ask!(self, attentions::open(key))
     }
+    async fn open_keys(&mut self, keys: &[String]) -> Result<Vec<String>> {
+        ask!(self, attentions::open_keys(keys))
+    }
     async fn append_event(&mut self, event: &EventRecord) -> Result<()> {
         self.usable()?;
         self.events.push(event)

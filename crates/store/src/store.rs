@@ -292,6 +292,18 @@ pub trait Write: Read {
     async fn put_attention(&mut self, attention: &Attention) -> Result<()>;
     /// The unsettled one with this key.
     async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>>;
+    /// Which of these keys are open. Keeps nobody from opening or settling them: a look before [`Write::open_attention`],
+    /// which transactions about the same thing in many environments would otherwise wait in line for. An
+    /// implementation does better than this, which asks for each.
+    async fn open_keys(&mut self, keys: &[String]) -> Result<Vec<String>> {
+        let mut open = Vec::new();
+        for key in keys {
+            if self.open_attention(key).await?.is_some() {
+                open.push(key.clone());
+            }
+        }
+        Ok(open)
+    }
     /// Appends to the outbox. Its position is given at the commit and follows the order of commits; before that it is
     /// not read back.
     async fn append_event(&mut self, event: &EventRecord) -> Result<()>;
