@@ -84,9 +84,7 @@ impl Manager {
             let mut work = self.begin_one(&who).await?;
             let row = work.region(region).await?;
             super::current(&row, session)?;
-            for command in commands {
-                work.tx.finish_command(region, *command).await?;
-            }
+            work.tx.finish_commands(region, commands).await?;
             work.commit(Point::CommandsFinish).await
         })
         .await
