@@ -1,8 +1,8 @@
 //! A history for a store: one operation that ran, copied as often as wanted, under ids that are older.
 
 use anyhow::{Context, Result};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
-use std::path::PathBuf;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+use std::path::{Path, PathBuf};
 use tenantry_model::OperationId;
 
 /// What is copied, and by which column it belongs to the operation.
@@ -27,76 +27,78 @@ pub fn fill(place: &Place, operation: OperationId, count: usize) -> Result<u64> 
     }
 }
 
-async fn sqlite(file: &std::path::Path, operation: OperationId, count: i64) -> Result<u64> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-    let mut database = SqliteConnection::connect_with(&options).await?;
-    let mut transaction = database.begin().await?;
-    let mut rows = 0;
-    for (table, column) in TABLES {
-        let found: Vec<(String, String)> = sqlx::query_as("SELECT name, type FROM pragma_table_info(?)")
-            .bind(table)
-            .fetch_all(&mut *transaction)
-            .await?;
-        let is_text = |kind: &str| kind == "TEXT";
-        let (names, copies) =
-            columns(&found, is_text, "replace({}, ?1, printf('01800000-0000-7000-8000-%012x', n.i))");
-        let sql = format!(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
-             INSERT INTO {table} ({names}) SELECT {copies} FROM n, {table} WHERE {column} = ?1"
-        );
-        let done = sqlx::query(AssertSqlSafe(sql))
-            .bind(operation.to_string())
-            .bind(count)
-            .execute(&mut *transaction)
-            .await
-            .with_context(|| format!("copy rows of {table}"))?;
-        rows += done.rows_affected();
+/// What differs between the two: how columns are listed, numbers made, and an older id written.
+struct Dialect {
+    columns: &'static str,
+    text: &'static str,
+    /// Before the statement: a table `n (i)` of the numbers from 1 to the second argument.
+    numbers: &'static str,
+    older_id: &'static str,
+}
+
+const SQLITE: Dialect = Dialect {
+    columns: "SELECT name, type FROM pragma_table_info($1)",
+    text: "TEXT",
+    numbers: "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $2)",
+    older_id: "printf('01800000-0000-7000-8000-%012x', n.i)",
+};
+
+const POSTGRES: Dialect = Dialect {
+    columns: "SELECT column_name::text, data_type::text FROM information_schema.columns
+              WHERE table_schema = current_schema() AND table_name = $1 AND is_generated = 'NEVER'",
+    text: "text",
+    numbers: "WITH n (i) AS (SELECT generate_series(1, $2))",
+    older_id: "'01800000-0000-7000-8000-' || lpad(to_hex(n.i), 12, '0')",
+};
+
+impl Dialect {
+    /// Copies the rows whose `column` is the first argument. A position is given by the table itself.
+    fn copy(&self, table: &str, column: &str, found: &[(String, String)]) -> String {
+        let all = || found.iter().filter(|(name, _)| name != "position");
+        let names: Vec<&str> = all().map(|(name, _)| name.as_str()).collect();
+        let older = |(name, kind): &(String, String)| {
+            if kind == self.text { format!("replace({name}, $1, {})", self.older_id) } else { name.clone() }
+        };
+        let copies: Vec<String> = all().map(older).collect();
+        let (names, copies, numbers) = (names.join(", "), copies.join(", "), self.numbers);
+        format!("{numbers} INSERT INTO {table} ({names}) SELECT {copies} FROM n, {table} WHERE {column} = $1")
     }
-    transaction.commit().await?;
+}
+
+/// One transaction; its value is how many rows were written. The driver's types differ, not a word of the rest.
+macro_rules! copy_all {
+    ($database:expr, $dialect:expr, $operation:expr, $count:expr) => {{
+        let mut transaction = $database.begin().await?;
+        let mut rows = 0;
+        for (table, column) in TABLES {
+            let found: Vec<(String, String)> =
+                sqlx::query_as($dialect.columns).bind(table).fetch_all(&mut *transaction).await?;
+            let done = sqlx::query(AssertSqlSafe($dialect.copy(table, column, &found)))
+                .bind($operation.to_string())
+                .bind($count)
+                .execute(&mut *transaction)
+                .await
+                .with_context(|| format!("copy rows of {table}"))?;
+            rows += done.rows_affected();
+        }
+        transaction.commit().await?;
+        rows
+    }};
+}
+
+async fn sqlite(file: &Path, operation: OperationId, count: i64) -> Result<u64> {
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut database = SqliteConnection::connect_with(&options).await?;
+    let rows = copy_all!(database, SQLITE, operation, count);
     database.close().await?;
     Ok(rows)
 }
 
 async fn postgres(url: &str, operation: OperationId, count: i64) -> Result<u64> {
     let mut database = PgConnection::connect(url).await?;
-    let mut transaction = database.begin().await?;
-    let mut rows = 0;
-    for (table, column) in TABLES {
-        let found: Vec<(String, String)> = sqlx::query_as(
-            "SELECT column_name::text, data_type::text FROM information_schema.columns
-             WHERE table_schema = current_schema() AND table_name = $1 AND is_generated = 'NEVER'",
-        )
-        .bind(table)
-        .fetch_all(&mut *transaction)
-        .await?;
-        let is_text = |kind: &str| kind == "text";
-        let copy = "replace({}, $1, '01800000-0000-7000-8000-' || lpad(to_hex(n.i), 12, '0'))";
-        let (names, copies) = columns(&found, is_text, copy);
-        let sql = format!(
-            "INSERT INTO {table} ({names}) SELECT {copies} FROM generate_series(1, $2) AS n(i), {table}
-             WHERE {column} = $1"
-        );
-        let done = sqlx::query(AssertSqlSafe(sql))
-            .bind(operation.to_string())
-            .bind(count)
-            .execute(&mut *transaction)
-            .await
-            .with_context(|| format!("copy rows of {table}"))?;
-        rows += done.rows_affected();
-    }
-    transaction.commit().await?;
+    let rows = copy_all!(database, POSTGRES, operation, count);
     // As it would have been by itself, long ago.
     sqlx::raw_sql("VACUUM ANALYZE").execute(&mut database).await?;
     database.close().await?;
     Ok(rows)
-}
-
-/// Names and copies of a table's columns. A position is given by the table itself.
-fn columns(found: &[(String, String)], is_text: impl Fn(&str) -> bool, copy: &str) -> (String, String) {
-    let all = || found.iter().filter(|(name, _)| name != "position");
-    let names: Vec<&str> = all().map(|(name, _)| name.as_str()).collect();
-    let copies: Vec<String> = all()
-        .map(|(name, kind)| if is_text(kind) { copy.replace("{}", name) } else { name.clone() })
-        .collect();
-    (names.join(", "), copies.join(", "))
 }

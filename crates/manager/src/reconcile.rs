@@ -86,11 +86,7 @@ impl Manager {
         loop {
             let mut waiter = Waiter::new(&self.store, LONGEST_SLEEP);
             waiter.listen();
-            let next = match self.run_due().await {
-                Ok(_) => self.until_next_timer().await,
-                Err(error) => Err(error),
-            };
-            match next {
+            match self.until_due().await {
                 Ok(sleep) => {
                     pause = Pause::new();
                     let _ = tokio::time::timeout(sleep, waiter.wait()).await;
@@ -100,13 +96,23 @@ impl Manager {
         }
     }
 
-    async fn until_next_timer(&self) -> Result<Duration> {
-        let due = self.store.read().await?.next_due().await?;
+    /// Applies what is due and says how long nothing will be. Every commit wakes this loop, and hardly ever is anything
+    /// due: then it was one look.
+    async fn until_due(&self) -> Result<Duration> {
+        let mut due = self.next_due().await?;
+        if due.is_some_and(|due| due <= self.now()) {
+            self.run_due().await?;
+            due = self.next_due().await?;
+        }
         let sleep = due.map_or(LONGEST_SLEEP, |due| {
             Duration::try_from(due.duration_since(self.now())).unwrap_or(Duration::ZERO)
         });
         // A floor, so that a timer which cannot be moved costs a look in a while and not a processor.
         Ok(sleep.clamp(Duration::from_millis(10), LONGEST_SLEEP))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>> {
+        Ok(self.store.read().await?.next_due().await?)
     }
 
     /// Applies what is due now; returns how many operations were looked at. One that fails does not keep the others

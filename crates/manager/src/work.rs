@@ -88,6 +88,20 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Locks the environment of an operation.
+    pub(crate) async fn lock_of(&mut self, id: OperationId) -> Result<EnvironmentId> {
+        let unknown = || ManagerError::not_found("operation", id);
+        if self.environment.is_some() {
+            let operation = self.tx.operation(id).await?.ok_or_else(unknown)?;
+            self.lock(operation.environment).await?;
+            return Ok(operation.environment);
+        }
+        let row = self.tx.lock_environment_of(id).await?.ok_or_else(unknown)?;
+        let environment = row.id;
+        self.environment = Some(Locked { row, raised: false });
+        Ok(environment)
+    }
+
     /// A new environment: nobody else can know it yet, so that it counts as locked.
     pub(crate) async fn insert(&mut self, row: Environment) -> Result<()> {
         self.tx.put_environment(&row).await?;

@@ -224,7 +224,8 @@ async fn a_hold_that_is_lifted_while_somebody_looks_leaves_no_attention() {
             }
         })
         .await;
-        let lift = || manager.lift_hold(&admin(), hold, None, false);
+        let who = admin();
+        let lift = || manager.lift_hold(&who, hold, None, false);
         // While the look writes nobody else does: then the hold is lifted after it.
         let lifted = tokio::time::timeout(Duration::from_millis(100), lift()).await.is_ok();
         let ended = whole.is_some();

@@ -12,6 +12,7 @@ pub mod holds;
 pub mod hooks;
 pub mod installation;
 pub mod leases;
+pub mod moved;
 pub mod operations;
 pub mod retention;
 pub mod schedules;

@@ -1,5 +1,4 @@
-//! One transaction: hands each call on to the statements of its table, commits, wakes. No SQL of its own but the lock of
-//! the outbox.
+//! One transaction: hands each call on to the statements of its table, commits, wakes. No SQL of its own.
 
 use crate::{
     errors,
@@ -8,7 +7,7 @@ use crate::{
     tables::{
         approvals, attentions, audit, audit_list, commands, environments,
         events::{self, Unnumbered},
-        holds, hooks, installation, leases, operations, retention, schedules, steps, tenants,
+        holds, hooks, installation, leases, moved, operations, retention, schedules, steps, tenants,
     },
 };
 use async_trait::async_trait;
@@ -24,7 +23,7 @@ use tenantry_model::{
 use tenantry_store::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind,
     EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
-    IdempotentAnswer, OperationFilter, Read, Result, RunKey, StoreError, Write,
+    IdempotentAnswer, Moved, OperationFilter, Read, Result, RunKey, StoreError, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -37,12 +36,23 @@ pub struct Tx {
     /// Nobody else writes (or this one does not).
     alone: bool,
     events: Unnumbered,
+    /// An environment whose version is raised, which is written with the events of the change.
+    raised: Option<(String, u64)>,
     broken: bool,
+}
+
+/// Hands a call on, unless the transaction is broken.
+macro_rules! ask {
+    ($tx:ident, $module:ident::$function:ident($($argument:expr),*)) => {{
+        $tx.usable()?;
+        let done = tokio::time::timeout(ANSWER, $module::$function($tx.inner.db()? $(, $argument)*)).await;
+        $tx.judge(done)
+    }};
 }
 
 impl Tx {
     pub fn new(inner: Session, wakes: Arc<Wakes>, alone: bool) -> Self {
-        Self { inner, wakes, alone, events: Unnumbered::default(), broken: false }
+        Self { inner, wakes, alone, events: Unnumbered::default(), raised: None, broken: false }
     }
 
     /// After an error PostgreSQL refuses every statement, but answers COMMIT by rolling back and reports success: so
@@ -59,6 +69,12 @@ impl Tx {
         Ok(())
     }
 
+    /// Before environments are read or written again.
+    async fn write_version(&mut self) -> Result<()> {
+        let Some((id, version)) = self.raised.take() else { return Ok(()) };
+        ask!(self, environments::put_version(&id, version))
+    }
+
     /// Only what was found by asking leaves the transaction whole.
     fn judge<T>(&mut self, done: std::result::Result<Result<T>, tokio::time::error::Elapsed>) -> Result<T> {
         let done = done.unwrap_or_else(|elapsed| {
@@ -69,15 +85,6 @@ impl Tx {
         self.broken |= matches!(&done, Err(error) if !matches!(error, StoreError::Duplicate(_)));
         done
     }
-}
-
-/// Hands a call on, unless the transaction is broken.
-macro_rules! ask {
-    ($tx:ident, $module:ident::$function:ident($($argument:expr),*)) => {{
-        $tx.usable()?;
-        let done = tokio::time::timeout(ANSWER, $module::$function($tx.inner.db()? $(, $argument)*)).await;
-        $tx.judge(done)
-    }};
 }
 
 #[async_trait]
@@ -92,6 +99,7 @@ impl Read for Tx {
         ask!(self, tenants::list(page))
     }
     async fn environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
+        self.write_version().await?;
         ask!(self, environments::get(id))
     }
     async fn environment_by_name(
@@ -99,12 +107,15 @@ impl Read for Tx {
         tenant: &TenantName,
         name: &EnvironmentName,
     ) -> Result<Option<Environment>> {
+        self.write_version().await?;
         ask!(self, environments::by_name(tenant, name))
     }
     async fn environment_by_alias(&mut self, alias: &Alias) -> Result<Option<Environment>> {
+        self.write_version().await?;
         ask!(self, environments::by_alias(alias))
     }
     async fn environments(&mut self, filter: &EnvironmentFilter, page: &Page) -> Result<Paged<Environment>> {
+        self.write_version().await?;
         ask!(self, environments::list(filter, page))
     }
     async fn generation(&mut self, id: EnvironmentId, generation: u64) -> Result<Option<Value>> {
@@ -115,6 +126,9 @@ impl Read for Tx {
     }
     async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
         ask!(self, environments::applied_hook(id, hook))
+    }
+    async fn applied_hooks(&mut self, id: EnvironmentId, hooks: &[HookRef]) -> Result<Vec<AppliedHook>> {
+        ask!(self, environments::applied_hooks(id, hooks))
     }
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>> {
         ask!(self, operations::definition(name))
@@ -305,16 +319,34 @@ impl Write for Tx {
         ask!(self, tenants::delete(name))
     }
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>> {
-        if !self.alone {
-            ask!(self, environments::lock(id))?;
+        self.write_version().await?;
+        if self.alone {
+            return ask!(self, environments::get(id));
         }
-        ask!(self, environments::get(id))
+        ask!(self, environments::lock(id))
+    }
+    async fn lock_environment_of(&mut self, id: OperationId) -> Result<Option<Environment>> {
+        if self.alone {
+            return match self.operation(id).await? {
+                Some(operation) => self.environment(operation.environment).await,
+                None => Ok(None),
+            };
+        }
+        self.write_version().await?;
+        ask!(self, environments::lock_of(id))
     }
     async fn put_environment(&mut self, environment: &Environment) -> Result<()> {
+        self.write_version().await?;
         ask!(self, environments::put(environment))
     }
     async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
-        ask!(self, environments::raise_version(environment))
+        let (id, raised) = (environment.id.to_string(), environment.version.saturating_add(1));
+        if self.raised.as_ref().is_some_and(|(other, _)| *other != id) {
+            self.write_version().await?;
+        }
+        self.usable()?;
+        self.raised = Some((id, raised));
+        Ok(raised)
     }
     async fn put_generation(&mut self, id: EnvironmentId, generation: u64, view: &Value) -> Result<()> {
         ask!(self, environments::put_generation(id, generation, view))
@@ -349,6 +381,9 @@ impl Write for Tx {
     async fn put_attempt(&mut self, attempt: &Attempt) -> Result<()> {
         ask!(self, steps::put_attempt(attempt))
     }
+    async fn put_moved(&mut self, moved: &Moved) -> Result<()> {
+        ask!(self, moved::put(moved))
+    }
     async fn put_region(&mut self, region: &Region) -> Result<()> {
         ask!(self, hooks::put_region(region))
     }
@@ -374,6 +409,9 @@ impl Write for Tx {
     async fn finish_command(&mut self, region: &RegionName, id: CommandId) -> Result<bool> {
         ask!(self, commands::finish(region, id))
     }
+    async fn finish_commands(&mut self, region: &RegionName, ids: &[CommandId]) -> Result<()> {
+        ask!(self, commands::finish_all(region, ids))
+    }
     async fn withdraw_command(&mut self, attempt: &AttemptId, kind: CommandKind) -> Result<bool> {
         ask!(self, commands::withdraw(attempt, kind))
     }
@@ -391,6 +429,9 @@ impl Write for Tx {
             ask!(self, attentions::lock_key(key))?;
         }
         ask!(self, attentions::open(key))
+    }
+    async fn open_keys(&mut self, keys: &[String]) -> Result<Vec<String>> {
+        ask!(self, attentions::open_keys(keys))
     }
     async fn append_event(&mut self, event: &EventRecord) -> Result<()> {
         self.usable()?;
@@ -467,10 +508,11 @@ impl Write for Tx {
     }
     async fn commit(mut self: Box<Self>) -> Result<()> {
         self.usable()?;
-        if !self.events.is_empty() {
-            let events = std::mem::take(&mut self.events);
-            ask!(self, events::lock())?;
-            ask!(self, events::append(&events))?;
+        if self.events.is_empty() {
+            self.write_version().await?;
+        } else {
+            let (events, raised) = (std::mem::take(&mut self.events), self.raised.take());
+            ask!(self, events::append(&events, raised.as_ref()))?;
         }
         let done = tokio::time::timeout(ANSWER, self.inner.commit()).await;
         let done = done.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod commands;
 pub mod leases;
 pub mod lists;
+pub mod moved;
 pub mod outbox;
 pub mod retention;
 pub mod rows;
@@ -99,6 +100,11 @@ macro_rules! conformance_tests {
                 only_what_was_never_given_out_can_be_withdrawn
                 a_finished_command_is_gone_and_only_its_region_finishes_it
                 two_sessions_never_share_a_command
+            }
+            moved {
+                what_events_have_moved_is_put_at_once
+                nothing_is_moved_without_an_environment
+                several_commands_are_finished_at_once
             }
             audit {
                 entries_of_all_chains_come_by_time_once_through_pages

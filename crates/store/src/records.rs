@@ -6,9 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tenantry_hook::Hook;
 use tenantry_model::{
-    Actor, AgentSessionId, AttemptId, CommandId, EnvironmentId, EnvironmentState, HookRef, OperationId,
-    OperationName, OperationState, Problem, RegionName, ScheduleId, ScheduleRun, Scope, TemplateHash,
-    TenantName,
+    Actor, AgentSessionId, AppliedHook, Attempt, AttemptId, CommandId, EnvironmentId, EnvironmentState,
+    HookRef, Operation, OperationId, OperationName, OperationState, Problem, RegionName, ScheduleId,
+    ScheduleRun, Scope, Step, TemplateHash, TenantName,
 };
 
 /// A hook as its region last reported it, and what the centre decided about it.
@@ -44,6 +44,27 @@ pub struct Retired {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// What events have changed about one operation: each row once, as they leave it.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Which operation.
+    pub id: OperationId,
+    /// Its environment.
+    pub environment: EnvironmentId,
+    /// Its own row.
+    pub operation: Option<Operation>,
+    /// Rows of its steps.
+    pub steps: Vec<Step>,
+    /// Rows of their attempts.
+    pub attempts: Vec<Attempt>,
+    /// What hooks have applied for its environment.
+    pub applied: Vec<AppliedHook>,
+    /// New commands about its attempts, in order.
+    pub commands: Vec<Command>,
+    /// When its timer is due, if that may have changed.
+    pub timer: Option<Option<Timestamp>>,
 }
 
 /// What a command asks of an agent.

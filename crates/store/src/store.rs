@@ -3,7 +3,7 @@
 use crate::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command,
     EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
-    IdempotentAnswer, OperationFilter, RunKey, StoreError,
+    IdempotentAnswer, Moved, OperationFilter, RunKey, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -90,6 +90,14 @@ pub trait Read: Send {
     /// them: it is asked at every start and every success.
     async fn applied_hook(&mut self, id: EnvironmentId, hook: &HookRef) -> Result<Option<AppliedHook>> {
         Ok(self.applied(id).await?.into_iter().find(|row| row.hook == *hook))
+    }
+    /// The same for some of them, by hook.
+    async fn applied_hooks(&mut self, id: EnvironmentId, hooks: &[HookRef]) -> Result<Vec<AppliedHook>> {
+        let mut found = Vec::new();
+        for hook in hooks {
+            found.extend(self.applied_hook(id, hook).await?);
+        }
+        Ok(found)
     }
     /// A definition that was stored under this name.
     async fn definition(&mut self, name: &OperationName) -> Result<Option<OperationDefinition>>;
@@ -233,6 +241,13 @@ pub trait Write: Read {
     async fn delete_tenant(&mut self, name: &TenantName) -> Result<()>;
     /// Reads an environment and keeps others from changing it or its operations until the end of the transaction.
     async fn lock_environment(&mut self, id: EnvironmentId) -> Result<Option<Environment>>;
+    /// The same for the environment of an operation; `None`: there is no such operation.
+    async fn lock_environment_of(&mut self, id: OperationId) -> Result<Option<Environment>> {
+        match self.operation(id).await? {
+            Some(operation) => self.lock_environment(operation.environment).await,
+            None => Ok(None),
+        }
+    }
     /// Raises the version of a locked environment and returns it; the rest of its row stays as it is. An
     /// implementation does better than this, which writes the whole row: a step's change is to be one small write.
     async fn raise_version(&mut self, environment: &Environment) -> Result<u64> {
@@ -266,6 +281,29 @@ pub trait Write: Read {
     async fn put_step(&mut self, step: &Step) -> Result<()>;
     /// Inserts or replaces.
     async fn put_attempt(&mut self, attempt: &Attempt) -> Result<()>;
+    /// Puts what events have changed about one operation, as one call after the other would. An implementation whose
+    /// calls cost a way to a server does better than this.
+    async fn put_moved(&mut self, moved: &Moved) -> Result<()> {
+        if let Some(operation) = &moved.operation {
+            self.put_operation(operation).await?;
+        }
+        for step in &moved.steps {
+            self.put_step(step).await?;
+        }
+        for attempt in &moved.attempts {
+            self.put_attempt(attempt).await?;
+        }
+        for applied in &moved.applied {
+            self.put_applied(moved.environment, applied).await?;
+        }
+        for command in &moved.commands {
+            self.put_command(command).await?;
+        }
+        match moved.timer {
+            Some(due) => self.put_timer(moved.id, due).await,
+            None => Ok(()),
+        }
+    }
     /// Inserts or replaces.
     async fn put_region(&mut self, region: &Region) -> Result<()>;
     /// Reads a hook and keeps others from changing it until the end of the transaction. Who locks several does so in
@@ -287,6 +325,13 @@ pub trait Write: Read {
     ) -> Result<Vec<Command>>;
     /// The agent has carried it out (or it is not needed any more); `false`: it was done already.
     async fn finish_command(&mut self, region: &RegionName, id: CommandId) -> Result<bool>;
+    /// The same for several.
+    async fn finish_commands(&mut self, region: &RegionName, ids: &[CommandId]) -> Result<()> {
+        for id in ids {
+            self.finish_command(region, *id).await?;
+        }
+        Ok(())
+    }
     /// Removes the command of this kind for this attempt if it was never given out; tells whether it did. One whose
     /// lease was broken or ran out stays: an agent may have carried it out.
     async fn withdraw_command(&mut self, attempt: &AttemptId, kind: crate::CommandKind) -> Result<bool>;
@@ -297,6 +342,18 @@ pub trait Write: Read {
     async fn put_attention(&mut self, attention: &Attention) -> Result<()>;
     /// The unsettled one with this key.
     async fn open_attention(&mut self, key: &str) -> Result<Option<Attention>>;
+    /// Which of these keys are open. Keeps nobody from opening or settling them: a look before [`Write::open_attention`],
+    /// which transactions about the same thing in many environments would otherwise wait in line for. An
+    /// implementation does better than this, which asks for each.
+    async fn open_keys(&mut self, keys: &[String]) -> Result<Vec<String>> {
+        let mut open = Vec::new();
+        for key in keys {
+            if self.open_attention(key).await?.is_some() {
+                open.push(key.clone());
+            }
+        }
+        Ok(open)
+    }
     /// Appends to the outbox. Its position is given at the commit and follows the order of commits; before that it is
     /// not read back.
     async fn append_event(&mut self, event: &EventRecord) -> Result<()>;

@@ -138,12 +138,51 @@ fn main() {
             &["docs/operations/audit.md", "docs/operations/retention.md", "docs/operations/check.md"],
             saas,
         ),
+        Trial::test("a_repeated_key_gives_the_first_answer_and_a_look_changes_nothing", || {
+            a_repeated_key_gives_the_first_answer_and_a_look_changes_nothing();
+            Ok(())
+        }),
         Trial::test("the_generated_reference_is_up_to_date", || {
             the_generated_reference_is_up_to_date();
             Ok(())
         }),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}
+
+/// The flags of a script that may be repeated, or only wants to know.
+fn a_repeated_key_gives_the_first_answer_and_a_look_changes_nothing() {
+    let up = Up::start("examples/saas");
+    let run = |script: &str| {
+        let common = "create() { tenantry env create acme/prod -f examples/saas/environment-small.yaml --region local \
+                      -o json \"$@\" 2>/dev/null; }; rows() { tenantry env list -o json; tenantry op list -o json; \
+                      tenantry audit list -o json; }; at=$SCRATCH\n";
+        up.run(&format!("{common}{script}"))
+    };
+    let done = |script: &str| {
+        let (succeeded, output) = run(script);
+        assert!(succeeded, "{script}\nfailed with:\n{output}");
+        output
+    };
+    done("tenantry tenant create acme; rows > $at/before");
+    let look = done("create --validate-only --idempotency-key order");
+    assert!(look.contains("\"preview\"") && look.contains("local/crm/crm-tenant"), "{look}");
+    done("rows > $at/after; cmp $at/before $at/after");
+    // A look has not used the key up; the second one finds what the first one made, however far that has come.
+    done("create --idempotency-key order > $at/one; tenantry env reconcile acme/prod --wait --reason later");
+    done("create --idempotency-key order > $at/two; cmp $at/one $at/two; rows > $at/before");
+    let count =
+        done("tenantry op list -o json | python3 -c 'import json,sys; print(len(json.load(sys.stdin)))'");
+    assert_eq!(count.trim(), "2", "created once, reconciled once");
+    let look = done("tenantry env decommission acme/prod --reason test --validate-only -o json 2>/dev/null");
+    assert!(look.contains("lifecycle.decommission"), "{look}");
+    done("rows > $at/after; cmp $at/before $at/after");
+    let (succeeded, output) =
+        run("tenantry env backup acme/prod --reason other --idempotency-key order || test $? = 3 && exit 3");
+    assert!(!succeeded && output.contains("idempotency-key-reused"), "{output}");
+    done("rows > $at/after; cmp $at/before $at/after");
+    let log = up.stop();
+    assert!(!log.contains("WARN") && !log.contains("ERROR"), "unexpected in the log:\n{log}");
 }
 
 fn the_generated_reference_is_up_to_date() {

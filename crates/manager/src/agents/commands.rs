@@ -2,12 +2,12 @@
 
 use super::agent;
 use crate::Manager;
-use crate::error::Result;
+use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::wait::Waiter;
 use std::time::Duration;
 use tenantry_failpoints::Point;
-use tenantry_model::{AgentSessionId, CommandId, RegionName};
+use tenantry_model::{AgentSessionId, CommandId, Region, RegionName};
 use tenantry_store::Command;
 
 impl Manager {
@@ -25,10 +25,10 @@ impl Manager {
         let heartbeat = Duration::try_from(self.config.agent_silent_after / 3).unwrap_or(wait);
         let mut waiter = Waiter::new(&self.store, wait.min(heartbeat));
         loop {
-            let row = self.region_of_session(region, session).await?;
-            self.heard(&row).await?;
             waiter.listen();
-            if self.has_free_command(region).await? {
+            let (row, free) = self.look(region, session).await?;
+            self.heard(&row).await?;
+            if free {
                 let leased = self.take_commands(region, session, limit).await?;
                 if !leased.is_empty() {
                     return Ok(leased);
@@ -54,9 +54,13 @@ impl Manager {
         .await
     }
 
-    /// A look that writes nothing, since every commit wakes every agent's poll.
-    async fn has_free_command(&self, region: &RegionName) -> Result<bool> {
-        Ok(self.store.read().await?.has_command(region, self.now()).await?)
+    /// The region, and whether it has a command that is free. Writes nothing, since every commit wakes every agent's
+    /// poll.
+    async fn look(&self, region: &RegionName, session: AgentSessionId) -> Result<(Region, bool)> {
+        let mut read = self.store.read().await?;
+        let row = read.region(region).await?.ok_or_else(|| ManagerError::not_found("region", region))?;
+        super::current(&row, session)?;
+        Ok((row, read.has_command(region, self.now()).await?))
     }
 
     async fn take_commands(
@@ -94,9 +98,7 @@ impl Manager {
             let mut work = self.begin_one(&who).await?;
             let row = work.region(region).await?;
             super::current(&row, session)?;
-            for command in commands {
-                work.tx.finish_command(region, *command).await?;
-            }
+            work.tx.finish_commands(region, commands).await?;
             work.commit(Point::CommandsFinish).await
         })
         .await

@@ -9,9 +9,9 @@ mod types;
 
 pub use types::*;
 
+use crate::Principal;
 use crate::error::{ManagerError, Result};
 use crate::work::Work;
-use crate::{Manager, Principal};
 use tenantry_model::{Actor, ActorKind, AgentSessionId, Region, RegionName, Role, Scope};
 
 /// The agent of a region as a caller.
@@ -37,13 +37,5 @@ fn current(region: &Region, session: AgentSessionId) -> Result<()> {
 impl Work<'_> {
     async fn region(&mut self, name: &RegionName) -> Result<Region> {
         self.tx.region(name).await?.ok_or_else(|| ManagerError::not_found("region", name))
-    }
-}
-
-impl Manager {
-    async fn region_of_session(&self, name: &RegionName, session: AgentSessionId) -> Result<Region> {
-        let region = self.region(name).await?;
-        current(&region, session)?;
-        Ok(region)
     }
 }

@@ -1,5 +1,6 @@
 //! What the engine asks for, as rows: commands, applied generations, attention, the environment's state.
 
+use super::pending::{Applied, Pending};
 use super::start::Wanted;
 use crate::error::Result;
 use crate::work::Work;
@@ -13,10 +14,22 @@ use tenantry_store::{Command, CommandKind};
 use uuid::Uuid;
 
 /// What several actions of one transaction need and nothing else changes meanwhile.
-#[derive(Default)]
 pub(super) struct Context {
     /// The environment as the operation applies it.
     pub(super) wanted: Option<Wanted>,
+    /// Earlier generations that were read; `None`: not kept any more.
+    pub(super) generations: BTreeMap<u64, Option<Value>>,
+    /// What hooks have applied.
+    pub(super) applied: Applied,
+    /// Rows that are written when all events are applied.
+    pub(super) pending: Pending,
+}
+
+impl Context {
+    pub(super) fn new(events: &[Event]) -> Self {
+        let applied = Applied::of_events(events);
+        Self { wanted: None, generations: BTreeMap::new(), applied, pending: Pending::default() }
+    }
 }
 
 impl Work<'_> {
@@ -31,18 +44,28 @@ impl Work<'_> {
         match action {
             Action::Start(attempt) => {
                 let body = self.start_order(run, attempt, context).await?;
-                self.command(attempt, CommandKind::Start, body).await?;
+                context.pending.command(command(attempt, CommandKind::Start, body));
             }
             Action::Kill { attempt, cause } => {
                 // Nobody has taken the start yet: it never will be, and that is an end.
-                if self.tx.withdraw_command(attempt, CommandKind::Start).await? {
+                if context.pending.withdraw(attempt, CommandKind::Start)
+                    || self.tx.withdraw_command(attempt, CommandKind::Start).await?
+                {
                     follow_ups.push_back(not_started(attempt, *cause, run, self.now));
                 } else {
-                    self.command(attempt, CommandKind::Kill, json!({ "cause": cause })).await?;
+                    let body = json!({ "cause": cause });
+                    context.pending.command(command(attempt, CommandKind::Kill, body));
                 }
             }
-            Action::Release(attempt) => self.command(attempt, CommandKind::Release, json!({})).await?,
-            Action::Applied { hook, change } => self.applied(run, hook, *change).await?,
+            Action::Release(attempt) => {
+                context.pending.command(command(attempt, CommandKind::Release, json!({})));
+            }
+            Action::Applied { hook, change } => {
+                let before = self.applied_hook(hook, context).await?;
+                let row = next_applied(before, run, hook, *change);
+                context.applied.put(row.clone());
+                context.pending.apply(row);
+            }
             Action::Raise(raised) => self.raise_attention(run.operation(), raised).await?,
             Action::Settle { key } => self.settle_attention(key).await?,
             Action::Ended(state) => {
@@ -53,22 +76,30 @@ impl Work<'_> {
         Ok(false)
     }
 
-    async fn command(&mut self, attempt: &AttemptId, kind: CommandKind, body: Value) -> Result<()> {
-        let command = Command {
-            id: tenantry_model::CommandId(Uuid::now_v7()),
-            region: attempt.step.region.clone(),
-            attempt: attempt.clone(),
-            kind,
-            body,
-            lease: None,
-        };
-        Ok(self.tx.put_command(&command).await?)
+    /// What a hook has applied for the environment, as the events before have left it.
+    pub(super) async fn applied_hook(
+        &mut self,
+        hook: &HookRef,
+        context: &mut Context,
+    ) -> Result<Option<AppliedHook>> {
+        if let Some(known) = context.applied.get(hook) {
+            return Ok(known);
+        }
+        let asked = context.applied.to_read(hook);
+        let rows = self.tx.applied_hooks(self.environment()?.id, &asked).await?;
+        context.applied.learn(asked, rows);
+        Ok(context.applied.get(hook).flatten())
     }
+}
 
-    async fn applied(&mut self, run: &Run, hook: &HookRef, change: AppliedChange) -> Result<()> {
-        let id = self.environment()?.id;
-        let before = self.tx.applied_hook(id, hook).await?;
-        Ok(self.tx.put_applied(id, &next_applied(before, run, hook, change)).await?)
+fn command(attempt: &AttemptId, kind: CommandKind, body: Value) -> Command {
+    Command {
+        id: tenantry_model::CommandId(Uuid::now_v7()),
+        region: attempt.step.region.clone(),
+        attempt: attempt.clone(),
+        kind,
+        body,
+        lease: None,
     }
 }
 

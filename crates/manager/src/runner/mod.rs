@@ -8,6 +8,7 @@ mod attend;
 mod cache;
 mod drive;
 mod effect;
+mod pending;
 mod plan;
 mod start;
 
@@ -21,10 +22,11 @@ use crate::repeat::repeating;
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use actions::Context;
+use pending::Pending;
 use std::collections::VecDeque;
 use tenantry_engine::{Change, Event, Moment, Rejected, Run, Transition};
 use tenantry_failpoints::Point;
-use tenantry_model::{EnvironmentId, OperationId};
+use tenantry_model::OperationId;
 use uuid::Uuid;
 
 /// What a list of events did to one operation.
@@ -52,14 +54,6 @@ impl Manager {
 }
 
 impl Work<'_> {
-    /// Locks the environment of an operation.
-    pub(crate) async fn lock_of(&mut self, id: OperationId) -> Result<EnvironmentId> {
-        let operation =
-            self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
-        self.lock(operation.environment).await?;
-        Ok(operation.environment)
-    }
-
     /// Applies events in order and, if the operation ended by them, lets others of the environment go on.
     pub(crate) async fn advance(&mut self, id: OperationId, events: Vec<Event>) -> Result<Moved> {
         self.lock_of(id).await?;
@@ -74,7 +68,7 @@ impl Work<'_> {
     /// ones (a start that is withdrawn is an attempt that is over).
     pub(crate) async fn apply_each(&mut self, id: OperationId, events: Vec<Event>) -> Result<Moved> {
         let mut run = self.load(id).await?;
-        let mut context = Context::default();
+        let mut context = Context::new(&events);
         let mut moved = Moved::default();
         let mut follow_ups = VecDeque::new();
         let mut next_tick = None;
@@ -94,8 +88,8 @@ impl Work<'_> {
                 }
             }
         }
-        if let Some(due) = next_tick {
-            self.tx.put_timer(id, due).await?;
+        if let Some(rows) = context.pending.moved(&run, next_tick) {
+            self.tx.put_moved(&rows).await?;
         }
         self.runs.push(run);
         Ok(moved)
@@ -116,33 +110,32 @@ impl Work<'_> {
             Err(rejected) => return Ok(Err(rejected)),
         };
         moved.changed |= !transition.is_empty();
-        self.write(run, &transition).await?;
+        self.write(run, &transition, &mut context.pending).await?;
         run.commit(&transition);
+        context.applied.expect(&transition.actions);
         for action in &transition.actions {
             moved.ended |= self.act(run, action, context, follow_ups).await?;
         }
         Ok(Ok(transition.next_tick))
     }
 
-    /// Stores changed rows with their events. Attempts are rows before any command names them (invariant 1). An
-    /// event is only written for what a reader of the resource can see: not for a counter.
-    async fn write(&mut self, run: &Run, transition: &Transition) -> Result<()> {
+    /// Keeps changed rows to be stored with the others, and their events. An event is only written for what a reader
+    /// of the resource can see: not for a counter.
+    async fn write(&mut self, run: &Run, transition: &Transition, pending: &mut Pending) -> Result<()> {
         let id = run.operation().id;
         for change in &transition.changes {
+            pending.change(change);
             match change {
                 Change::Operation(operation) => {
-                    self.tx.put_operation(operation).await?;
                     let data = outbox::operation(operation);
                     if outbox::differs(&outbox::operation(run.operation()), &data) {
                         self.event(outbox::OPERATION_CHANGED, Some(id), data).await?;
                     }
                 }
                 Change::Step(step) => {
-                    self.tx.put_step(step).await?;
                     self.event(outbox::STEP_CHANGED, Some(id), outbox::step(step)).await?;
                 }
                 Change::Attempt(attempt) => {
-                    self.tx.put_attempt(attempt).await?;
                     let data = outbox::attempt(attempt);
                     let before = run.attempts().get(&(attempt.id.step.clone(), attempt.id.number));
                     if before.is_none_or(|before| outbox::attempt(before) != data) {

@@ -233,17 +233,21 @@ impl Work<'_> {
             }
         }
         let bad: BTreeSet<_> = plan.quarantined.iter().map(|entry| &entry.hook).collect();
+        let mut over: Vec<String> = Vec::new();
         for hook in plan.steps.keys().filter(|hook| !bad.contains(hook)) {
-            self.settle_attention(&keys::hook_quarantined(hook)).await?;
-            self.settle_attention(&keys::hook_left_out(hook)).await?;
+            over.extend([keys::hook_quarantined(hook), keys::hook_left_out(hook)]);
         }
         for entry in &plan.quarantined {
-            let other = if entry.last_good_in_force {
+            over.push(if entry.last_good_in_force {
                 keys::hook_left_out(&entry.hook)
             } else {
                 keys::hook_quarantined(&entry.hook)
-            };
-            self.settle_attention(&other).await?;
+            });
+        }
+        // Hardly ever is one of them open, and the plans of all environments are about the same hooks: to settle each
+        // would keep them waiting for each other until their commits.
+        for key in self.tx.open_keys(&over).await? {
+            self.settle_attention(&key).await?;
         }
         Ok(())
     }

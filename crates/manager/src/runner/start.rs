@@ -4,11 +4,12 @@ use super::actions::Context;
 use crate::error::{ManagerError, Result};
 use crate::work::Work;
 use serde_json::Value;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tenantry_api_types::agent::StartOrder;
 use tenantry_engine::Run;
 use tenantry_hook::{AttemptRequest, Before, ChangesetDocument, EnvironmentDocument, ObjectStoreUse};
-use tenantry_model::{AttemptId, Environment, HookRef, Operation, OperationId, Step};
+use tenantry_model::{AttemptId, Environment, EnvironmentId, HookRef, Operation, OperationId, Step};
 
 /// The environment as it was at the generation that the operation applies.
 pub(super) struct Wanted(Environment);
@@ -35,13 +36,13 @@ impl Work<'_> {
             .get(&(attempt.step.clone(), attempt.number))
             .ok_or_else(|| defect("start of an unknown attempt"))?;
         let wanted = self.wanted(operation, context).await?;
-        let applied = self.tx.applied_hook(wanted.id, &attempt.step).await?;
+        let applied = self.applied_hook(&attempt.step, context).await?;
         let changeset = match applied {
             Some(row) if row.dirty => ChangesetDocument::new(&wanted, Before::Unknown),
             Some(row) if row.generation.is_some() => {
                 let generation = row.generation.unwrap_or_default();
-                match self.tx.generation(wanted.id, generation).await? {
-                    Some(document) => ChangesetDocument::new(&wanted, Before::Known(generation, &document)),
+                match self.kept_generation(wanted.id, generation, context).await? {
+                    Some(document) => ChangesetDocument::new(&wanted, Before::Known(generation, document)),
                     None => ChangesetDocument::new(&wanted, Before::Unknown),
                 }
             }
@@ -67,6 +68,20 @@ impl Work<'_> {
             timeout: step.policy.timeout,
         };
         serde_json::to_value(order).map_err(|error| defect(&error.to_string()))
+    }
+
+    /// The hooks of one environment have mostly applied the same generation.
+    async fn kept_generation<'c>(
+        &mut self,
+        id: EnvironmentId,
+        generation: u64,
+        context: &'c mut Context,
+    ) -> Result<Option<&'c Value>> {
+        let entry = match context.generations.entry(generation) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(self.tx.generation(id, generation).await?),
+        };
+        Ok(entry.as_ref())
     }
 
     async fn wanted(&mut self, operation: &Operation, context: &mut Context) -> Result<Environment> {

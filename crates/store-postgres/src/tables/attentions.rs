@@ -59,6 +59,15 @@ pub async fn open(db: Db<'_>, key: &str) -> Result<Option<Attention>> {
         .transpose()
 }
 
+/// Without [`lock_key`].
+pub async fn open_keys(db: Db<'_>, keys: &[String]) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT key FROM attentions WHERE settled = 0 AND key = ANY($1) ORDER BY key")
+        .bind(keys)
+        .fetch_all(db)
+        .await
+        .map_err(failed("look for open attentions"))
+}
+
 pub async fn put(db: Db<'_>, attention: &Attention) -> Result<()> {
     let key = attention.key.as_str();
     if attention.settled_at.is_none() {

@@ -156,6 +156,17 @@ pub async fn finish(db: Db<'_>, region: &RegionName, id: CommandId) -> Result<bo
         .map_err(failed("finish a command"))
 }
 
+pub async fn finish_all(db: Db<'_>, region: &RegionName, ids: &[CommandId]) -> Result<()> {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    sqlx::query("DELETE FROM commands WHERE id = ANY($1) AND region = $2")
+        .bind(ids)
+        .bind(region.as_str())
+        .execute(db)
+        .await
+        .map_err(failed("finish commands"))?;
+    Ok(())
+}
+
 pub async fn withdraw(db: Db<'_>, attempt: &AttemptId, kind: CommandKind) -> Result<bool> {
     sqlx::query(
         "DELETE FROM commands

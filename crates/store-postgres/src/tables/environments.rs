@@ -9,8 +9,8 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tenantry_model::{
-    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, Page, Paged,
-    TenantName,
+    Alias, AppliedHook, Environment, EnvironmentId, EnvironmentName, EnvironmentState, HookRef, OperationId,
+    Page, Paged, TenantName,
 };
 use tenantry_store::narrow::environments::{conditions, list_for, scope_columns};
 use tenantry_store::{EnvironmentFilter, Result, StoreError};
@@ -37,15 +37,35 @@ pub async fn get(db: Db<'_>, id: EnvironmentId) -> Result<Option<Environment>> {
     .transpose()
 }
 
-/// Waits until nobody else holds it; then what is read after it is the newest there is.
-pub async fn lock(db: Db<'_>, id: EnvironmentId) -> Result<()> {
+/// Waits until nobody else holds it. What comes back is the newest there is: a statement that has waited for a row reads
+/// that row again, and both rows are locked, always in this order.
+pub async fn lock(db: Db<'_>, id: EnvironmentId) -> Result<Option<Environment>> {
     // Not FOR UPDATE: rows of other tables may be written that refer to it.
-    sqlx::query("SELECT id FROM environments WHERE id = $1 FOR NO KEY UPDATE")
-        .bind(id.to_string())
-        .execute(db)
-        .await
-        .map_err(failed("lock an environment"))?;
-    Ok(())
+    sqlx::query_as::<_, Row>(
+        "SELECT e.id, e.payload, v.version FROM environments e JOIN versions v ON v.environment = e.id WHERE e.id = $1
+         FOR NO KEY UPDATE OF e, v",
+    )
+    .bind(id.to_string())
+    .fetch_optional(db)
+    .await
+    .map_err(failed("lock an environment"))?
+    .map(read)
+    .transpose()
+}
+
+/// The same. An operation never moves to another environment.
+pub async fn lock_of(db: Db<'_>, operation: OperationId) -> Result<Option<Environment>> {
+    sqlx::query_as::<_, Row>(
+        "SELECT e.id, e.payload, v.version
+         FROM operations o JOIN environments e ON e.id = o.environment JOIN versions v ON v.environment = e.id
+         WHERE o.id = $1 FOR NO KEY UPDATE OF e, v",
+    )
+    .bind(operation.to_string())
+    .fetch_optional(db)
+    .await
+    .map_err(failed("lock an operation's environment"))?
+    .map(read)
+    .transpose()
 }
 
 pub async fn by_name(db: Db<'_>, tenant: &TenantName, name: &EnvironmentName) -> Result<Option<Environment>> {
@@ -170,7 +190,7 @@ async fn put_row(db: Db<'_>, id: &str, environment: &Environment) -> Result<()> 
     Ok(())
 }
 
-async fn put_version(db: Db<'_>, id: &str, version: u64) -> Result<()> {
+pub async fn put_version(db: Db<'_>, id: &str, version: u64) -> Result<()> {
     sqlx::query(
         "INSERT INTO versions (environment, version) VALUES ($1, $2)
          ON CONFLICT (environment) DO UPDATE SET version = excluded.version",
@@ -181,12 +201,6 @@ async fn put_version(db: Db<'_>, id: &str, version: u64) -> Result<()> {
     .await
     .map_err(failed("write an environment's version"))?;
     Ok(())
-}
-
-pub async fn raise_version(db: Db<'_>, environment: &Environment) -> Result<u64> {
-    let raised = environment.version.saturating_add(1);
-    put_version(db, &environment.id.to_string(), raised).await?;
-    Ok(raised)
 }
 
 async fn aliases(db: Db<'_>, id: &str) -> Result<BTreeSet<String>> {
@@ -285,6 +299,18 @@ pub async fn applied_hook(db: Db<'_>, id: EnvironmentId, hook: &HookRef) -> Resu
         .map_err(failed("read what a hook has applied"))?
         .map(|payload| decode("applied", format_args!("{id}/{hook}"), &payload))
         .transpose()
+}
+
+pub async fn applied_hooks(db: Db<'_>, id: EnvironmentId, hooks: &[HookRef]) -> Result<Vec<AppliedHook>> {
+    let hooks: Vec<String> = hooks.iter().map(ToString::to_string).collect();
+    let rows: Vec<Pair> =
+        sqlx::query_as("SELECT hook, payload FROM applied WHERE environment = $1 AND hook = ANY($2)")
+            .bind(id.to_string())
+            .bind(hooks)
+            .fetch_all(db)
+            .await
+            .map_err(failed("read what hooks have applied"))?;
+    rows.into_iter().map(|(hook, payload)| decode("applied", format_args!("{id}/{hook}"), &payload)).collect()
 }
 
 pub async fn put_applied(db: Db<'_>, id: EnvironmentId, applied: &AppliedHook) -> Result<()> {

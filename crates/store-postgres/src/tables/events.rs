@@ -28,26 +28,26 @@ impl Unnumbered {
     }
 }
 
-/// Waits until no other transaction is between giving out positions and its end.
-pub async fn lock(db: Db<'_>) -> Result<()> {
-    sqlx::query("SELECT pg_advisory_xact_lock(7483, 2)")
-        .execute(db)
-        .await
-        .map_err(failed("lock the outbox"))?;
-    Ok(())
-}
-
-/// Stores events in the order in which they came, under [`lock`].
-pub async fn append(db: Db<'_>, events: &Unnumbered) -> Result<()> {
+/// Stores events in the order in which they came, and with them the version of the environment that they are about: the
+/// last statement of a transaction. It takes the lock of the outbox, which waits until no other transaction is between
+/// giving out positions and its end; a position is given out only for a row that has come past that lock.
+pub async fn append(db: Db<'_>, events: &Unnumbered, version: Option<&(String, u64)>) -> Result<()> {
     sqlx::query(
-        "INSERT INTO events (environment, operation, payload)
+        "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(7483, 2)),
+         version AS (
+             INSERT INTO versions (environment, version) SELECT $4, $5 WHERE $4 IS NOT NULL
+             ON CONFLICT (environment) DO UPDATE SET version = excluded.version)
+         INSERT INTO events (environment, operation, payload)
          SELECT e.environment, e.operation, e.payload
-         FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (environment, operation, payload, nth)
+         FROM turn,
+             unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS e (environment, operation, payload, nth)
          ORDER BY e.nth",
     )
     .bind(&events.environments)
     .bind(&events.operations)
     .bind(&events.payloads)
+    .bind(version.map(|(id, _)| id))
+    .bind(version.map(|(_, version)| position(*version)))
     .execute(db)
     .await
     .map_err(failed("append events"))?;

@@ -112,13 +112,16 @@ pub async fn put(db: Db<'_>, operation: &Operation) -> Result<()> {
     .await
     .map_err(failed("write an operation"))?;
     if done.rows_affected() == 0 {
-        let (id, environment) = (operation.id, operation.environment);
-        return Err(StoreError::Unavailable {
-            what: format!("cannot write operation {id}: its environment {environment} does not exist"),
-            source: Box::new(sqlx::Error::RowNotFound),
-        });
+        return Err(without_environment(operation.id, operation.environment));
     }
     Ok(())
+}
+
+pub fn without_environment(id: OperationId, environment: EnvironmentId) -> StoreError {
+    StoreError::Unavailable {
+        what: format!("cannot write operation {id}: its environment {environment} does not exist"),
+        source: Box::new(sqlx::Error::RowNotFound),
+    }
 }
 
 pub async fn put_timer(db: Db<'_>, id: OperationId, due: Option<Timestamp>) -> Result<()> {

@@ -108,6 +108,9 @@ pub async fn a_key_is_open_once_among_attentions<S: Store>(store: Arc<S>) {
     write.put_attention(&first).await.unwrap();
     write.put_attention(&second).await.unwrap();
     assert_eq!(write.open_attention("step x").await.unwrap(), Some(second));
+    write.put_attention(&attention("step y")).await.unwrap();
+    let asked = ["step z", "step x", "step"].map(str::to_owned);
+    assert_eq!(write.open_keys(&asked).await.unwrap(), ["step x"]);
 }
 
 /// Kept once; removed a few at a time, the oldest first.
