@@ -8,13 +8,16 @@
 set -euo pipefail
 list=$1
 kept=$(mktemp -d)
+# How long each took the last time, in seconds: the longest begin first, those that nobody knows before them.
+took=target/tests-took
+touch "$took"
 trap 'rm -rf "$kept"' EXIT
 
-# One more than there are cores: somebody always has something to compute.
-beside=$(($(nproc) + 1))
+# Twice as many as there are cores: somebody always has something to compute.
+beside=$(($(nproc) * 2))
 
 one() {
-  local package=$1 name=$2 folder=$3 program=$4 status=0 said
+  local package=$1 name=$2 folder=$3 program=$4 status=0 said began=$SECONDS
   said="$kept/$(basename "$program")"
   (cd "$folder" && CARGO_MANIFEST_DIR=$folder CARGO_PKG_NAME=$package exec "$program") >"$said" 2>&1 || status=$?
   if [ "$status" != 0 ]; then
@@ -22,11 +25,16 @@ one() {
     [ "$status" -lt 128 ] || echo "  process didn't exit successfully: $program (signal: $((status - 128)))" >>"$said"
     : >"$kept/failed"
   fi
+  echo "$package/$name $((SECONDS - began))" >>"$kept/took"
   # One at a time prints.
   flock "$kept" sh -c 'printf "\n     Running %s (%s)\n" "$1" "$2"; cat "$3"' - "$name" "$package" "$said"
 }
 export -f one
 export kept
 
-xargs -P "$beside" -L 1 bash -c 'one "$@"' - <"$list"
+awk -v TOOK="$took" '
+  BEGIN { while ((getline line <TOOK) > 0) { split(line, part, " "); took[part[1]] = part[2] } }
+  { name = $1 "/" $2; print (name in took) ? took[name] : 999, $0 }' "$list" |
+  sort -k1,1nr -s | cut -d' ' -f2- | xargs -P "$beside" -L 1 bash -c 'one "$@"' -
+cp "$kept/took" "$took"
 [ ! -e "$kept/failed" ]

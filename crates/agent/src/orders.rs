@@ -209,8 +209,8 @@ impl Orders {
                             record.start_tried.get_or_insert_with(Timestamp::now);
                         });
                     }
-                    if from_manager.is_some_and(|open| open.unknown) {
-                        ledger.tell_again(attempt, Timestamp::now());
+                    if let Some(open) = from_manager.filter(|open| open.unknown) {
+                        ledger.tell_again(attempt, open.observed, Timestamp::now());
                     }
                     // A kill that was asked for just before the agent ended may not have got through.
                     if let Some(cause) = record.kill.filter(|_| !record.over)

@@ -246,9 +246,9 @@ impl Manager {
         let mut removed = 0;
         loop {
             let part = repeating(|| async {
-            let mut work = self.begin_one(who).await?;
-            let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
-            work.commit(Point::AnswersExpire).await?;
+                let mut work = self.begin_one(who).await?;
+                let part = work.tx.expire_idempotent(before, EXPIRED_AT_A_TIME).await?;
+                work.commit(Point::AnswersExpire).await?;
                 Ok(part)
             })
             .await?;

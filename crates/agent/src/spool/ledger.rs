@@ -239,10 +239,10 @@ impl Ledger {
     }
 
     /// An attempt was looked for and is there, as it was when it was last told: that is told under a new number, for a
-    /// manager that had lost sight of it. A fact that is on its way says so by itself.
-    pub fn tell_again(&self, attempt: &AttemptId, now: Timestamp) {
+    /// manager that had lost sight of it after `observed`. A fact that is on its way and newer than that says so by itself.
+    pub fn tell_again(&self, attempt: &AttemptId, observed: u64, now: Timestamp) {
         let mut state = self.state();
-        if state.unsent.iter().any(|observation| observation.attempt == *attempt) {
+        if state.unsent.iter().any(|unsent| unsent.attempt == *attempt && unsent.number > observed) {
             return;
         }
         let taken = state.records.update(attempt, |record| {
