@@ -1,5 +1,6 @@
 //! The audit log of a real manager: what an auditor finds when somebody edits the database of a stopped one.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

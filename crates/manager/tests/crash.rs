@@ -1,5 +1,6 @@
 //! A manager that dies after any committed transaction: the next one over the same rows goes on.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

@@ -1,5 +1,6 @@
 //! Attention on its way to a pager: a real HTTP server and a real program take it.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

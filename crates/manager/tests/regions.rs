@@ -1,5 +1,6 @@
 //! Regions that come, go silent and come back; hooks that vanish; whose facts count.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

@@ -1,5 +1,6 @@
 //! What people and other operations do to one that runs.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

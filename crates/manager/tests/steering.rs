@@ -1,5 +1,6 @@
 //! Holds by predicate, a second person, looking before, pausing and replaying.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;
@@ -225,16 +226,16 @@ async fn a_hold_that_is_lifted_while_somebody_looks_leaves_no_attention() {
         })
         .await;
         let who = admin();
-        let lift = || manager.lift_hold(&who, hold, None, false);
+        let end_it = || manager.lift_hold(&who, hold, None, false);
         // While the look writes nobody else does: then the hold is lifted after it.
-        let lifted = tokio::time::timeout(Duration::from_millis(100), lift()).await.is_ok();
+        let lifted = tokio::time::timeout(Duration::from_millis(100), end_it()).await.is_ok();
         let ended = whole.is_some();
         match whole {
             Some(done) => done.unwrap(),
             None => look.await.unwrap(),
         }
         if !lifted {
-            lift().await.unwrap();
+            end_it().await.unwrap();
         }
         assert_eq!(kinds(&manager).await, [], "after {polls} polls");
         if ended {

@@ -4,6 +4,7 @@
 //! night: `load` has succeeded, `calculate` runs, `check` has failed and waits, `report` is blocked, and a second
 //! run of the same operation is queued.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

@@ -1,5 +1,6 @@
 //! The walking path: from a wish to hooks that ran, in their order, with the right data.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

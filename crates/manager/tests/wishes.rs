@@ -1,5 +1,6 @@
 //! What clients may wish, and what they are told when they may not.
 
+#![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

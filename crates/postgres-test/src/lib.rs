@@ -38,6 +38,14 @@ impl Server {
         Ok(self.url_of(&name))
     }
 
+    /// The same with the content of another one, in which nobody has a session.
+    pub async fn database_like(&self, template: &str) -> Result<String> {
+        let name = format!("t{}", Uuid::new_v4().simple());
+        let template = template.rsplit('/').next().context("a database's URL")?;
+        self.execute(format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
+        Ok(self.url_of(&name))
+    }
+
     /// Removes a database that [`Server::database`] made, with the sessions in it.
     pub async fn drop_database(&self, url: &str) -> Result<()> {
         let name = url.rsplit('/').next().context("a database's URL")?;

@@ -63,8 +63,26 @@ pub struct Moved {
     pub applied: Vec<AppliedHook>,
     /// New commands about its attempts, in order.
     pub commands: Vec<Command>,
-    /// When its timer is due, if that may have changed.
-    pub timer: Option<Option<Timestamp>>,
+    /// What becomes of its timer.
+    pub timer: TimerChange,
+}
+
+/// What becomes of an operation's timer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimerChange {
+    /// It stays as it is.
+    #[default]
+    None,
+    /// It is due then.
+    Due(Timestamp),
+    /// There is none any more.
+    Gone,
+}
+
+impl From<Option<Timestamp>> for TimerChange {
+    fn from(due: Option<Timestamp>) -> Self {
+        due.map_or(Self::Gone, Self::Due)
+    }
 }
 
 /// What a command asks of an agent.

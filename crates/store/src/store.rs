@@ -3,7 +3,7 @@
 use crate::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command,
     EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
-    IdempotentAnswer, Moved, OperationFilter, RunKey, StoreError,
+    IdempotentAnswer, Moved, OperationFilter, RunKey, StoreError, TimerChange,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -300,8 +300,9 @@ pub trait Write: Read {
             self.put_command(command).await?;
         }
         match moved.timer {
-            Some(due) => self.put_timer(moved.id, due).await,
-            None => Ok(()),
+            TimerChange::None => Ok(()),
+            TimerChange::Due(due) => self.put_timer(moved.id, Some(due)).await,
+            TimerChange::Gone => self.put_timer(moved.id, None).await,
         }
     }
     /// Inserts or replaces.

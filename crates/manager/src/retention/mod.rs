@@ -95,7 +95,7 @@ impl Manager {
         let deadline = Instant::now() + BUDGET;
         let clock = believed(&mut *self.store.read().await?, self.now()).await?;
         let mut found = Retired { clock_doubted: clock.is_err(), ..Retired::default() };
-        let now = clock.unwrap_or_else(|doubt| doubt.now());
+        let now = clock.unwrap_or_else(ClockDoubt::now);
         if let Some(before) = before(now, self.config.retention.operations) {
             let mut page = Page { after: None, limit: OPERATIONS };
             loop {

@@ -82,13 +82,12 @@ impl Work<'_> {
         hook: &HookRef,
         context: &mut Context,
     ) -> Result<Option<AppliedHook>> {
-        if let Some(known) = context.applied.get(hook) {
-            return Ok(known);
+        if !context.applied.knows(hook) {
+            let asked = context.applied.asked_with(hook);
+            let rows = self.tx.applied_hooks(self.environment()?.id, &asked).await?;
+            context.applied.learn(asked, rows);
         }
-        let asked = context.applied.to_read(hook);
-        let rows = self.tx.applied_hooks(self.environment()?.id, &asked).await?;
-        context.applied.learn(asked, rows);
-        Ok(context.applied.get(hook).flatten())
+        Ok(context.applied.get(hook).cloned())
     }
 }
 

@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 use tenantry_engine::{Change, Event, Moment, Rejected, Run, Transition};
 use tenantry_failpoints::Point;
 use tenantry_model::OperationId;
+use tenantry_store::TimerChange;
 use uuid::Uuid;
 
 /// What a list of events did to one operation.
@@ -71,11 +72,11 @@ impl Work<'_> {
         let mut context = Context::new(&events);
         let mut moved = Moved::default();
         let mut follow_ups = VecDeque::new();
-        let mut next_tick = None;
+        let mut timer = TimerChange::None;
         for event in events {
             match self.step(&mut run, &event, &mut context, &mut moved, &mut follow_ups).await? {
                 Ok(tick) => {
-                    next_tick = Some(tick);
+                    timer = tick.into();
                     moved.rejected.push(None);
                 }
                 Err(rejected) => moved.rejected.push(Some(rejected)),
@@ -84,11 +85,11 @@ impl Work<'_> {
                 if let Ok(tick) =
                     self.step(&mut run, &event, &mut context, &mut moved, &mut follow_ups).await?
                 {
-                    next_tick = Some(tick);
+                    timer = tick.into();
                 }
             }
         }
-        if let Some(rows) = context.pending.moved(&run, next_tick) {
+        if let Some(rows) = context.pending.moved(&run, timer) {
             self.tx.put_moved(&rows).await?;
         }
         self.runs.push(run);

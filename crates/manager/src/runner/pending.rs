@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Action, Change, Event, Run};
 use tenantry_model::{AppliedHook, Attempt, AttemptId, HookRef, Operation, Step};
-use tenantry_store::{Command, CommandKind, Moved};
+use tenantry_store::{Command, CommandKind, Moved, TimerChange};
 
 /// Rows in the order in which the store lists them.
 #[derive(Default)]
@@ -53,8 +53,8 @@ impl Pending {
         self.commands.iter().position(|other| other.kind == kind && other.attempt == *attempt)
     }
 
-    /// All of it, and when the timer is due; `None` if there is nothing to write.
-    pub(super) fn moved(self, run: &Run, timer: Option<Option<jiff::Timestamp>>) -> Option<Moved> {
+    /// All of it, and what becomes of the timer; `None` if there is nothing to write.
+    pub(super) fn moved(self, run: &Run, timer: TimerChange) -> Option<Moved> {
         let moved = Moved {
             id: run.operation().id,
             environment: run.operation().environment,
@@ -66,7 +66,7 @@ impl Pending {
             timer,
         };
         let rows = moved.steps.len() + moved.attempts.len() + moved.applied.len() + moved.commands.len();
-        (rows > 0 || moved.operation.is_some() || timer.is_some()).then_some(moved)
+        (rows > 0 || moved.operation.is_some() || timer != TimerChange::None).then_some(moved)
     }
 }
 
@@ -99,13 +99,18 @@ impl Applied {
         self.likely.extend(unknown.cloned());
     }
 
-    /// The row; `None`: it was not read yet.
-    pub(super) fn get(&self, hook: &HookRef) -> Option<Option<AppliedHook>> {
-        self.known.get(hook).cloned()
+    /// Whether it was read.
+    pub(super) fn knows(&self, hook: &HookRef) -> bool {
+        self.known.contains_key(hook)
+    }
+
+    /// The row, as far as it was read.
+    pub(super) fn get(&self, hook: &HookRef) -> Option<&AppliedHook> {
+        self.known.get(hook)?.as_ref()
     }
 
     /// What to read when `hook` is not known.
-    pub(super) fn to_read(&mut self, hook: &HookRef) -> Vec<HookRef> {
+    pub(super) fn asked_with(&mut self, hook: &HookRef) -> Vec<HookRef> {
         let mut hooks = std::mem::take(&mut self.likely);
         hooks.insert(hook.clone());
         hooks.retain(|hook| !self.known.contains_key(hook));

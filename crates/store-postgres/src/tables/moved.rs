@@ -5,7 +5,7 @@ use crate::{
     codec::{encode, nanos, word},
     errors::failed,
 };
-use tenantry_store::{Moved, Result};
+use tenantry_store::{Moved, Result, TimerChange};
 
 /// Each part as the statement of its table writes one row ([`super::operations`], [`super::steps`],
 /// [`super::environments`], [`super::commands`]). Rows that refer to the operation are checked after the statement, when it
@@ -146,8 +146,8 @@ pub async fn put(db: Db<'_>, moved: &Moved) -> Result<()> {
         .bind(commands.bodies)
         .bind(commands.sessions)
         .bind(commands.until)
-        .bind(moved.timer.flatten().map(nanos))
-        .bind(moved.timer == Some(None))
+        .bind(if let TimerChange::Due(due) = moved.timer { Some(nanos(due)) } else { None })
+        .bind(moved.timer == TimerChange::Gone)
         .fetch_one(db)
         .await
         .map_err(failed("write what events have changed about an operation"))?;

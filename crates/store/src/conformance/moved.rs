@@ -1,7 +1,7 @@
 //! What events have changed about an operation is put at once, and what a unit of work needs of it is read in few calls.
 
 use super::samples::{applied, at, attempt, command, environment, operation, session, step, text};
-use crate::{CommandKind, Lease, Moved, Store};
+use crate::{CommandKind, Lease, Moved, Store, TimerChange};
 use std::sync::Arc;
 use tenantry_model::{AttemptState, CommandId, EnvironmentId, HookRef, OperationId, OperationState};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ fn nothing(id: OperationId, environment: EnvironmentId) -> Moved {
         attempts: Vec::new(),
         applied: Vec::new(),
         commands: Vec::new(),
-        timer: None,
+        timer: TimerChange::None,
     }
 }
 
@@ -43,7 +43,7 @@ pub async fn what_events_have_moved_is_put_at_once<S: Store>(store: Arc<S>) {
         attempts: attempts.to_vec(),
         applied: applied.to_vec(),
         commands: commands.to_vec(),
-        timer: Some(Some(at(30))),
+        timer: TimerChange::Due(at(30)),
         ..nothing(id, home.id)
     };
     write.put_moved(&all).await.unwrap();
@@ -67,7 +67,7 @@ pub async fn what_events_have_moved_is_put_at_once<S: Store>(store: Arc<S>) {
         attempts: vec![attempts[0].clone()],
         // An equal one that is not done.
         commands: vec![command("eu1", &attempts[0].id, CommandKind::Start)],
-        timer: Some(None),
+        timer: TimerChange::Gone,
         ..nothing(id, home.id)
     };
     let mut write = store.write_one().await.unwrap();
