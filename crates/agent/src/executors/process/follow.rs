@@ -23,6 +23,7 @@ use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, sync::Arc,
 use tenantry_hook::parse_outputs;
 use tenantry_model::{Fact, FailureReason, Outcome};
 use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
 
 /// Between two looks while something happens: a hook that writes line by line costs no more than this. It grows while
 /// nothing happens.
@@ -43,6 +44,8 @@ pub(super) struct Follower {
     pub offset: u64,
     pub host: String,
     pub watch: Watch,
+    /// Nobody wants to know any more; whoever ends the agent may remove the folder.
+    pub over: CancellationToken,
     running_told: bool,
     left_told: bool,
     log: Option<File>,
@@ -56,8 +59,10 @@ impl Follower {
         offset: u64,
         host: String,
         watch: Watch,
+        over: CancellationToken,
     ) -> Self {
-        Self { identity, folder, sink, offset, host, watch, running_told: false, left_told: false, log: None }
+        let (running_told, left_told, log) = (false, false, None);
+        Self { identity, folder, sink, offset, host, watch, over, running_told, left_told, log }
     }
 
     /// Until the end is told. `shim`: if this process started it.
@@ -76,6 +81,7 @@ impl Follower {
                     pause = (pause * 2).min(if self.watch.is_told() { TOLD } else { UNTOLD });
                 }
                 Ok(Look::Left) => pause = LEFT,
+                Err(_) if self.over.is_cancelled() => return,
                 Err(error) => {
                     let attempt = &self.identity.attempt;
                     tracing::error!(%attempt, %error, "the attempt's folder cannot be read; looking again");
@@ -83,6 +89,7 @@ impl Follower {
                 }
             }
             tokio::select! {
+                () = self.over.cancelled() => return,
                 () = ended(&mut shim) => shim = None,
                 () = self.watch.changed(), if quiet => pause = FAST,
                 () = tokio::time::sleep(pause) => {}

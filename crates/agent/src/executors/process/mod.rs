@@ -42,6 +42,7 @@ use tenantry_failpoints::Point;
 use tenantry_hook::attempt_name;
 use tenantry_model::{AttemptId, FailureReason, KillCause};
 use tokio::process::{Child, Command};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use watch::Watches;
 
 /// Kubernetes' own default of `terminationGracePeriodSeconds`.
@@ -56,6 +57,8 @@ pub struct ProcessExecutor {
     host: String,
     followed: Arc<Mutex<HashSet<AttemptId>>>,
     watches: Watches,
+    /// Dropped with the executor: nobody follows then. The hooks go on, and the next agent finds them.
+    over: DropGuard,
 }
 
 impl ProcessExecutor {
@@ -81,6 +84,7 @@ impl ProcessExecutor {
             host,
             followed: Arc::default(),
             watches: Watches::default(),
+            over: CancellationToken::new().drop_guard(),
         })
     }
 
@@ -132,7 +136,8 @@ impl ProcessExecutor {
         let set = Arc::clone(&self.followed);
         // Before the first look: what happens after it is told.
         let watch = self.watches.watch(&folder.path);
-        let follower = Follower::new(identity, folder, sink, offset, self.host.clone(), watch);
+        let over = self.over.token().clone();
+        let follower = Follower::new(identity, folder, sink, offset, self.host.clone(), watch, over);
         tokio::spawn(async move {
             follower.follow(shim).await;
             set.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt);
