@@ -19,7 +19,7 @@ up: build ## the same, kept running: prints the URL, a token and three commands 
 test: ## installs what the tests need, builds the test bed, runs everything
 	tests/run.sh all
 
-test-fast: ## the inner loop: no cluster, nothing that takes long, about a minute once built
+test-fast: ## the inner loop: no cluster, nothing that takes long
 	tests/run.sh fast
 
 testbed: ## builds the test bed's programs and images
