@@ -209,6 +209,9 @@ impl Orders {
                             record.start_tried.get_or_insert_with(Timestamp::now);
                         });
                     }
+                    if from_manager.is_some_and(|open| open.unknown) {
+                        ledger.tell_again(attempt, Timestamp::now());
+                    }
                     // A kill that was asked for just before the agent ended may not have got through.
                     if let Some(cause) = record.kill.filter(|_| !record.over)
                         && let Err(error) = self.executor.kill(&known, cause).await

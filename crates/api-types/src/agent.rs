@@ -87,6 +87,9 @@ pub struct OpenAttempt {
     pub observed: u64,
     /// How many bytes of its log the manager has.
     pub log_offset: u64,
+    /// Nobody knows whether it is still there: if it is found, that is to be told although nothing of it has changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// The hooks of the region.

@@ -238,6 +238,29 @@ impl Ledger {
         }
     }
 
+    /// An attempt was looked for and is there, as it was when it was last told: that is told under a new number, for a
+    /// manager that had lost sight of it. A fact that is on its way says so by itself.
+    pub fn tell_again(&self, attempt: &AttemptId, now: Timestamp) {
+        let mut state = self.state();
+        if state.unsent.iter().any(|observation| observation.attempt == *attempt) {
+            return;
+        }
+        let taken = state.records.update(attempt, |record| {
+            let fact = record.last.as_ref().map(|last| last.fact.clone());
+            let fact = fact.filter(|fact| matches!(fact, Fact::Starting { .. } | Fact::Running { .. }))?;
+            let number = record.number + 1;
+            let observation = Observation { attempt: attempt.clone(), number, at: now, fact };
+            record.take(&observation);
+            Some(observation)
+        });
+        let Some(observation) = taken else { return };
+        let entry = Entry::Fact { observation: observation.clone() };
+        state.unsent.push_back(observation);
+        self.append(&mut state, &entry);
+        drop(state);
+        self.facts.notify_one();
+    }
+
     /// The manager says what it has taken in of an attempt. Older than what is known here (it was restored from a
     /// backup): the newest fact is sent again. Newer (this folder was lost): numbers go on from there.
     pub fn reconcile(&self, attempt: &AttemptId, nonce: Uuid, observed: u64) -> Record {

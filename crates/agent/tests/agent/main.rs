@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         survival::a_hook_that_ends_while_no_agent_lives_is_reported_by_the_next_one,
         survival::an_agent_that_lost_its_folder_finds_the_attempts_that_the_manager_names,
         survival::an_attempt_that_vanished_is_told_as_unknown_never_as_over,
+        survival::an_attempt_that_the_manager_lost_sight_of_is_told_again_when_it_is_found,
         survival::a_killed_shim_is_unknown_while_a_process_of_the_hook_lives_and_lost_after_that,
         survival::a_site_that_is_cut_off_finishes_what_it_started_and_reports_later,
         survival::an_agent_that_gets_sigterm_leaves_its_hooks_running,

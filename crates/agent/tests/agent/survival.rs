@@ -86,6 +86,7 @@ pub async fn an_agent_that_lost_its_folder_finds_the_attempts_that_the_manager_n
         nonce: order.request.nonce,
         observed: 40,
         log_offset: 0,
+        unknown: true,
     }];
 
     let _second = site.agent_process();
@@ -94,6 +95,44 @@ pub async fn an_agent_that_lost_its_folder_finds_the_attempts_that_the_manager_n
     assert!(matches!(fact, Fact::Ended { outcome, .. } if outcome.exit_code == Some(5)));
     let rows = site.manager.rows();
     assert!(rows.observations.last().unwrap().number > 40, "{:?}", rows.observations);
+}
+
+pub async fn an_attempt_that_the_manager_lost_sight_of_is_told_again_when_it_is_found() {
+    let site = Site::new().await;
+    let go = site.path("go");
+    site.script("slow", &format!("while [ ! -e {} ]; do sleep 0.02; done", go.display()));
+    let first = site.agent_process();
+    let (attempt, order) = site.order_for(Site::request("slow", 1)).await;
+    let nonce = order.request.nonce;
+    site.manager.order(&attempt, Order::Start(Box::new(order)));
+    site.manager.wait_running(&attempt).await;
+    let newest = |rows: &crate::manager::Rows| rows.observations.last().map_or(0, |newest| newest.number);
+    let lose_sight = |sessions: usize| {
+        let mut rows = site.manager.rows();
+        let observed = newest(&rows);
+        let attempt = attempt.clone();
+        rows.open = vec![OpenAttempt { attempt, nonce, observed, log_offset: 0, unknown: true }];
+        rows.session = None;
+        assert_eq!(rows.sessions, sessions);
+        observed
+    };
+    let told_again = async |after: u64| {
+        let again =
+            |rows: &crate::manager::Rows| (newest(rows) > after).then(|| rows.observations.last().cloned());
+        let again = site.manager.wait("the attempt told again", again).await.unwrap();
+        assert!(matches!(again.fact, Fact::Running { .. }), "{again:?}");
+    };
+    // The agent has stood still for too long, and follows what it followed.
+    let known = lose_sight(1);
+    told_again(known).await;
+    // Another one finds what the first had started.
+    first.kill();
+    let known = lose_sight(2);
+    let _second = site.agent_process();
+    told_again(known).await;
+    std::fs::write(&go, "").unwrap();
+    let fact = site.manager.wait_end(&attempt).await;
+    assert!(matches!(fact, Fact::Ended { outcome, .. } if outcome.exit_code == Some(0)));
 }
 
 pub async fn an_attempt_that_vanished_is_told_as_unknown_never_as_over() {
@@ -110,7 +149,7 @@ pub async fn an_attempt_that_vanished_is_told_as_unknown_never_as_over() {
         serde_json::from_slice(&std::fs::read(folder.join("shim.json")).unwrap()).unwrap();
     std::fs::rename(&folder, site.path("elsewhere")).unwrap();
     site.manager.rows().open =
-        vec![OpenAttempt { attempt: attempt.clone(), nonce, observed: 1, log_offset: 0 }];
+        vec![OpenAttempt { attempt: attempt.clone(), nonce, observed: 1, log_offset: 0, unknown: false }];
 
     let _second = site.agent_process();
     let unknown = |rows: &crate::manager::Rows| {

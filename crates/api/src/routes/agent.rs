@@ -69,6 +69,7 @@ async fn open_session(
             nonce: from.nonce,
             observed: from.observed,
             log_offset: from.log_offset,
+            unknown: from.unknown,
         })
         .collect();
     answer(StatusCode::OK, None, &SessionAnswer { open_attempts })

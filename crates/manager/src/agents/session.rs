@@ -97,8 +97,9 @@ impl Manager {
             for attempt in attempts.into_iter().filter(|a| !a.state.is_over() && a.id.step.region == *region)
             {
                 let log_offset = self.log_end(&attempt.id).await?;
-                let Attempt { id, nonce, observed, .. } = attempt;
-                open.push(OpenAttempt { attempt: id, nonce, observed, log_offset });
+                let Attempt { id, nonce, observed, unknown_since, .. } = attempt;
+                let unknown = unknown_since.is_some();
+                open.push(OpenAttempt { attempt: id, nonce, observed, log_offset, unknown });
             }
         }
         Ok(open)

@@ -15,6 +15,8 @@ pub struct OpenAttempt {
     pub observed: u64,
     /// How many bytes of its log are stored.
     pub log_offset: u64,
+    /// It is unknown until the region says that it has looked.
+    pub unknown: bool,
 }
 
 /// Part of a region's inventory of hooks.
