@@ -8,6 +8,8 @@ use common::*;
 use jiff::SignedDuration;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::task::Poll;
+use std::time::Duration;
 use tenantry_engine::{StepVerb, VerbKind};
 use tenantry_manager::{
     Decide, ErrorClass, ExpectedOperation, Manager, NewHold, NewOperation, OperationAnswer, OperationVerb,
@@ -200,6 +202,45 @@ async fn a_hold_ends_at_its_time_and_one_without_an_end_raises_attention() {
     manager.lift_hold(&admin(), endless.row.hold.id, Some("over".to_owned()), false).await.unwrap();
     assert!(!kinds(&manager).await.contains(&AttentionKind::HoldLong));
     assert!(!step(&manager, id, "ops/c").await.is_held());
+}
+
+/// Who looks for holds that last stands still at any moment, in which the hold is lifted.
+#[tokio::test]
+async fn a_hold_that_is_lifted_while_somebody_looks_leaves_no_attention() {
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    for polls in 1.. {
+        let hold = manager.create_hold(&admin(), new_hold(in_namespace("ops"))).await.unwrap().row.hold.id;
+        world.pass(SignedDuration::from_mins(61));
+        let mut look = Box::pin(manager.check_holds());
+        let mut left = polls;
+        let whole = std::future::poll_fn(|context| {
+            left -= 1;
+            match look.as_mut().poll(context) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if left == 0 => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        let lift = || manager.lift_hold(&admin(), hold, None, false);
+        // While the look writes nobody else does: then the hold is lifted after it.
+        let lifted = tokio::time::timeout(Duration::from_millis(100), lift()).await.is_ok();
+        let ended = whole.is_some();
+        match whole {
+            Some(done) => done.unwrap(),
+            None => look.await.unwrap(),
+        }
+        if !lifted {
+            lift().await.unwrap();
+        }
+        assert_eq!(kinds(&manager).await, [], "after {polls} polls");
+        if ended {
+            assert!(polls > 5, "it stood still nowhere");
+            return;
+        }
+    }
 }
 
 /// Both kinds of holds and a pause, by the one setting.

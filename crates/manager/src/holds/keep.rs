@@ -45,6 +45,11 @@ impl Manager {
             if row.lifted.is_none() && self.lasts_long(&row.hold) {
                 repeating(|| async {
                     let mut work = self.begin(who).await?;
+                    // Who has lifted it meanwhile has settled this, and nobody would again.
+                    let now = work.tx.hold(row.hold.id).await?;
+                    if now.is_none_or(|now| now.lifted.is_some()) {
+                        return Ok(());
+                    }
                     work.raise_for(None, &long(&row.hold)).await?;
                     work.commit(Point::HoldLasts).await
                 })
