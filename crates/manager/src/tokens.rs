@@ -166,6 +166,15 @@ impl Manager {
 
     /// On the very first start: an admin token. `None` on every later one.
     pub async fn ensure_admin_token(&self) -> Result<Option<IssuedToken>> {
+        self.ensure_admin_token_kept(|_| Ok(())).await
+    }
+
+    /// The same for a secret that a crash must not lose: `keep` puts it somewhere before it is valid. When it cannot, or a
+    /// crash follows, the next start makes another one.
+    pub async fn ensure_admin_token_kept<K>(&self, keep: K) -> Result<Option<IssuedToken>>
+    where
+        K: Fn(&SecretString) -> std::result::Result<(), String> + Send + Sync,
+    {
         let who = Principal::system();
         repeating(|| async {
             let mut work = self.begin(&who).await?;
@@ -174,6 +183,7 @@ impl Manager {
             }
             let kind = TokenKind::Api { role: Role::Admin, scopes: vec![Scope::All] };
             let issued = issue("admin".to_owned(), kind, None, work.now)?;
+            keep(&issued.secret).map_err(ManagerError::Internal)?;
             work.tx.put_token(&issued.token).await?;
             work.tx.put_setting(FIRST_ADMIN, &json!(issued.token.id)).await?;
             work.audit(note("token.create", &issued.token, Some("first start"), Value::Null)).await?;

@@ -254,6 +254,25 @@ async fn a_repeated_request_is_carried_out_once_and_what_it_came_to_is_known_to_
 }
 
 #[tokio::test]
+async fn the_first_token_is_kept_before_it_is_valid_and_made_again_when_it_could_not_be() {
+    let world = World::new();
+    let manager = ready(&world).await;
+    let full = manager.ensure_admin_token_kept(|_| Err("the disk is full".to_owned())).await.unwrap_err();
+    assert_eq!(full.code(), "internal");
+    assert!(manager.tokens(&Page { after: None, limit: 10 }).await.unwrap().items.is_empty());
+    let kept = std::sync::Mutex::new(Vec::new());
+    let keep = |secret: &secrecy::SecretString| {
+        kept.lock().unwrap().push(secret.expose_secret().to_owned());
+        Ok(())
+    };
+    assert!(manager.ensure_admin_token_kept(keep).await.unwrap().is_some());
+    assert!(manager.ensure_admin_token_kept(keep).await.unwrap().is_none());
+    let kept = kept.into_inner().unwrap();
+    assert_eq!(kept.len(), 1);
+    assert!(matches!(manager.verify(&kept[0], None).await, Ok(Credential::Api(_))));
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_opens_what_it_says_and_is_refused_when_revoked_or_expired() {
     let world = World::new();
     let manager = ready(&world).await;

@@ -1,21 +1,21 @@
 //! `tenantry manager`, and the part of `up` that is the same.
 
 use super::storage::{self, refused};
-use super::{log, notify, shutdown_on_signal};
+use super::{log, notify, private, shutdown_on_signal};
 use crate::cli::ManagerArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::settings::{OfGroup, Settings};
 use anyhow::{Context, Result};
 use jiff::SignedDuration;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
 use tenantry_engine::VerbKind;
-use tenantry_manager::{Manager, ManagerConfig, PURGE};
+use tenantry_manager::{Manager, ManagerConfig, ManagerError, PURGE};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +147,41 @@ fn four_eyes(words: &[String]) -> Result<BTreeSet<VerbKind>> {
     words.iter().map(read).collect()
 }
 
+/// Shows the token that the first start makes. Before it is valid it lies in a file of its own, which goes when it was
+/// shown: a crash in between would otherwise leave an installation that nobody can enter.
+async fn show_first_token(manager: &Manager, data: &Path) -> Result<()> {
+    let file = data.join("first-admin-token");
+    let kept = match private::read(&file)? {
+        Some(kept) => match manager.verify(&kept, None).await {
+            Ok(_) => Some(SecretString::from(kept)),
+            // It never came to be valid.
+            Err(ManagerError::Unauthenticated(_)) => None,
+            Err(error) => return Err(refused(&error)),
+        },
+        None => None,
+    };
+    let keep = |secret: &SecretString| {
+        private::write(&file, secret.expose_secret()).map_err(|error| format!("{error:#}"))
+    };
+    let secret = match kept {
+        Some(kept) => Some(kept),
+        None => {
+            let issued = manager.ensure_admin_token_kept(keep).await.map_err(|error| refused(&error))?;
+            issued.map(|issued| issued.secret)
+        }
+    };
+    if let Some(secret) = secret {
+        anstream::eprintln!("the first start made an admin token; it is shown only now:");
+        output::print(&format!("{}\n", secret.expose_secret()))?;
+    }
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Runs until a signal.
 pub async fn manager(args: ManagerArgs) -> Result<Exit> {
     let settings =
@@ -156,18 +191,11 @@ pub async fn manager(args: ManagerArgs) -> Result<Exit> {
     let data = PathBuf::from(settings.need("data")?);
     let listen = settings.parse("listen")?.context("setting `listen` is missing")?;
     let mut running = Running::start(&settings, &data, listen, &shutdown).await?;
-    let issued = match running.manager.ensure_admin_token().await {
-        Ok(issued) => issued,
-        // A store that breaks just now: requests that were taken in meanwhile end in good order.
-        Err(error) => {
-            shutdown.cancel();
-            running.stop().await?;
-            return Err(refused(&error));
-        }
-    };
-    if let Some(issued) = issued {
-        anstream::eprintln!("the first start made an admin token; it is shown only now:");
-        output::print(&format!("{}\n", issued.secret.expose_secret()))?;
+    // A store that breaks just now: requests that were taken in meanwhile end in good order.
+    if let Err(error) = show_first_token(&running.manager, &data).await {
+        shutdown.cancel();
+        running.stop().await?;
+        return Err(error);
     }
     anstream::eprintln!("tenantry manager is ready at {}", running.server.url());
     tokio::select! {

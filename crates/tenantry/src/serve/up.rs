@@ -5,7 +5,7 @@ use crate::cli::UpArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use anyhow::{Context, Result};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tenantry_agent::{Agent, AgentConfig};
@@ -70,18 +70,15 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
 /// can print it again.
 async fn admin_token(manager: &Manager, data: &Path) -> Result<Option<String>> {
     let file = data.join("admin-token");
-    if let Some(issued) = manager.ensure_admin_token().await? {
-        private::write(&file, issued.secret.expose_secret())?;
-    }
+    let keep = |secret: &SecretString| {
+        private::write(&file, secret.expose_secret()).map_err(|error| format!("{error:#}"))
+    };
+    manager.ensure_admin_token_kept(keep).await?;
     private::read(&file)
 }
 
 /// Makes the region on the first start, and a join token when the agent has no credential yet.
-async fn join(
-    manager: &Manager,
-    region: &RegionName,
-    folder: &Path,
-) -> Result<Option<secrecy::SecretString>> {
+async fn join(manager: &Manager, region: &RegionName, folder: &Path) -> Result<Option<SecretString>> {
     if private::read(&folder.join("credential"))?.is_some() {
         return Ok(None);
     }
