@@ -86,7 +86,8 @@ fn crashes(world: &World, story: &Story) -> Result<()> {
     for life in [&one, &other] {
         let names: BTreeSet<&str> = life.passages.iter().map(String::as_str).collect();
         ensure!(life.ends.is_empty() && life.unheard == 0, "ends in an undisturbed life: {:?}", life.ends);
-        let missing: Vec<_> = story.passes.iter().filter(|name| !names.contains(**name)).collect();
+        let certain = story.passes.iter().filter(|name| !BY_THE_CLOCK.contains(name));
+        let missing: Vec<_> = certain.filter(|name| !names.contains(**name)).collect();
         ensure!(
             missing.is_empty(),
             "{missing:?} are not passed (only `cargo test --workspace` builds failpoints): {names:?}"

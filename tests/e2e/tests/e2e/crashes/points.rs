@@ -12,9 +12,6 @@ pub const EXAMPLES: &[&str] = &[
     "commands-lease",
     "commands-finish",
     "facts-take",
-    "session-open",
-    "session-heard",
-    "role-take",
     "commands-leased",
     "start-noted",
     "folder-made",
@@ -46,6 +43,9 @@ pub const OFFICE: &[&str] = &[
     "template-stored",
     "inventory-told",
     "session-begun",
+    "session-open",
+    "session-heard",
+    "role-take",
     "token-create",
     "schema-put",
     "definition-put",
@@ -129,9 +129,10 @@ const NOWHERE: &[(&str, &str)] = &[
     ),
 ];
 
-/// They come when their time has come, which a short life may not live to see, or as often as a clock says: where they
-/// come they end a process.
-pub const BY_THE_CLOCK: [&str; 3] = ["heads-sign", "role-take", "session-heard"];
+/// They come when their time has come, which a short life may not live to see: where they come they end a process. Timers
+/// are looked at when a manager takes the role for it, at its start or ten minutes later, if the one before did not give
+/// it back in time.
+pub const BY_THE_CLOCK: [&str; 4] = ["heads-sign", "role-take", "session-heard", "timers-hasten"];
 
 pub fn none_is_forgotten(_: &World) -> Result<()> {
     let page = std::fs::read_to_string(repository().join("docs/reference/failpoints.md"))?;

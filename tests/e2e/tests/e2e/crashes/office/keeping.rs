@@ -104,7 +104,11 @@ fn about(told: &Told) -> &str {
 }
 
 fn read(file: &Path) -> Result<Vec<Told>> {
-    let text = std::fs::read_to_string(file)?;
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
     text.lines()
         .map(|line| serde_json::from_str(line).with_context(|| format!("the pager got {line:?}")))
         .collect()

@@ -55,7 +55,7 @@ pub fn on_postgresql(world: &World) -> Result<()> {
             passes: &passes,
             wanted: &once,
             ends: 12,
-            at_once: 6,
+            at_once: 3,
             live: &|folder, plan| live(folder, plan, Some(&postgres)),
         },
     )
