@@ -53,6 +53,11 @@ impl ManagerLife {
         })
     }
 
+    /// Where its rows are: `--store …` and the like.
+    pub fn keep_rows_in(&mut self, store: Vec<String>) {
+        self.store = store;
+    }
+
     pub fn command(&self, variables: &[(String, String)]) -> Command {
         let mut command = tenantry();
         command.arg("manager").arg("--data").arg(&self.data);
@@ -164,6 +169,13 @@ impl Site {
             let status = program.terminate()?;
             ensure!(status.success(), "{} ended with {status}:\n{}", life.name, program.tail());
         }
+        Ok(())
+    }
+
+    /// Further flags of this manager's next lives.
+    pub fn add_manager_flags(&mut self, manager: usize, flags: &[&str]) -> Result<()> {
+        let life = self.managers.get_mut(manager).context("no such manager")?;
+        life.flags.extend(flags.iter().map(ToString::to_string));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use crate::cli::{Answer, tenantry};
 use crate::managers::ManagerLife;
-use crate::{LogCheck, Program, Proxy, World, eventually, within};
+use crate::{LogCheck, Postgres, Program, Proxy, World, eventually, within};
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -79,6 +80,8 @@ impl AgentSettings {
 
 struct AgentLife {
     settings: AgentSettings,
+    /// With which it joins; without it each start asks for one.
+    join_token: Option<String>,
     program: Option<Program>,
 }
 
@@ -100,6 +103,19 @@ pub struct Site {
 }
 
 impl Site {
+    /// A manager with its rows in this database of PostgreSQL, and the rest in a folder.
+    pub fn start_on(
+        folder: &Path,
+        postgres: &Postgres,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut alone = ManagerLife::alone(folder, flags)?;
+        alone.keep_rows_in(postgres.settings(&postgres.database()?, postgres.address));
+        Self::begin(folder.to_owned(), vec![alone], None, variables)
+    }
+
     /// Starts a manager; `flags` besides those for its folder, port and log.
     pub fn start(world: &World, flags: &[&str]) -> Result<Self> {
         Self::start_in(world, "site", flags)
@@ -143,10 +159,14 @@ impl Site {
             runtime,
             logs: RefCell::new(LogCheck::default()),
         };
-        site.start_nth_manager(0)?;
-        let first = site.manager()?;
+        site.begin_nth_manager(0)?;
         site.token = eventually("the admin token on stdout", || {
-            Ok(first.out_text()?.lines().next().map(str::to_owned))
+            if let Some(status) = site.manager_ended(0)? {
+                let failpoint = status.signal() == Some(Signal::ABORT.as_raw());
+                ensure!(failpoint, "the manager ended with {status}:\n{}", site.manager()?.tail());
+                site.revive()?;
+            }
+            Ok(site.manager()?.out_text()?.lines().next().map(str::to_owned))
         })?;
         let config = ClientConfig::new(site.url()).with_token(site.token.clone());
         site.client = Client::new(&config)?;
@@ -173,29 +193,29 @@ impl Site {
         self.managers[0].command(&self.variables)
     }
 
-    /// Starts again what has ended by itself, manager and agents, as systemd would; tells how many it was since the site
-    /// began. Does not wait for them.
+    /// Starts again what has ended by itself, manager and agents, as systemd would; tells how many of them a failpoint
+    /// has ended since the site began. Does not wait for them.
     pub fn revive(&mut self) -> Result<usize> {
-        let has_ended = |program: &mut Option<Program>| match program {
-            Some(program) => program.ended().map(|status| status.is_some()),
-            None => Ok(true),
+        let aborted = Some(Signal::ABORT.as_raw());
+        let mut has_ended = |program: &mut Option<Program>| -> Result<bool> {
+            let Some(program) = program else { return Ok(true) };
+            let Some(status) = program.ended()? else { return Ok(false) };
+            self.revived += usize::from(status.signal() == aborted);
+            Ok(true)
         };
-        let mut ended = 0;
-        if has_ended(&mut self.managers[0].program)? {
-            self.begin_nth_manager(0)?;
-            ended += 1;
-        }
+        let manager = has_ended(&mut self.managers[0].program)?;
         let mut regions = Vec::new();
         for (region, life) in &mut self.agents {
             if has_ended(&mut life.program)? {
                 regions.push(region.clone());
             }
         }
-        ended += regions.len();
+        if manager {
+            self.begin_nth_manager(0)?;
+        }
         for region in regions {
             self.start_agent(&region)?;
         }
-        self.revived += ended;
         Ok(self.revived)
     }
 
@@ -229,7 +249,7 @@ impl Site {
     pub fn add_region(&mut self, region: &str, settings: AgentSettings) -> Result<()> {
         let name = region.parse()?;
         self.call(self.client.create_region(&CreateRegion { name }, &Call::default()))?;
-        self.agents.insert(region.to_owned(), AgentLife { settings, program: None });
+        self.agents.insert(region.to_owned(), AgentLife { settings, join_token: None, program: None });
         self.start_agent(region)?;
         let name = region.parse()?;
         eventually(format!("the agent of {region}"), || {
@@ -237,6 +257,19 @@ impl Site {
             let region = self.call(self.client.region(&name))?;
             Ok((region.alive && region.inventory_complete).then_some(()))
         })
+    }
+
+    /// Starts the agent of a region that is there, with this join token, and does not wait for it.
+    pub fn join_region(&mut self, region: &str, settings: AgentSettings, join_token: String) -> Result<()> {
+        let life = AgentLife { settings, join_token: Some(join_token), program: None };
+        self.agents.insert(region.to_owned(), life);
+        self.start_agent(region)
+    }
+
+    /// Whether the agent of a region has ended by itself and was not started again.
+    pub fn agent_ended(&mut self, region: &str) -> Result<bool> {
+        let life = self.agents.get_mut(region).context("no such region")?;
+        life.program.as_mut().map_or(Ok(true), |program| Ok(program.ended()?.is_some()))
     }
 
     /// A join token of a region.
@@ -255,8 +288,10 @@ impl Site {
         let folder = self.agent_folder(region);
         let mut command = tenantry();
         command.arg("agent").arg("--folder").arg(&folder).args(["--log-format", "json"]);
+        let given = self.agents.get(region).and_then(|life| life.join_token.clone());
         if !folder.join("credential").exists() {
-            command.args(["--join-token", &self.join_token(region)?]);
+            let token = given.map_or_else(|| self.join_token(region), Ok)?;
+            command.args(["--join-token", &token]);
         }
         let url = self.url();
         let life = self.agents.get_mut(region).context("no such region")?;

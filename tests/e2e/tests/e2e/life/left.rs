@@ -14,8 +14,8 @@ use tenantry_model::EnvironmentId;
 /// Of an environment: each file's text, without ids.
 pub type Left = BTreeMap<String, String>;
 
-fn environment(site: &Site, example: &Example, name: &str) -> Result<Value> {
-    let answer = site.cli(&["env", "get", &example.full(name), "-o", "json"])?.expect(0)?;
+fn environment(site: &Site, full: &str) -> Result<Value> {
+    let answer = site.cli(&["env", "get", full, "-o", "json"])?.expect(0)?;
     Ok(serde_json::from_str(&answer.out)?)
 }
 
@@ -24,7 +24,7 @@ pub fn left_by(site: &Site, example: &Example, environments: &[String]) -> Resul
     let mut ids = BTreeMap::new();
     let mut left: BTreeMap<String, Left> = BTreeMap::new();
     for name in environments {
-        let value = environment(site, example, name)?;
+        let value = environment(site, &example.full(name))?;
         ids.insert(value["id"].as_str().context("an id")?.to_owned(), name.clone());
         left.insert(name.clone(), Left::new());
     }
@@ -40,14 +40,14 @@ pub fn left_by(site: &Site, example: &Example, environments: &[String]) -> Resul
     Ok(left)
 }
 
-/// What a client sees of an environment and of its operations, oldest first, without ids and times. The number of
-/// attempts is part of it, and each one's log.
-pub fn rows_of(site: &Site, example: &Example, name: &str) -> Result<Vec<String>> {
-    let value = environment(site, example, name)?;
+/// What a client sees of an environment (`TENANT/NAME`) and of its operations, oldest first, without ids and times. The
+/// number of attempts is part of it, and each one's log.
+pub fn rows_of(site: &Site, full: &str, region: &str) -> Result<Vec<String>> {
+    let value = environment(site, full)?;
     let id: EnvironmentId = value["id"].as_str().context("an id")?.parse()?;
     let mut rows = Vec::new();
     // Hooks tell where they have put something.
-    let folder = site.agent_folder(REGION).display().to_string();
+    let folder = site.agent_folder(region).display().to_string();
     let plain = |text: &str| plain(&text.replace(&folder, "AGENT"));
     for key in ["state", "generation", "labels", "region", "spec"] {
         rows.push(format!("{key}: {}", value[key]));

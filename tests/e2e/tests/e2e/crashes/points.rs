@@ -1,0 +1,151 @@
+//! Who passes which failpoint: no name of the list (docs/reference/failpoints.md) may be forgotten.
+
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
+use tenantry_e2e::{World, repository};
+
+/// Every life of an example passes these, the agent's among them.
+pub const EXAMPLES: &[&str] = &[
+    "environment-create",
+    "lifecycle-request",
+    "operation-request",
+    "commands-lease",
+    "commands-finish",
+    "facts-take",
+    "commands-leased",
+    "start-noted",
+    "folder-made",
+    "shim-started",
+    "start-asked",
+    "release-asked",
+    "release-noted",
+    "order-done",
+    "finish-synced",
+    "finish-told",
+    "fact-noted",
+    "facts-unsent",
+    "facts-told",
+    "facts-acknowledged",
+    "log-spooled",
+    "logs-unsent",
+    "logs-told",
+    "logs-acknowledged",
+];
+
+/// What an administrator and an operator bring about (`office`).
+pub const OFFICE: &[&str] = &[
+    // Setting up.
+    "admin-token-create",
+    "region-create",
+    "join-token-create",
+    "region-join",
+    "inventory-take",
+    "template-stored",
+    "inventory-told",
+    "session-begun",
+    "session-open",
+    "session-heard",
+    "role-take",
+    "token-create",
+    "schema-put",
+    "definition-put",
+    "definition-delete",
+    "tenant-create",
+    "tenant-update",
+    "tenant-delete",
+    "environment-update",
+    // Steering.
+    "step-steer",
+    "operation-steer",
+    "operation-replay",
+    "kill-noted",
+    "kill-asked",
+    "never-noted",
+    "timers-claim",
+    "timers-hasten",
+    "timer-tick",
+    "region-silent-tell",
+    "region-silent",
+    "nothing-to-change",
+    // Holds by predicate.
+    "hold-create",
+    "hold-tell-one",
+    "hold-told",
+    "hold-lasts",
+    "hold-lift",
+    "hold-expire",
+    // A second person.
+    "approval-ask",
+    "approval-approve",
+    "approval-reject",
+    "approval-expire",
+    "purge-ask",
+    "purge-approve",
+    "environment-purge",
+    // Schedules.
+    "schedule-create",
+    "schedule-update",
+    "schedule-pause",
+    "schedule-fire",
+    "schedule-run-ask",
+    "schedule-backfill",
+    "schedule-delete",
+    "run-begin",
+    "run-watch",
+    "run-skip",
+    "run-decommissioned",
+    "runs-expire",
+    // Telling, keeping, removing.
+    "notifier-begin",
+    "notifier-claim",
+    "notifier-deliver",
+    "answer-keep",
+    "answers-expire",
+    "heads-sign",
+    "heads-tell",
+    "key-rotate",
+    "hook-retire",
+    "token-revoke",
+    "roles-give-back",
+    "retire-operations",
+    "retire-events",
+    "retire-attention",
+    "retire-note",
+];
+
+/// What only a manager on PostgreSQL passes.
+pub const POSTGRES: &[&str] = &["logs-folder-name"];
+
+/// No life passes these, and why.
+const NOWHERE: &[(&str, &str)] = &[
+    (
+        "notifier-skip",
+        "comes after 500 events in a row that are no attention (crates/manager/tests/notify.rs)",
+    ),
+    ("schedule-take-back", "needs a clock that was days ahead (crates/manager/tests/schedules)"),
+    (
+        "schedule-pause-unreadable",
+        "needs a zone database that has lost a zone (crates/manager/tests/schedules)",
+    ),
+];
+
+/// They come when their time has come, which a short life may not live to see: where they come they end a process. Timers
+/// are looked at when a manager takes the role for it, at its start or ten minutes later, if the one before did not give
+/// it back in time.
+pub const BY_THE_CLOCK: [&str; 4] = ["heads-sign", "role-take", "session-heard", "timers-hasten"];
+
+pub fn none_is_forgotten(_: &World) -> Result<()> {
+    let page = std::fs::read_to_string(repository().join("docs/reference/failpoints.md"))?;
+    let names = page.lines().filter_map(|line| line.strip_prefix("| `")).map(|line| line.split('`').next());
+    let listed: BTreeSet<&str> = names.map(|name| name.context("a name")).collect::<Result<_>>()?;
+    let nowhere = NOWHERE.iter().map(|(name, _)| name);
+    let mut passed = BTreeSet::new();
+    for name in EXAMPLES.iter().chain(OFFICE).chain(POSTGRES).chain(nowhere) {
+        ensure!(passed.insert(*name), "{name} stands in two lists");
+    }
+    let forgotten: Vec<_> = listed.difference(&passed).collect();
+    ensure!(forgotten.is_empty(), "no life passes {forgotten:?}, and nobody says why");
+    let unknown: Vec<_> = passed.difference(&listed).collect();
+    ensure!(unknown.is_empty(), "there is no failpoint {unknown:?}");
+    Ok(())
+}
