@@ -18,7 +18,7 @@ use std::{
 };
 use tenantry_api_types::agent::{OpenAttempt, Order, StartOrder};
 use tenantry_failpoints::Point;
-use tenantry_model::{AttemptId, Fact, FailureReason, KillCause, Outcome, Problem};
+use tenantry_model::{AttemptId, Fact, FailureReason, KillCause, Outcome, Problem, with_causes};
 use tokio_util::sync::CancellationToken;
 
 /// An order that does not get through is tried again for so long; then its lease runs out and it comes again.
@@ -68,9 +68,9 @@ impl Orders {
                 Err(error) => {
                     // The first tries are everyday life (an answer on its way, a create that may still land).
                     if began.elapsed() > PATIENCE / 2 {
-                        tracing::warn!(%attempt, error = &error as &dyn std::error::Error, "an order does not get through");
+                        tracing::warn!(%attempt, error = %with_causes(&error), "an order does not get through");
                     } else {
-                        tracing::debug!(%attempt, error = &error as &dyn std::error::Error, "an order is repeated");
+                        tracing::debug!(%attempt, error = %with_causes(&error), "an order is repeated");
                     }
                     if began.elapsed() > PATIENCE || !pace.pause(&self.shutdown).await {
                         return false;
@@ -216,7 +216,7 @@ impl Orders {
                     if let Some(cause) = record.kill.filter(|_| !record.over)
                         && let Err(error) = self.executor.kill(&known, cause).await
                     {
-                        tracing::warn!(%attempt, error = &error as &dyn std::error::Error, "the kill is not repeated");
+                        tracing::warn!(%attempt, error = %with_causes(&error), "the kill is not repeated");
                     }
                     return;
                 }
@@ -229,7 +229,7 @@ impl Orders {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%attempt, error = &error as &dyn std::error::Error, "cannot look for an attempt");
+                    tracing::warn!(%attempt, error = %with_causes(&error), "cannot look for an attempt");
                     if !pace.pause(&self.shutdown).await {
                         return;
                     }

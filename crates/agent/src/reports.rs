@@ -18,7 +18,7 @@ use tenantry_api_types::agent::{
 };
 use tenantry_client::agent::{AgentClient, AgentClientError};
 use tenantry_failpoints::Point;
-use tenantry_model::{AgentSessionId, CommandId};
+use tenantry_model::{AgentSessionId, CommandId, with_causes};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -93,7 +93,7 @@ impl Uplink {
     /// Ends the session if the manager says so; tells whether trying again makes sense.
     pub fn judge(&self, error: &AgentClientError) -> After {
         if error.is_session_over() {
-            tracing::warn!(error = error as &dyn std::error::Error, "the session is over");
+            tracing::warn!(error = %with_causes(error), "the session is over");
             if matches!(error, AgentClientError::Refused { code, .. } if code == "session-superseded") {
                 self.superseded.store(true, Ordering::SeqCst);
             }
@@ -107,10 +107,10 @@ impl Uplink {
             return After::Pause;
         }
         if error.is_unreachable() {
-            tracing::warn!(error = error as &dyn std::error::Error, "waiting for the manager");
+            tracing::warn!(error = %with_causes(error), "waiting for the manager");
             return After::Pause;
         }
-        tracing::error!(error = error as &dyn std::error::Error, "the manager does not take a report");
+        tracing::error!(error = %with_causes(error), "the manager does not take a report");
         match error {
             AgentClientError::Refused { status: 400 | 413 | 422, .. } => After::Drop,
             _ => After::Pause,

@@ -26,7 +26,7 @@ use tenantry_api_types::agent::{
 };
 use tenantry_client::agent::AgentClient;
 use tenantry_failpoints::Point;
-use tenantry_model::{AgentSessionId, AttemptId, CommandId};
+use tenantry_model::{AgentSessionId, AttemptId, CommandId, with_causes};
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -232,7 +232,7 @@ async fn hold_sessions(parts: Arc<Parts>, stop: CancellationToken) -> Result<(),
                     pace.in_vain();
                 }
                 parts.config.status.away();
-                tracing::warn!(error = &error as &dyn std::error::Error, "no session yet");
+                tracing::warn!(error = %with_causes(&error), "no session yet");
                 if !pace.pause(&stop).await {
                     return Ok(());
                 }

@@ -6,6 +6,7 @@ use crate::recorder::Recorder;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tenantry_client::agent::AgentClientError;
+use tenantry_model::with_causes;
 
 /// How the agent stands with its manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +103,11 @@ impl AgentStatus {
     pub(crate) fn refused(&self, error: &AgentClientError, remedy: &str) {
         let mut now = self.now();
         if matches!(*now, Standing::Refused { .. }) {
-            tracing::debug!(error = error as &dyn std::error::Error, "the credential is still refused");
+            tracing::debug!(error = %with_causes(error), "the credential is still refused");
             return;
         }
         tracing::error!(
-            error = error as &dyn std::error::Error,
+            error = %with_causes(error),
             "the manager refuses this agent's credential: nothing new is started here, what runs is watched and told \
              later. {remedy}"
         );

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tenantry_api_types::v1::{FieldError, PROBLEM_MEDIA_TYPE, ProblemDocument};
 use tenantry_engine::Rejected;
 use tenantry_manager::{ErrorClass, ManagerError, PurgeRefusal};
+use tenantry_model::with_causes;
 
 /// Result of a handler.
 pub type Answer<T> = std::result::Result<T, Problem>;
@@ -137,7 +138,7 @@ impl From<ManagerError> for Problem {
         let hidden = matches!(error.class(), ErrorClass::Internal | ErrorClass::Unavailable);
         if hidden {
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %with_causes(&error),
                 code = error.code(),
                 "a service failed"
             );

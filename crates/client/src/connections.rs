@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+use tenantry_model::with_causes;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Packets that nobody acknowledges for so long break the connection, also one on which nothing is waited for.
@@ -42,7 +43,9 @@ impl Connections {
         match make(&self.authorities) {
             Ok(client) => *now = (client, generation + 1),
             // It worked before with the same parts; if not now, the old connections are all there is.
-            Err(error) => tracing::debug!(%error, "the connections to the manager cannot be replaced"),
+            Err(error) => {
+                tracing::debug!(error = %with_causes(&error), "the connections to the manager cannot be replaced")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use eventsource_stream::{Event as Message, Eventsource};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use reqwest::Method;
 use std::time::Duration;
+use tenantry_model::with_causes;
 
 /// A server that says nothing for so long, not even a comment (every 5 s), stands still or is cut off.
 const SILENCE: Duration = Duration::from_secs(16);
@@ -64,7 +65,7 @@ impl State {
                     Ok(messages) => messages,
                     Err(error) if error.is_transient() => {
                         let Some(pause) = self.pauses.next() else { return Err(error) };
-                        tracing::debug!(%error, ?pause, "connecting to a stream again");
+                        tracing::debug!(error = %with_causes(&error), ?pause, "connecting to a stream again");
                         tokio::time::sleep(pause).await;
                         continue;
                     }

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 use tenantry_api_types::v1::{IDEMPOTENCY_KEY, PROBLEM_MEDIA_TYPE};
+use tenantry_model::with_causes;
 
 /// Of any request, between two pieces of its answer; streams are watched more closely (`sse.rs`).
 const READ_TIMEOUT: Duration = Duration::from_secs(45);
@@ -174,7 +175,9 @@ impl Client {
         }
         once.retry(Self::backoff().with_total_delay(Some(self.retry_for)).without_max_times())
             .when(|error| Self::may_repeat(request, error))
-            .notify(|error, pause| tracing::debug!(%error, ?pause, "repeating a request"))
+            .notify(
+                |error, pause| tracing::debug!(error = %with_causes(error), ?pause, "repeating a request"),
+            )
             .await
     }
 

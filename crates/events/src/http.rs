@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use reqwest::{Client, StatusCode, Url, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
+use tenantry_model::with_causes;
 
 /// How long one delivery may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,7 +66,10 @@ impl Sink for HttpSink {
         }
         let answer = request.send().await.map_err(|error| {
             let what = if error.is_timeout() { "no answer in time" } else { "cannot be reached" };
-            Undelivered { message: format!("{what}: {}", chain(&error.without_url())), permanent: false }
+            Undelivered {
+                message: format!("{what}: {}", with_causes(&error.without_url())),
+                permanent: false,
+            }
         })?;
         let status = answer.status();
         if status.is_success() {
@@ -81,15 +85,4 @@ fn is_final(status: StatusCode) -> bool {
     // A credential or an address may be mended meanwhile.
     let mended = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
     !status.is_server_error() && !later.contains(&status) && !mended.contains(&status)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

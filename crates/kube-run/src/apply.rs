@@ -13,7 +13,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, Pro
 use serde_json::json;
 use std::{collections::BTreeMap, fmt::Debug};
 use tenantry_hook::attempt_identity;
-use tenantry_model::{FailureReason, Namespace, Outcome, TemplateHash};
+use tenantry_model::{FailureReason, Namespace, Outcome, TemplateHash, with_causes};
 use uuid::Uuid;
 
 /// A kind of object in a namespace.
@@ -176,7 +176,7 @@ pub(crate) async fn node(cluster: &Cluster, name: &str) -> Option<NodeSeen> {
     match cluster.once(&format!("look at node {name}"), cluster.all::<Node>().get_opt(name)).await {
         Ok(node) => node.as_ref().map(NodeSeen::of),
         Err(error) => {
-            tracing::debug!(%error, "cannot look at the node");
+            tracing::debug!(error = %with_causes(&error), "cannot look at the node");
             None
         }
     }

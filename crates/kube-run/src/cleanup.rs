@@ -19,7 +19,7 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Weak, time::Duration};
 use tenantry_hook::{FINALIZER, LABEL_ATTEMPT};
-use tenantry_model::{Fact, Namespace};
+use tenantry_model::{Fact, Namespace, with_causes};
 use tokio::time::Instant;
 
 /// Annotation: the outcome is committed; how long the objects are kept after their end, in seconds: succeeded, failed.
@@ -216,11 +216,11 @@ impl Inner {
                     continue;
                 }
                 if let Err(error) = self.release(&namespace, &view, now).await {
-                    tracing::warn!(%namespace, %error, "cannot clean up a released attempt; tried again");
+                    tracing::warn!(%namespace, error = %with_causes(&error), "cannot clean up a released attempt; tried again");
                 }
             }
             if orphans && let Err(error) = self.sweep_config_maps(&namespace, &watch.all(), now).await {
-                tracing::warn!(%namespace, %error, "cannot sweep ConfigMaps; tried again later");
+                tracing::warn!(%namespace, error = %with_causes(&error), "cannot sweep ConfigMaps; tried again later");
             }
         }
     }

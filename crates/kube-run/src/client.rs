@@ -21,7 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tenantry_model::Namespace;
+use tenantry_model::{Namespace, with_causes};
 use tower::util::MapRequestLayer;
 
 /// Which API server, as whom.
@@ -172,7 +172,7 @@ impl Cluster {
                     .with_jitter(),
             )
             .when(RunError::is_transient)
-            .notify(|error, wait| tracing::debug!(%error, ?wait, what, "asking again"))
+            .notify(|error, wait| tracing::debug!(error = %with_causes(error), ?wait, what, "asking again"))
             .await
     }
 }

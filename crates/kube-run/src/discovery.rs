@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tenantry_hook::{AnnotationDomains, LABEL_ATTEMPT, is_candidate};
-use tenantry_model::{HookPath, Namespace};
+use tenantry_model::{HookPath, Namespace, with_causes};
 
 /// Where templates are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ fn scope_events(
             match events.next().await? {
                 Ok(event) => return Some(((scope, event), (events, pauses_boxed()))),
                 Err(error) => {
-                    tracing::warn!(%error, "the watch of the templates broke; it is opened again");
+                    tracing::warn!(error = %with_causes(&error), "the watch of the templates broke; it is opened again");
                     tokio::time::sleep(wait.next().unwrap_or(Duration::from_secs(5))).await;
                 }
             }
@@ -206,7 +206,7 @@ impl State {
         loop {
             match self.read_once(path).await {
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(%path, %error, "cannot read a template; it is read again");
+                    tracing::warn!(%path, error = %with_causes(&error), "cannot read a template; it is read again");
                 }
                 answer => return answer,
             }

@@ -16,7 +16,7 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tenantry_model::{AttemptId, Fact, Namespace};
+use tenantry_model::{AttemptId, Fact, Namespace, with_causes};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use uuid::Uuid;
 
@@ -158,7 +158,7 @@ impl Follower {
                 Some(words) => {
                     let ended = end_objects(&self.cluster, &self.namespace, view, *ending, &words).await;
                     if let Err(error) = ended {
-                        tracing::warn!(attempt = %self.attempt, %error, "cannot end the attempt; asked again");
+                        tracing::warn!(attempt = %self.attempt, error = %with_causes(&error), "cannot end the attempt; asked again");
                         again = Some(RETRY_AFTER);
                     }
                 }
@@ -171,7 +171,7 @@ impl Follower {
             let Some(pod) = pod else { continue };
             if let Err(error) = apply::delete::<Pod>(&self.cluster, &self.namespace, &pod.pod.metadata).await
             {
-                tracing::warn!(attempt = %self.attempt, %error, "cannot delete a Pod of a deleted Job; asked again");
+                tracing::warn!(attempt = %self.attempt, error = %with_causes(&error), "cannot delete a Pod of a deleted Job; asked again");
                 again = Some(RETRY_AFTER);
             }
         }
@@ -219,7 +219,7 @@ impl Follower {
                 )
             }
             Err(error) => {
-                tracing::debug!(%error, "cannot read events");
+                tracing::debug!(error = %with_causes(&error), "cannot read events");
                 Some(message.to_owned())
             }
         }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use tenantry_hook::LABEL_ATTEMPT;
-use tenantry_model::Namespace;
+use tenantry_model::{Namespace, with_causes};
 use tokio::{sync::watch, task::AbortHandle};
 
 /// The watch of one namespace. Ends when it is dropped.
@@ -212,9 +212,9 @@ async fn watch_kind<K: Watched>(
                 let forbidden = is_forbidden(&error);
                 // A team may not have let us in yet, and may never: said once.
                 if forbidden && was_forbidden {
-                    tracing::debug!(%namespace, %kind, %error, "the attempts may still not be watched");
+                    tracing::debug!(%namespace, %kind, error = %with_causes(&error), "the attempts may still not be watched");
                 } else {
-                    tracing::warn!(%namespace, %kind, %error, "the watch of the attempts broke; it is opened again");
+                    tracing::warn!(%namespace, %kind, error = %with_causes(&error), "the watch of the attempts broke; it is opened again");
                 }
                 was_forbidden = forbidden;
                 if !answers(&client).await {

@@ -6,6 +6,7 @@
 use crate::error::{ManagerError, Result};
 use backon::{ExponentialBuilder, Retryable};
 use std::time::Duration;
+use tenantry_model::with_causes;
 use tenantry_store::StoreError;
 use tokio::time::Instant;
 
@@ -47,7 +48,7 @@ where
     let last = Instant::now() + limits.deadline;
     unit.retry(pauses)
         .when(|error| error.is_conflict() && Instant::now() < last)
-        .notify(|error, pause| tracing::debug!(%error, ?pause, "begins again"))
+        .notify(|error, pause| tracing::debug!(error = %with_causes(error), ?pause, "begins again"))
         .await
 }
 

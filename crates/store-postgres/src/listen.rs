@@ -9,6 +9,7 @@ use std::{
     },
     time::Duration,
 };
+use tenantry_model::with_causes;
 use tenantry_store::Signal;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +94,7 @@ async fn telling(wakes: &Wakes, pool: &PgPool, me: &str) {
         let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await;
         if let Err(error) = told {
             wakes.schedules_elsewhere.fetch_or(schedules, Ordering::SeqCst);
-            tracing::debug!(%error, "could not tell other managers about a change; their poll finds it");
+            tracing::debug!(error = %with_causes(&error), "could not tell other managers about a change; their poll finds it");
         }
     }
 }
@@ -103,7 +104,7 @@ async fn hearing(wakes: &Wakes, pool: &PgPool, me: &str) {
     loop {
         let mut heard = false;
         if let Err(error) = hear(wakes, pool, me, &mut heard).await {
-            tracing::debug!(%error, "the connection that hears of other managers' changes broke");
+            tracing::debug!(error = %with_causes(&error), "the connection that hears of other managers' changes broke");
         }
         wakes.missed();
         pause = if heard { PAUSES.0 } else { (pause * 2).min(PAUSES.1) };

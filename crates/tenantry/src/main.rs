@@ -57,6 +57,6 @@ fn report(error: &anyhow::Error) -> Exit {
         anstream::eprintln!("tenantry: {}", commands::explain(error));
         return commands::exit_of(error);
     }
-    anstream::eprintln!("tenantry: {}", commands::chain(error.as_ref()));
+    anstream::eprintln!("tenantry: {}", tenantry_model::with_causes(error.as_ref()));
     Exit::Failed
 }

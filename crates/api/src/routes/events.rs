@@ -24,7 +24,7 @@ use std::{
 };
 use tenantry_api_types::v1::{Event, EventsQuery};
 use tenantry_manager::{EnvironmentKey, Principal, Target};
-use tenantry_model::{EnvironmentId, OperationId, OperationState, Role, Scope};
+use tenantry_model::{EnvironmentId, OperationId, OperationState, Role, Scope, with_causes};
 use tenantry_store::{EventFilter, EventRecord};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -158,7 +158,7 @@ impl Reader {
                 Ok(found) => found,
                 Err(error) => {
                     // The client comes back with its Last-Event-ID.
-                    tracing::warn!(error = &error as &dyn std::error::Error, "an event stream broke off");
+                    tracing::warn!(error = %with_causes(&error), "an event stream broke off");
                     self.finished = false;
                     return None;
                 }

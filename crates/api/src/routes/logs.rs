@@ -16,7 +16,7 @@ use axum::{
 use base64::Engine as _;
 use std::time::Duration;
 use tenantry_api_types::v1::{LOG_COMPLETE, LOG_NEXT_OFFSET, LogEvent, LogQuery, MAX_LOG_RANGE_BYTES};
-use tenantry_model::AttemptId;
+use tenantry_model::{AttemptId, with_causes};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Bytes of one message of a followed log.
@@ -99,7 +99,7 @@ impl Follower {
                     Ok(part) => part,
                     Err(error) => {
                         // The client comes back with its Last-Event-ID.
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a log stream broke off");
+                        tracing::warn!(error = %with_causes(&error), "a log stream broke off");
                         return None;
                     }
                 };

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tenantry_audit::{ChainMark, Head, PublicKey, SignedHead, Signer};
 use tenantry_engine::Raised;
 use tenantry_failpoints::Point;
-use tenantry_model::AttentionKind;
+use tenantry_model::{AttentionKind, with_causes};
 use tenantry_store::{AuditChain, AuditHead, Read, StoreError, Write};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -356,16 +356,13 @@ impl Manager {
     }
 
     fn unwritten(&self, error: &ManagerError) -> Raised {
-        let first: &(dyn std::error::Error + 'static) = error;
-        let causes = std::iter::successors(Some(first), |error| error.source());
-        let causes: Vec<String> = causes.map(ToString::to_string).collect();
         let sink = self.config.audit.heads_to.as_deref().unwrap_or(Path::new("the folder of the key file"));
         Raised {
             kind: AttentionKind::AuditHeads,
             key: HEADS_UNWRITTEN.to_owned(),
             step: None,
             region: None,
-            message: format!("the audit log's heads are not kept: {}", causes.join(": ")),
+            message: format!("the audit log's heads are not kept: {}", with_causes(error)),
             remedy: format!(
                 "let the manager write there (df -h {0}; ls -ld {0}), then: tenantry audit seal",
                 sink.display()

@@ -1,7 +1,8 @@
 //! Logs against attempts: each folder belongs to an operation, and with `deep` each segment can be read.
 
-use super::{Checked, Checker, chain};
+use super::{Checked, Checker};
 use tenantry_logs::LogError;
+use tenantry_model::with_causes;
 
 impl Checker<'_> {
     pub(super) async fn logs(&mut self, deep: bool) -> Checked {
@@ -33,7 +34,7 @@ impl Checker<'_> {
                         _ => "look at the disk and at the permissions of the log folder",
                     };
                     let row = format!("log of attempt {}", attempt.id);
-                    self.error("log-segment", row, chain(&error), remedy).await?;
+                    self.error("log-segment", row, with_causes(&error), remedy).await?;
                 }
             }
         }

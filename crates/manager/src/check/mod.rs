@@ -16,7 +16,7 @@ use crate::{Manager, ManagerError, outbox};
 use schedules::Fired;
 use std::collections::BTreeMap;
 use tenantry_api_types::v1::{CheckLine, Finding, Severity};
-use tenantry_model::{EnvironmentId, ScheduleId};
+use tenantry_model::{EnvironmentId, ScheduleId, with_causes};
 use tenantry_store::{EventFilter, StoreError};
 use tokio::sync::mpsc::Sender;
 
@@ -118,7 +118,7 @@ impl Checker<'_> {
             ManagerError::Store(StoreError::Damaged { table, key, .. }) => format!("{table} {key}"),
             _ => self.section.to_owned(),
         };
-        let message = chain(&error);
+        let message = with_causes(&error);
         let remedy = "stop the manager and put a backup in the data folder's place; look at the disk and the \
                       kernel's log before; if the row alone is damaged, keep a copy of the folder for analysis";
         self.error("unreadable", row, message, remedy).await
@@ -232,15 +232,3 @@ impl Checker<'_> {
 /// The way out when rows contradict each other and no verb repairs it.
 const RESTORE: &str = "rows were changed by other means, or this is a defect: keep a copy of the data folder, report \
                        it, and restore a backup if work is blocked by it";
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

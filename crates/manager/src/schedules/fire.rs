@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_failpoints::Point;
-use tenantry_model::{Actor, Paused, Schedule};
+use tenantry_model::{Actor, Paused, Schedule, with_causes};
 use tenantry_schedule::{Bounds, fire, is_same};
 use tenantry_store::{RunKey, Signal};
 use tracing::warn;
@@ -74,7 +74,7 @@ impl Manager {
                     if error.is_lease_lost() {
                         return Err(error);
                     }
-                    warn!(schedule = %schedule.name, %error, "a schedule could not be fired");
+                    warn!(schedule = %schedule.name, error = %with_causes(&error), "a schedule could not be fired");
                     first_error.get_or_insert(error);
                 }
             }
@@ -91,7 +91,7 @@ impl Manager {
                     if error.is_lease_lost() {
                         return Err(error);
                     }
-                    warn!(run = %key, %error, "a scheduled run could not be begun");
+                    warn!(run = %key, error = %with_causes(&error), "a scheduled run could not be begun");
                     first_error.get_or_insert(error);
                 }
             }

@@ -7,7 +7,7 @@ use crate::repeat::repeating;
 use crate::retention::believed;
 use crate::{Manager, Principal};
 use tenantry_failpoints::Point;
-use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState};
+use tenantry_model::{Operation, Page, RunState, ScheduleRun, Step, StepState, with_causes};
 use tenantry_schedule::{PastRun, Standing, StepLeft, standing};
 use tenantry_store::{Read, RunKey};
 use tracing::warn;
@@ -32,7 +32,7 @@ impl Manager {
                     if error.is_lease_lost() {
                         return Err(error);
                     }
-                    warn!(run = %RunKey::of(run), %error, "a deadline could not be judged");
+                    warn!(run = %RunKey::of(run), error = %with_causes(&error), "a deadline could not be judged");
                     first_error.get_or_insert(error);
                 }
             }

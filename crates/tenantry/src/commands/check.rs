@@ -1,6 +1,6 @@
 //! `tenantry check`: through the API of a running manager, or on the data folder of a stopped one.
 
-use super::{Context, chain, connect, connect::all_lines};
+use super::{Context, connect, connect::all_lines};
 use crate::cli::{CheckArgs, Format};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Rows};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tenantry_api_types::v1::{CheckLine, CheckQuery, Finding, OpenCommand};
 use tenantry_logs::LogStore;
 use tenantry_manager::{CheckOptions, Manager, ManagerConfig};
+use tenantry_model::with_causes;
 use tenantry_store::StoreError;
 use tenantry_store_sqlite::SqliteStore;
 use tokio::sync::mpsc;
@@ -102,7 +103,7 @@ async fn at_rest(folder: &Path, logs: Option<&Path>, deep: bool, answer: &mut An
             let hint = "stop it, or leave out --data: it checks itself while it runs";
             Failure::new(Exit::Conflict, format!("{holder}: {hint}"))
         }
-        error => Failure::new(Exit::Refused, chain(error)),
+        error => Failure::new(Exit::Refused, with_causes(error)),
     })?;
     let place = logs.map_or_else(|| folder.join("logs"), Path::to_owned);
     if !place.is_dir() {

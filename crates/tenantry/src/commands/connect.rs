@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use anyhow::{Context, Result};
 use std::{path::PathBuf, time::Duration};
 use tenantry_client::{Client, ClientConfig, ClientError};
+use tenantry_model::with_causes;
 
 /// Makes a client. Nothing is sent yet.
 pub fn connect(connection: Connection) -> Result<Client> {
@@ -46,7 +47,7 @@ pub fn exit_of(error: &ClientError) -> Exit {
 
 /// What people read of a failed call: the detail, each single fault, the present state, the code.
 pub fn explain(error: &ClientError) -> String {
-    let Some(problem) = error.problem() else { return chain(error) };
+    let Some(problem) = error.problem() else { return with_causes(error) };
     let mut text = problem.detail.clone();
     for fault in &problem.errors {
         let place = match (fault.line, fault.column) {
@@ -64,21 +65,6 @@ pub fn explain(error: &ClientError) -> String {
     }
     if problem.status == 401 {
         text.push_str("\n  give a token with --token, TENANTRY_TOKEN or --token-file");
-    }
-    text
-}
-
-/// An error with its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
     }
     text
 }

@@ -1,7 +1,7 @@
 //! `tenantry hook run`: one hook alone on this machine, through the process executor that a laptop's region uses.
 
+use super::Context;
 use super::resolve::{name, usage};
-use super::{Context, chain};
 use crate::cli::HookCommand;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -22,7 +22,7 @@ use tenantry_hook::{
 };
 use tenantry_model::{
     Actor, AttemptId, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Fact, HookRef,
-    Operation, OperationDefinition, OperationId, OperationState, Outcome,
+    Operation, OperationDefinition, OperationId, OperationState, Outcome, with_causes,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -86,7 +86,7 @@ pub async fn run(context: Context, command: HookCommand) -> Result<Exit> {
     {
         Ok(()) => ended(facts).await?,
         Err(StartError::Refused(outcome)) => return Err(Failure::new(Exit::Refused, outcome.message).into()),
-        Err(error) => return Err(Failure::new(Exit::Failed, chain(&error)).into()),
+        Err(error) => return Err(Failure::new(Exit::Failed, with_causes(&error)).into()),
     };
     report(context, &outcome)
 }

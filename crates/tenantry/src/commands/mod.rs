@@ -26,7 +26,7 @@ mod store;
 mod tenant;
 mod token;
 
-pub use connect::{chain, connect, exit_of, explain};
+pub use connect::{connect, exit_of, explain};
 pub use start::told;
 
 use crate::cli::{Cli, Command, Format};

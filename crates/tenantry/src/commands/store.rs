@@ -1,6 +1,5 @@
 //! `tenantry store …`: migrate, check, export, import.
 
-use super::chain;
 use crate::cli::StoreCommand;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -12,6 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use tenantry_model::with_causes;
 use tenantry_store::archive::{self, Cell, Copied, TABLES, Whole};
 use tenantry_store_postgres::PostgresStore;
 use tenantry_store_sqlite::SqliteStore;
@@ -74,7 +74,7 @@ async fn check(place: &Place) -> Result<Exit> {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
-                    problems.push(format!("{}: {}", table.name, chain(&error)));
+                    problems.push(format!("{}: {}", table.name, with_causes(&error)));
                     break;
                 }
             };

@@ -8,6 +8,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use tenantry_agent::{AgentStatus, Standing};
+use tenantry_model::with_causes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ pub async fn serve(listen: SocketAddr, status: AgentStatus, shutdown: Cancellati
     tokio::spawn(async move {
         let served = axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await;
         if let Err(error) = served {
-            tracing::error!(%error, "the status page broke off");
+            tracing::error!(error = %with_causes(&error), "the status page broke off");
         }
     });
     Ok(())

@@ -1,7 +1,6 @@
 //! Where the data is, as the settings say: SQLite in the data folder, or PostgreSQL with a folder of logs that its
 //! managers share.
 
-use crate::commands::chain;
 use crate::exit::{Exit, Failure};
 use crate::settings::{OfGroup, Settings};
 use anyhow::{Context, Result};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tenantry_failpoints::Point;
 use tenantry_logs::{Limits, LogStore, folder_name};
+use tenantry_model::with_causes;
 use tenantry_store::Store;
 use tenantry_store_postgres::{Database, Password, PostgresStore};
 use tenantry_store_sqlite::SqliteStore;
@@ -98,5 +98,5 @@ async fn same_logs(store: &PostgresStore, folder: &Path) -> Result<()> {
 
 /// A start that cannot succeed as things are: the message stands alone, with its causes.
 pub fn refused(error: &dyn std::error::Error) -> anyhow::Error {
-    Failure::new(Exit::Refused, chain(error)).into()
+    Failure::new(Exit::Refused, with_causes(error)).into()
 }

@@ -19,7 +19,7 @@ use std::io::{Stdout, stdout};
 use std::time::Duration;
 use tenantry_api_types::v1::Operation;
 use tenantry_client::{Client, Steered};
-use tenantry_model::{AttemptId, OperationId, OperationState};
+use tenantry_model::{AttemptId, OperationId, OperationState, with_causes};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -209,7 +209,7 @@ async fn follow(client: Client, id: OperationId, send: mpsc::Sender<Update>) {
                     return;
                 }
                 Ok(operation) => Update::Operation(Box::new(operation)),
-                Err(error) => Update::Lost(crate::commands::chain(&error)),
+                Err(error) => Update::Lost(with_causes(&error)),
             };
             if send.send(update).await.is_err() {
                 return;
@@ -224,7 +224,7 @@ async fn follow_log(client: Client, attempt: AttemptId, send: mpsc::Sender<Updat
     while let Some(range) = ranges.next().await {
         let part = match range {
             Ok(range) => Ok((range.bytes.to_vec(), range.complete)),
-            Err(error) => Err(crate::commands::chain(&error)),
+            Err(error) => Err(with_causes(&error)),
         };
         let last = !matches!(part, Ok((_, false)));
         if send.send(Update::Log(part)).await.is_err() || last {
