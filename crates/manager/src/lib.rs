@@ -31,6 +31,7 @@ mod roles;
 mod runner;
 mod schedules;
 mod schema;
+mod silence;
 mod tenants;
 mod tokens;
 mod wait;

@@ -5,6 +5,7 @@ use crate::audit::Sealer;
 use crate::roles::Roles;
 use crate::runner::Runs;
 use crate::schedules::PastRuns;
+use crate::silence::Told;
 use jiff::Timestamp;
 use std::sync::Arc;
 use tenantry_engine::Rules;
@@ -24,6 +25,7 @@ pub struct Manager {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) roles: Arc<Roles>,
     pub(crate) past_runs: Arc<PastRuns>,
+    pub(crate) told: Arc<Told>,
     clock: Clock,
 }
 
@@ -45,6 +47,7 @@ impl Manager {
             sealer: Arc::default(),
             roles: Arc::default(),
             past_runs: Arc::default(),
+            told: Arc::default(),
             clock,
         }
     }

@@ -1,4 +1,4 @@
-//! The loops that bring things on without a caller: timers, schedules, deadlines, silent regions, expiry.
+//! The loops that bring things on without a caller: timers, schedules, deadlines, expiry.
 //!
 //! Each starts from rows alone, so that a restart begins where the last process ended. A loop that meets an error
 //! backs off; it never gives up and is never busy.
@@ -7,17 +7,17 @@ use crate::duties::Duty;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::retention::believed;
-use crate::runner::{region_silent, region_silent_key};
+use crate::roles::ROLE_LEASE;
 use crate::wait::Waiter;
 use crate::{Manager, Principal};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tenantry_engine::{Event, Rejected};
+use tenantry_engine::Event;
 use tenantry_failpoints::Point;
-use tenantry_model::{OperationId, Region};
+use tenantry_model::{OperationId, with_causes};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// Timers that are taken at a time.
 const BATCH: u32 = 200;
@@ -42,9 +42,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 impl Manager {
     /// Runs all loops until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let every = |duty, interval| {
-            Box::pin(repeat(duty, interval, move || async move { self.attend_to(duty).await.map(drop) }))
-        };
+        let every = |duty, interval| Box::pin(repeat(duty, interval, move || self.attend_to(duty)));
         let config = &self.config;
         let all = futures::future::join_all([
             every(Duty::Regions, config.region_check_interval),
@@ -75,7 +73,9 @@ impl Manager {
         match tokio::time::timeout(LAST_SEAL, seal).await {
             // Not in the role: the manager that has it signs.
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => warn!(%error, "the last head of the audit log could not be signed or kept"),
+            Ok(Err(error)) => {
+                warn!(error = %with_causes(&error), "the last head of the audit log could not be signed or kept")
+            }
             Err(_) => warn!("there was no time to sign the last head of the audit log"),
         }
     }
@@ -130,7 +130,7 @@ impl Manager {
             for id in claimed {
                 seen.insert(id);
                 if let Err(error) = self.tick(id).await {
-                    warn!(operation = %id, %error, "a timer could not be applied");
+                    warn!(operation = %id, error = %with_causes(&error), "a timer could not be applied");
                     first_error.get_or_insert(error);
                 }
             }
@@ -185,49 +185,6 @@ impl Manager {
         .await
     }
 
-    /// Judges every region's silence once.
-    pub async fn check_regions(&self) -> Result<()> {
-        self.check_regions_as(&Principal::system()).await
-    }
-
-    pub(crate) async fn check_regions_as(&self, who: &Principal) -> Result<()> {
-        let regions = self.store.read().await?.regions().await?;
-        for region in regions {
-            // One that was given up already, or never joined, has no session.
-            if region.session.is_some() && !self.is_alive(&region) {
-                self.give_up(who, &region).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A region is silent. Its operations come first and the region's own row last: after a crash in between, the
-    /// region still has its session, and all of this is done again.
-    async fn give_up(&self, who: &Principal, region: &Region) -> Result<()> {
-        let since = region.last_seen_at.unwrap_or(region.created_at);
-        for id in self.operations_running_in(&region.name).await? {
-            let event = Event::RegionSilent { region: region.name.clone(), since };
-            match self.apply_event(who, id, event).await {
-                Ok(_) | Err(ManagerError::Rejected(Rejected::OperationState { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        repeating(|| async {
-            let mut work = self.begin(who).await?;
-            // It may have come back meanwhile.
-            let still = work.tx.region(&region.name).await?;
-            if still.is_none_or(|row| row.session != region.session || self.is_alive(&row)) {
-                return Ok(());
-            }
-            work.expire_session(&region.name).await?;
-            let message = format!("region {} is silent since {since}", region.name);
-            debug!(key = region_silent_key(&region.name), "a region is silent");
-            work.raise_for(None, &region_silent(&region.name, message)).await?;
-            work.commit(Point::RegionSilent).await
-        })
-        .await
-    }
-
     /// Removes answers of old requests, unless the clock is in doubt; returns how many.
     pub async fn expire_answers(&self) -> Result<u32> {
         self.expire_answers_as(&Principal::system()).await
@@ -260,17 +217,23 @@ impl Manager {
     }
 }
 
-async fn repeat<F: Future<Output = Result<()>>>(duty: Duty, interval: Duration, work: impl Fn() -> F) {
+/// `work` tells whether this manager has the duty's role.
+async fn repeat<F: Future<Output = Result<bool>>>(duty: Duty, interval: Duration, work: impl Fn() -> F) {
     let mut pause = Pause::new();
     loop {
         match work().await {
-            Ok(()) => {
+            Ok(done) => {
                 pause = Pause::new();
-                tokio::time::sleep(interval).await;
+                tokio::time::sleep(next_turn(done, interval)).await;
             }
             Err(error) => pause.after(duty.role(), &error).await,
         }
     }
+}
+
+/// While another manager has the role, it is looked whether that one is gone: the duty's next turn may be an hour away.
+fn next_turn(done: bool, interval: Duration) -> Duration {
+    if done { interval } else { interval.min(ROLE_LEASE) }
 }
 
 /// Growing pauses after errors.
@@ -282,8 +245,20 @@ impl Pause {
     }
 
     pub(crate) async fn after(&mut self, name: &str, error: &ManagerError) {
-        warn!(name, %error, pause = ?self.0, "a loop met an error");
+        warn!(name, error = %with_causes(error), pause = ?self.0, "a loop met an error");
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 2).min(PAUSES.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duty_of_another_manager_is_looked_at_once_in_a_lease_however_long_its_interval_is() {
+        let (hour, second) = (Duration::from_hours(1), Duration::from_secs(1));
+        assert_eq!((next_turn(true, hour), next_turn(false, hour)), (hour, ROLE_LEASE));
+        assert_eq!((next_turn(true, second), next_turn(false, second)), (second, second));
     }
 }

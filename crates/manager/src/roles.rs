@@ -11,12 +11,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tenantry_failpoints::Point;
+use tenantry_model::with_causes;
 use tenantry_store::{Fence, StoreError};
 use tracing::{debug, info};
 use uuid::Uuid;
 
 /// For how long a role is taken. A manager that dies is replaced after this time.
-const LEASE: SignedDuration = SignedDuration::from_secs(15);
+pub(crate) const ROLE_LEASE: Duration = Duration::from_secs(15);
+const LEASE: SignedDuration = SignedDuration::from_secs(ROLE_LEASE.as_secs().cast_signed());
 /// How long giving the roles back may take when the manager ends.
 const GIVING_BACK: Duration = Duration::from_secs(3);
 
@@ -131,7 +133,9 @@ impl Manager {
         };
         match tokio::time::timeout(GIVING_BACK, give).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "roles were not given back; their leases run out"),
+            Ok(Err(error)) => {
+                debug!(error = %with_causes(&error), "roles were not given back; their leases run out")
+            }
             Err(_) => debug!("roles were not given back in time; their leases run out"),
         }
     }

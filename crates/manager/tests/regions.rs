@@ -7,6 +7,7 @@ mod common;
 
 use common::*;
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_manager::{CheckResult, InventoryPart, Lifecycle, LogPiece, Manager, ReportedHook};
 use tenantry_model::*;
@@ -101,6 +102,71 @@ async fn a_silent_region_makes_its_attempts_unknown_until_a_new_session_has_look
     agent.ended(&manager, &start.attempt, world.now(), success()).await;
     assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
     assert_eq!(findings(&manager).await, []);
+}
+
+/// Two operations that run in a region which falls silent, with the manager that judged it dead after so many polls;
+/// whether it had finished.
+async fn silent_and_dead(polls: usize) -> (World, Agent, [OperationId; 2], bool) {
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    let mut agent = Agent::open(&manager, vec![readable(hook("crm/tenant", &UPSERT, &[]))]).await;
+    let operations = [create(&manager, "prod").await.1, create(&manager, "test").await.1];
+    for start in agent.starts(&manager).await {
+        agent.running(&manager, &start.attempt, world.now()).await;
+    }
+    world.pass(SignedDuration::from_secs(60));
+    let survived = die_after(polls, manager.check_regions()).await.is_some();
+    (world, agent, operations, survived)
+}
+
+async fn unknown_of(manager: &Manager, operations: [OperationId; 2]) -> Vec<AttemptId> {
+    let mut unknown = Vec::new();
+    for operation in operations {
+        let attempts = manager.operation(operation).await.unwrap().attempts;
+        unknown.extend(attempts.into_iter().filter(|a| a.unknown_since.is_some()).map(|a| a.id));
+    }
+    unknown
+}
+
+#[tokio::test]
+async fn a_manager_that_dies_while_it_gives_a_region_up_leaves_no_operation_untold() {
+    let mut tellings = BTreeSet::new();
+    for polls in 0.. {
+        let (world, _agent, operations, survived) = silent_and_dead(polls).await;
+        let manager = world.manager().await;
+        tellings.insert(unknown_of(&manager, operations).await.len());
+        manager.check_regions().await.unwrap();
+        assert_eq!(unknown_of(&manager, operations).await.len(), 2, "after {polls} polls");
+        assert_eq!(waiting(&manager).await, [AttentionKind::RegionSilent]);
+        if survived {
+            break;
+        }
+    }
+    assert_eq!(tellings.into_iter().collect::<Vec<_>>(), [0, 1, 2], "deaths before, between and after");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_back_while_its_region_is_given_up_is_asked_for_all_that_was_lost_sight_of() {
+    for polls in 0.. {
+        let (world, agent, operations, survived) = silent_and_dead(polls).await;
+        let manager = world.manager().await;
+        let mut asked = Vec::new();
+        if let Err(error) = manager.agent_lease(&region(), agent.session, 1, Duration::ZERO).await {
+            assert_eq!(error.code(), "session-expired");
+            let session = AgentSessionId(Uuid::now_v7());
+            let open = manager.agent_session(&region(), session, Executor::Process, "1").await.unwrap();
+            asked.extend(open.into_iter().filter(|open| open.unknown).map(|open| open.attempt));
+        }
+        manager.check_regions().await.unwrap();
+        let mut unknown = unknown_of(&manager, operations).await;
+        unknown.sort();
+        asked.sort();
+        assert_eq!(unknown, asked, "after {polls} polls: nobody would tell of the others again");
+        if survived {
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -36,6 +36,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// read stays.
 pub(crate) const EVENT_READERS: &str = "event-readers";
 
+/// Rows that go without a look at each.
+#[derive(Clone, Copy)]
+enum Old {
+    /// Events up to this position.
+    Events(u64),
+    /// Attention that was settled before this time.
+    Attention(Timestamp),
+}
+
 /// How long things are kept; `None`: for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionConfig {
@@ -145,39 +154,44 @@ impl Manager {
         (gone.logs, gone.orphans, gone.more) = self.retire_logs(now, deadline, false, gone.more).await?;
         let last = self.last_old_event(&mut *self.store.read().await?, now).await?;
         if let Some(last) = last {
-            while !gone.more {
-                let part = repeating(|| async {
-                    let mut work = self.begin(who).await?;
-                    let part = work.tx.delete_events(last, ROWS).await?;
-                    work.commit(Point::RetireEvents).await?;
-                    Ok(part)
-                })
-                .await?;
-                gone.events += u64::from(part);
-                if part < ROWS {
-                    break;
-                }
-                gone.more |= self.rest(deadline).await;
-            }
+            gone.events = self.retire_rows(who, Old::Events(last), deadline, &mut gone.more).await?;
         }
         if let Some(before) = before(now, self.config.retention.attention) {
-            while !gone.more {
-                let part = repeating(|| async {
-                    let mut work = self.begin(who).await?;
-                    let part = work.tx.expire_attentions(before, ROWS).await?;
-                    work.commit(Point::RetireAttention).await?;
-                    Ok(part)
-                })
-                .await?;
-                gone.attentions += u64::from(part);
-                if part < ROWS {
-                    break;
-                }
-                gone.more |= self.rest(deadline).await;
-            }
+            gone.attentions = self.retire_rows(who, Old::Attention(before), deadline, &mut gone.more).await?;
         }
         gone.answers = u64::from(self.expire_answers_at(who, now).await?);
         self.note_retired(who, &gone).await?;
+        Ok(gone)
+    }
+
+    /// Removes rows in transactions of [`ROWS`] each, until there are none left or the time is over (`more`).
+    async fn retire_rows(
+        &self,
+        who: &Principal,
+        old: Old,
+        deadline: Instant,
+        more: &mut bool,
+    ) -> Result<u64> {
+        let mut gone = 0;
+        while !*more {
+            let removed = repeating(|| async {
+                let mut work = self.begin(who).await?;
+                let (removed, name) = match old {
+                    Old::Events(last) => (work.tx.delete_events(last, ROWS).await?, Point::RetireEvents),
+                    Old::Attention(before) => {
+                        (work.tx.expire_attentions(before, ROWS).await?, Point::RetireAttention)
+                    }
+                };
+                work.commit(name).await?;
+                Ok(removed)
+            })
+            .await?;
+            gone += u64::from(removed);
+            if removed < ROWS {
+                break;
+            }
+            *more |= self.rest(deadline).await;
+        }
         Ok(gone)
     }
 
@@ -271,8 +285,10 @@ impl Manager {
         }
     }
 
-    /// The loop's step: turn after turn, and in between another manager may take over.
-    pub(crate) async fn retire_all(&self) -> Result<()> {
+    /// The loop's step: turn after turn, and in between another manager may take over. Tells whether the last turn was this
+    /// manager's.
+    pub(crate) async fn retire_all(&self) -> Result<bool> {
+        let mut done = true;
         let more = AtomicBool::new(true);
         while more.swap(false, Ordering::Relaxed) {
             let turn = |who| async {
@@ -280,10 +296,10 @@ impl Manager {
                 more.store(self.retire_as(&who).await?.more, Ordering::Relaxed);
                 Ok(())
             };
-            self.in_role(Duty::Retention.role(), turn).await?;
+            done = self.in_role(Duty::Retention.role(), turn).await?;
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Lets others write; tells whether the time is over.

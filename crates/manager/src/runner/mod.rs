@@ -18,14 +18,12 @@ pub(crate) use plan::{PlanBasis, region_silent, region_silent_key};
 pub(crate) use start::{BACKUP_PARAMETER, WRITES_BACKUP};
 
 use crate::error::{ManagerError, Result};
-use crate::repeat::repeating;
+use crate::outbox;
 use crate::work::Work;
-use crate::{Manager, Principal, outbox};
 use actions::Context;
 use pending::Pending;
 use std::collections::VecDeque;
 use tenantry_engine::{Change, Event, Moment, Rejected, Run, Transition};
-use tenantry_failpoints::Point;
 use tenantry_model::OperationId;
 use tenantry_store::TimerChange;
 use uuid::Uuid;
@@ -39,19 +37,6 @@ pub(crate) struct Moved {
     pub(crate) ended: bool,
     /// For each event in order: why it was not applied.
     pub(crate) rejected: Vec<Option<Rejected>>,
-}
-
-impl Manager {
-    /// Applies one event to an operation, and whatever follows for its environment.
-    pub(crate) async fn apply_event(&self, who: &Principal, id: OperationId, event: Event) -> Result<Moved> {
-        repeating(|| async {
-            let mut work = self.begin_one(who).await?;
-            let moved = work.advance(id, vec![event.clone()]).await?;
-            work.commit(Point::RegionSilentTell).await?;
-            Ok(moved)
-        })
-        .await
-    }
 }
 
 impl Work<'_> {

@@ -4,8 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tenantry_api_types::{
     agent::StartOrder,
@@ -278,4 +280,26 @@ pub async fn findings(manager: &Manager) -> Vec<Finding> {
     };
     let checking = async { manager.check(CheckOptions { deep: true }, sender).await };
     tokio::join!(checking, reading).1
+}
+
+/// A future that is dropped after it has been polled so many times: what a process that is killed leaves behind.
+pub async fn die_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    stand_still_after(polls, std::pin::pin!(future)).await
+}
+
+/// A future that is polled so many times and once more, and then left as it is: a process that stands still. Its output if it
+/// came to an end.
+pub async fn stand_still_after<F: Future>(polls: usize, mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        Poll::Pending
+    })
+    .await
 }

@@ -3,24 +3,6 @@
 use super::*;
 use jiff::ToSpan;
 use std::collections::BTreeSet;
-use std::task::Poll;
-
-/// A future that is dropped after it has been polled so many times: what a process that is killed leaves behind.
-async fn die_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    let mut left = polls;
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Some(output));
-        }
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        Poll::Pending
-    })
-    .await
-}
 
 /// Every run's key, and that no operation was made twice for one.
 async fn distinct(manager: &Manager) -> BTreeSet<(EnvironmentId, Timestamp)> {
