@@ -13,6 +13,7 @@ use tenantry_api_types::agent::{
     FinishRequest, HookReport, InventoryRequest, JoinRequest, LeaseRequest, LeasedCommand, MAX_BATCH,
     ObservationsRequest, Order, SessionRequest,
 };
+use tenantry_client::NewCredential;
 use tenantry_client::agent::AgentClient;
 use tenantry_hook::{AnnotationDomains, RegionPolicy, parse};
 use tenantry_model::{AgentSessionId, AttemptId, CommandId, Executor, Fact, Observation, Outcome};
@@ -80,8 +81,10 @@ impl Life {
     async fn live(self, join_token: String, hooks: Vec<HookReport>) -> Result<()> {
         let host = "bench".to_owned();
         let joining = AgentClient::new(&self.url, join_token.into(), &[])?;
-        let credential = joining.join(&JoinRequest { host }).await?.credential;
-        let client = AgentClient::new(&self.url, credential.into(), &[])?;
+        let own = NewCredential::generate().context("a credential")?;
+        let (credential, secret_sha256) = (own.id, own.secret_sha256());
+        joining.join(&JoinRequest { host, credential, secret_sha256 }).await?;
+        let client = AgentClient::new(&self.url, own.bearer(), &[])?;
         let session = AgentSessionId(Uuid::now_v7());
         let version = "bench".to_owned();
         client.session(&SessionRequest { session, executor: Executor::Process, version }).await?;

@@ -3,7 +3,7 @@
 //!
 //! | call | what |
 //! |---|---|
-//! | `POST /agent/v1/join` | join token → the region's credential ([`JoinRequest`] → [`JoinAnswer`]) |
+//! | `POST /agent/v1/join` | join token → the agent's own credential opens the region ([`JoinRequest`] → [`JoinAnswer`]) |
 //! | `POST /agent/v1/sessions` | a new life of the agent: breaks the leases of earlier ones ([`SessionRequest`] → [`SessionAnswer`]) |
 //! | `POST /agent/v1/inventory` | hooks, whole or changed ([`InventoryRequest`] → [`InventoryAnswer`]) |
 //! | `POST /agent/v1/commands:lease` | long poll ([`LeaseRequest`] → [`LeaseAnswer`]); also the heartbeat |
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_hook::{AttemptRequest, Hook};
 use tenantry_model::{
     AgentSessionId, AttemptId, CommandId, Executor, HookPath, KillCause, Observation, Problem, RegionName,
-    TemplateHash,
+    TemplateHash, TokenId,
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -37,22 +37,25 @@ pub const LEASE_SECONDS: i64 = 60;
 /// Longest wait of a lease call.
 pub const MAX_POLL_SECONDS: u32 = 30;
 
-/// Exchanges a join token (as bearer) for the region's credential.
+/// Makes the agent's own credential the region's, by a join token (as bearer). The agent keeps the credential before it
+/// asks, so that a call whose answer was lost is repeated with the same one; its secret never leaves the agent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JoinRequest {
     /// Says which host it is, for people.
     pub host: String,
+    /// The credential's id; UUIDv7, made by the agent.
+    pub credential: TokenId,
+    /// SHA-256 of its secret's text, as 64 lower-case hex digits.
+    pub secret_sha256: String,
 }
 
-/// The region's credential; shown once.
+/// The credential is valid from now on.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinAnswer {
     /// The region the agent speaks for from now on.
     pub region: RegionName,
-    /// Bearer token of all further calls.
-    pub credential: String,
 }
 
 /// A new life of the agent process.

@@ -153,7 +153,7 @@ impl AgentClient {
         Self { limit, ..self.clone() }
     }
 
-    /// Exchanges a join token (given as the credential) for the region's credential.
+    /// Makes a credential of the agent's own the region's; this client's is a join token. May be repeated.
     pub async fn join(&self, request: &JoinRequest) -> Result<JoinAnswer, AgentClientError> {
         self.call("join", request).await
     }

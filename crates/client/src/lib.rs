@@ -8,6 +8,7 @@ mod audit;
 mod check;
 mod config;
 mod connections;
+mod credential;
 mod environments;
 mod error;
 mod events;
@@ -24,6 +25,7 @@ mod transport;
 mod wait;
 
 pub use config::{Call, ClientConfig};
+pub use credential::NewCredential;
 pub use error::{ClientError, Result};
 pub use events::EventScope;
 pub use logs::LogRange;

@@ -38,12 +38,36 @@ pub struct IssuedToken {
     pub secret: SecretString,
 }
 
+/// A credential that its holder has made: only its hash is known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCredential {
+    /// Its id, chosen by the holder.
+    pub id: TokenId,
+    /// SHA-256 of its secret's text, in 64 lower-case hex digits.
+    pub secret_sha256: String,
+}
+
+impl OwnCredential {
+    /// Its row as a region's agent.
+    pub(crate) fn token(&self, name: String, region: &RegionName, now: Timestamp) -> Token {
+        Token {
+            id: self.id,
+            name,
+            secret_hash: self.secret_sha256.clone(),
+            kind: TokenKind::Agent { region: region.clone() },
+            created_at: now,
+            expires_at: None,
+            revoked_at: None,
+        }
+    }
+}
+
 /// A verified credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A client of the API.
     Api(Principal),
-    /// A join token that was not used yet.
+    /// A join token. One that was used opens nothing new; its agent may ask again for the answer.
     Join {
         /// The token.
         token: TokenId,
@@ -219,10 +243,25 @@ pub(crate) fn usable(token: &Token, now: Timestamp) -> std::result::Result<(), &
     if token.expires_at.is_some_and(|at| at <= now) {
         return Err("the credential has expired");
     }
-    if matches!(token.kind, TokenKind::Join { used_at: Some(_), .. }) {
-        return Err("this join token was used already: make a new one");
-    }
     Ok(())
+}
+
+/// Why a join token opens nothing new.
+pub(crate) const USED: &str = "this join token was used already: make a new one";
+
+pub(crate) fn check_hash(sha256: &str) -> Result<()> {
+    if sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    Err(ManagerError::field("/secretSha256", "must be a SHA-256 in 64 lower-case hex digits"))
+}
+
+/// Refuses a credential whose id belongs to another one: whoever may join must not replace what somebody else holds.
+pub(crate) fn same_credential(known: &Token, new: &Token, now: Timestamp) -> Result<()> {
+    if known.kind != new.kind || known.secret_hash != new.secret_hash {
+        return Err(ManagerError::field("/credential", "is the id of another credential: make a new one"));
+    }
+    usable(known, now).map_err(ManagerError::Unauthenticated)
 }
 
 fn split(secret: &str) -> Option<(TokenId, &str)> {

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tenantry_manager::{
     ChangeOptions, Credential, EnvironmentChange, EnvironmentKey, ErrorClass, KeptAnswer, Lifecycle,
-    LifecycleOptions, Manager, NewOperation, OperationAnswer, Principal, RequestKey, Target,
+    LifecycleOptions, Manager, NewOperation, OperationAnswer, OwnCredential, Principal, RequestKey, Target,
 };
 use tenantry_model::*;
 use tenantry_store::EnvironmentFilter;
+use uuid::Uuid;
 
 async fn ready(world: &World) -> Manager {
     let manager = world.manager().await;
@@ -320,12 +321,18 @@ async fn a_join_token_opens_its_region_once() {
     let join = manager.create_join_token(&admin(), &region()).await.unwrap();
     let verified = manager.verify(join.secret.expose_secret(), None).await.unwrap();
     assert_eq!(verified, Credential::Join { token: join.token.id, region: region() });
-    let agent = manager.agent_join(join.token.id, "host-1", None).await.unwrap();
-    let verified = manager.verify(agent.secret.expose_secret(), None).await.unwrap();
-    assert_eq!(verified, Credential::Agent { token: agent.token.id, region: region() });
-    let second = manager.agent_join(join.token.id, "host-2", None).await.unwrap_err();
+    // SHA-256 of `abc` (FIPS 180-2, appendix B.1).
+    let secret_sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
+    let own = OwnCredential { id: TokenId(Uuid::now_v7()), secret_sha256 };
+    for _ in 0..2 {
+        manager.agent_join(join.token.id, "host-1", &own, None).await.unwrap();
+    }
+    let bearer = format!("tnt_{}_abc", own.id.0.simple());
+    let verified = manager.verify(&bearer, None).await.unwrap();
+    assert_eq!(verified, Credential::Agent { token: own.id, region: region() });
+    let other = OwnCredential { id: TokenId(Uuid::now_v7()), ..own };
+    let second = manager.agent_join(join.token.id, "host-2", &other, None).await.unwrap_err();
     assert_eq!(second.class(), ErrorClass::Unauthenticated);
-    assert!(manager.verify(join.secret.expose_secret(), None).await.is_err());
     assert_eq!(findings(&manager).await, []);
 }
 

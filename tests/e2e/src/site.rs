@@ -266,12 +266,6 @@ impl Site {
         self.start_agent(region)
     }
 
-    /// Whether the agent of a region has ended by itself and was not started again.
-    pub fn agent_ended(&mut self, region: &str) -> Result<bool> {
-        let life = self.agents.get_mut(region).context("no such region")?;
-        life.program.as_mut().map_or(Ok(true), |program| Ok(program.ended()?.is_some()))
-    }
-
     /// A join token of a region.
     pub fn join_token(&self, region: &str) -> Result<String> {
         Ok(self.call(self.client.create_join_token(&region.parse()?, &Call::default()))?.token)
@@ -289,7 +283,7 @@ impl Site {
         let mut command = tenantry();
         command.arg("agent").arg("--folder").arg(&folder).args(["--log-format", "json"]);
         let given = self.agents.get(region).and_then(|life| life.join_token.clone());
-        if !folder.join("credential").exists() {
+        if !folder.join("region").exists() {
             let token = given.map_or_else(|| self.join_token(region), Ok)?;
             command.args(["--join-token", &token]);
         }

@@ -9,7 +9,6 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode, response::Response};
 use base64::Engine as _;
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use std::time::Duration;
 use tenantry_api_types::agent::{
@@ -18,8 +17,8 @@ use tenantry_api_types::agent::{
     MAX_POLL_SECONDS, ObservationsAnswer, ObservationsRequest, OpenAttempt, Order, SessionAnswer,
     SessionRequest,
 };
-use tenantry_manager::{InventoryPart, LogPiece, ReportedHook};
-use tenantry_model::KillCause;
+use tenantry_manager::{InventoryPart, LogPiece, OwnCredential, ReportedHook};
+use tenantry_model::{KillCause, with_causes};
 use tenantry_store::{Command, CommandKind};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -42,16 +41,16 @@ fn bounded(what: &str, count: usize) -> Answer<()> {
     Err(Problem::new("invalid-request", detail.clone()).at(format!("/{what}"), detail))
 }
 
-/// Exchanges a join token for the region's credential.
+/// Makes a credential that the agent has made the region's, by a join token; may be repeated.
 #[utoipa::path(post, path = "/agent/v1/join", tag = "agent", request_body = JoinRequest, responses((status = OK, body = JoinAnswer)))]
 async fn join(
     State(state): State<ApiState>,
     region: Region,
     Json(body): Json<JoinRequest>,
 ) -> Answer<Response> {
-    let issued = state.manager.agent_join(region.token, &body.host, region.origin).await?;
-    let credential = issued.secret.expose_secret().to_owned();
-    answer(StatusCode::OK, None, &JoinAnswer { region: region.name, credential })
+    let own = OwnCredential { id: body.credential, secret_sha256: body.secret_sha256 };
+    state.manager.agent_join(region.token, &body.host, &own, region.origin).await?;
+    answer(StatusCode::OK, None, &JoinAnswer { region: region.name })
 }
 
 /// A new life of the agent: breaks the leases of earlier ones.
@@ -128,7 +127,7 @@ struct KillBody {
 fn command(from: Command) -> Answer<LeasedCommand> {
     let id = from.id;
     let damaged = |why: serde_json::Error| {
-        tracing::error!(error = &why as &dyn std::error::Error, command = %id, "a stored command cannot be read");
+        tracing::error!(error = %with_causes(&why), command = %id, "a stored command cannot be read");
         Problem::new("internal", format!("command {id} cannot be read"))
     };
     let order = match from.kind {

@@ -1,27 +1,50 @@
 //! The agent protocol: credentials, versions, limits, regions.
 
-use crate::harness::{Bench, DEADLINE, got, hook};
+use crate::harness::{Bench, DEADLINE, got, hook, joining};
 use reqwest::Method;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use std::time::Duration;
-use tenantry_api_types::agent;
-use tenantry_client::Call;
+use tenantry_api_types::{agent, v1::RevokeToken};
+use tenantry_client::{Call, NewCredential};
 use uuid::Uuid;
 
 #[tokio::test]
-async fn a_join_token_opens_its_region_once() {
+async fn a_join_token_opens_its_region_once_however_often_its_agent_asks() {
     let bench = Bench::new().await;
     bench.basics().await;
-    let token =
-        bench.admin().create_join_token(&"eu1".parse().unwrap(), &Call::default()).await.unwrap().token;
-    let joined = bench.post(&token, "/agent/v1/join", &json!({ "host": "here" })).await;
-    assert_eq!(joined.body["region"], "eu1");
-    let again = bench.post(&token, "/agent/v1/join", &json!({ "host": "here" })).await;
-    assert!(matches!(again.status.as_u16(), 401 | 403), "{again:?}");
+    let join_token = async || {
+        bench.admin().create_join_token(&"eu1".parse().unwrap(), &Call::default()).await.unwrap().token
+    };
+    let token = join_token().await;
+    let join = async |own: &NewCredential| bench.post(&token, "/agent/v1/join", &joining(own)).await;
+    let own = NewCredential::generate().unwrap();
+    // Its answer may have been lost.
+    for _ in 0..2 {
+        let joined = join(&own).await;
+        assert_eq!((joined.status.as_u16(), &joined.body["region"]), (200, &json!("eu1")), "{joined:?}");
+    }
+    join(&NewCredential::generate().unwrap()).await.is_problem(401, "unauthenticated");
     // Neither half opens anything else.
-    let credential = joined.body["credential"].as_str().unwrap();
-    bench.get(credential, "/v1/environments").await.is_problem(403, "forbidden");
+    let credential = own.bearer();
+    bench.get(credential.expose_secret(), "/v1/environments").await.is_problem(403, "forbidden");
+    bench.get(&token, "/v1/environments").await.is_problem(403, "forbidden");
+    bench.post(&token, "/agent/v1/sessions", &json!({})).await.is_problem(403, "forbidden");
     bench.post(&bench.admin, "/agent/v1/sessions", &json!({})).await.is_problem(403, "forbidden");
+
+    // Nobody takes the place of a credential that somebody else holds, or brings back one that was revoked.
+    let another = join_token().await;
+    let mut body = joining(&NewCredential::generate().unwrap());
+    body["credential"] = json!(own.id);
+    bench.post(&another, "/agent/v1/join", &body).await.is_problem(422, "invalid-request");
+    let admin = bench.admin.split('_').nth(1).unwrap();
+    body["credential"] = json!(Uuid::parse_str(admin).unwrap());
+    bench.post(&another, "/agent/v1/join", &body).await.is_problem(422, "invalid-request");
+    body["secretSha256"] = json!("ABC");
+    bench.post(&another, "/agent/v1/join", &body).await.is_problem(422, "invalid-request");
+    let reason = RevokeToken { reason: Some("lost".to_owned()) };
+    bench.admin().revoke_token(own.id, &reason, &Call::default()).await.unwrap();
+    bench.post(&another, "/agent/v1/join", &joining(&own)).await.is_problem(401, "unauthenticated");
 }
 
 #[tokio::test]

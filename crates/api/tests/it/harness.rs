@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 use tenantry_api::{ApiConfig, Server, serve};
 use tenantry_api_types::{agent, v1::*};
-use tenantry_client::{Call, Client, ClientConfig};
+use tenantry_client::{Call, Client, ClientConfig, NewCredential};
 use tenantry_logs::LogStore;
 use tenantry_manager::{Clock, Manager, ManagerConfig};
 use tenantry_model::{AgentSessionId, EnvironmentSpec, Role, Scope};
@@ -216,9 +216,10 @@ impl Bench {
     /// Joins as the region's agent; answers its credential.
     pub async fn join(&self, region: &str) -> String {
         let token = self.admin().create_join_token(&region.parse().unwrap(), &Call::default()).await.unwrap();
-        let joined = self.post(&token.token, "/agent/v1/join", &json!({ "host": "here" })).await;
+        let own = NewCredential::generate().unwrap();
+        let joined = self.post(&token.token, "/agent/v1/join", &joining(&own)).await;
         assert_eq!(joined.status, 200, "{joined:?}");
-        joined.body["credential"].as_str().unwrap().to_owned()
+        own.bearer().expose_secret().to_owned()
     }
 
     /// An agent with a session and an inventory of these hooks.
@@ -288,4 +289,9 @@ pub fn hook(path: &str) -> Value {
             "container": "main"
         }
     })
+}
+
+/// The body with which an agent joins.
+pub fn joining(own: &NewCredential) -> Value {
+    json!({ "host": "here", "credential": own.id, "secretSha256": own.secret_sha256() })
 }

@@ -4,8 +4,9 @@ use super::{OpenAttempt, agent};
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::runner::region_silent_key;
+use crate::tokens::{self, OwnCredential};
 use crate::work::{Note, Work};
-use crate::{IssuedToken, Manager, Principal, outbox, tokens};
+use crate::{Manager, Principal, outbox};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tenantry_failpoints::Point;
@@ -17,10 +18,18 @@ use tenantry_model::{
 const HEARTBEAT_GRAIN: SignedDuration = SignedDuration::from_secs(5);
 
 impl Manager {
-    /// Exchanges a verified join token for the region's credential; the token cannot be used again.
-    pub async fn agent_join(&self, join: TokenId, host: &str, origin: Option<String>) -> Result<IssuedToken> {
+    /// Makes a credential that the agent has made the region's, by a verified join token, which opens nothing else from
+    /// then on. Asked again with the same credential it changes nothing: the first answer may have been lost.
+    pub async fn agent_join(
+        &self,
+        join: TokenId,
+        host: &str,
+        own: &OwnCredential,
+        origin: Option<String>,
+    ) -> Result<()> {
         const REFUSED: ManagerError =
             ManagerError::Unauthenticated("this join token cannot be used (any more)");
+        tokens::check_hash(&own.secret_sha256)?;
         let token = self.store.read().await?.token(join).await?.ok_or(REFUSED)?;
         let TokenKind::Join { region, .. } = &token.kind else { return Err(REFUSED) };
         let who = agent(region, origin);
@@ -28,25 +37,26 @@ impl Manager {
             let mut work = self.begin(&who).await?;
             // Read again under the write lock: of two agents with one token, one joins.
             let mut token = work.tx.token(join).await?.ok_or(REFUSED)?;
-            tokens::usable(&token, work.now).map_err(ManagerError::Unauthenticated)?;
             let TokenKind::Join { region, used_at } = &mut token.kind else { return Err(REFUSED) };
-            *used_at = Some(work.now);
-            let region = region.clone();
+            let (region, used) = (region.clone(), used_at.is_some());
+            *used_at = used_at.or(Some(work.now));
+            let new = own.token(format!("agent {region} ({})", short(host)), &region, work.now);
+            if let Some(known) = work.tx.token(own.id).await? {
+                tokens::same_credential(&known, &new, work.now)?;
+                if used {
+                    return Ok(());
+                }
+            } else if used {
+                return Err(ManagerError::Unauthenticated(tokens::USED));
+            } else {
+                work.tx.put_token(&new).await?;
+            }
             work.tx.put_token(&token).await?;
-            let host: String = host.chars().take(100).collect();
-            let issued = tokens::issue(
-                format!("agent {region} ({host})"),
-                TokenKind::Agent { region: region.clone() },
-                None,
-                work.now,
-            )?;
-            work.tx.put_token(&issued.token).await?;
-            let after = json!({ "token": issued.token.id, "host": host });
+            let after = json!({ "token": new.id, "host": short(host) });
             let target = format!("regions/{region}");
             work.audit(Note { action: "region.join", target, reason: None, before: Value::Null, after })
                 .await?;
-            work.commit(Point::RegionJoin).await?;
-            Ok(issued)
+            work.commit(Point::RegionJoin).await
         })
         .await
     }
@@ -141,6 +151,11 @@ impl Manager {
         })
         .await
     }
+}
+
+/// So much of a host's name as a token's name and the audit log take.
+fn short(host: &str) -> String {
+    host.chars().take(100).collect()
 }
 
 impl Work<'_> {

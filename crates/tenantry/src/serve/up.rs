@@ -80,7 +80,7 @@ async fn admin_token(manager: &Manager, data: &Path) -> Result<Option<String>> {
 
 /// Makes the region on the first start, and a join token when the agent has no credential yet.
 async fn join(manager: &Manager, region: &RegionName, folder: &Path) -> Result<Option<SecretString>> {
-    if private::read(&folder.join("credential"))?.is_some() {
+    if joined::has_joined(folder)? {
         return Ok(None);
     }
     match manager.create_region(&Principal::system(), region.clone()).await {
