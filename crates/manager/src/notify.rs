@@ -6,6 +6,7 @@
 
 use crate::error::{ManagerError, Result};
 use crate::outbox::{ATTENTION_RAISED, ATTENTION_SETTLED};
+use crate::repeat::repeating;
 use crate::wait::Waiter;
 use crate::work::Work;
 use crate::{Manager, Principal};
@@ -16,8 +17,8 @@ use std::time::Duration;
 use tenantry_engine::Raised;
 use tenantry_events::{CloudEvent, Sink, Undelivered};
 use tenantry_failpoints::Point;
-use tenantry_model::AttentionKind;
-use tenantry_store::{EventFilter, EventRecord};
+use tenantry_model::{AttentionKind, with_causes};
+use tenantry_store::{EventFilter, EventRecord, Read};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -85,7 +86,7 @@ impl Manager {
                     tokio::time::sleep(Duration::try_from(time).unwrap_or_default().min(LONGEST_SLEEP)).await;
                 }
                 Err(error) => {
-                    warn!(sink = sink.name(), %error, "the notifier met an error");
+                    warn!(sink = sink.name(), error = %with_causes(&error), "the notifier met an error");
                     tokio::time::sleep(LONGEST_SLEEP).await;
                 }
             }
@@ -97,54 +98,121 @@ impl Manager {
     pub async fn notify_round(&self, sink: &dyn Sink, owner: Uuid) -> Result<Round> {
         let who = Principal::system();
         let key = format!("notifier/{}", sink.name());
-        let mut work = self.begin(&who).await?;
-        let Some(mut place) = work.place(&key).await? else {
-            let position = work.tx.last_event().await?;
-            work.put_place(&key, &Place { position, tries: 0, not_before: None, dead: 0, claim: None })
-                .await?;
-            work.commit(Point::NotifierBegin).await?;
-            return Ok(Round::Moved);
-        };
-        let busy = place.claim.filter(|(other, until)| *other != owner && *until > work.now);
-        let wait = place.not_before.into_iter().chain(busy.map(|(_, until)| until)).max();
-        if let Some(time) = wait.map(|at| at.duration_since(work.now)).filter(SignedDuration::is_positive) {
+        // Every commit wakes this, and hardly ever is anything for the sink: then it was one look.
+        let seen = self.next_for(sink, &key, owner).await?;
+        if let Next::Wait(time) = seen {
             return Ok(Round::Wait(time));
         }
-        let events = work.tx.events(&EventFilter::default(), place.position, BATCH).await?;
-        let Some(event) = events.iter().find(|event| is_for(event, sink)) else {
-            // Kept only now and then: each commit would wake everybody.
-            if let Some(last) = events.last().filter(|_| events.len() == BATCH as usize) {
-                place.position = last.position;
-                work.put_place(&key, &place).await?;
-                work.commit(Point::NotifierSkip).await?;
-                return Ok(Round::Moved);
-            }
+        if let Next::Nothing = seen {
             return Ok(Round::Idle);
-        };
-        let until = work.now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
-        work.put_place(&key, &Place { claim: Some((owner, until)), ..place.clone() }).await?;
-        work.commit(Point::NotifierClaim).await?;
-
-        let outcome = sink.deliver(&envelope(event)).await;
-        let mut work = self.begin(&who).await?;
-        let Some(now) = work.place(&key).await?.filter(|now| now.claim.is_some_and(|(by, _)| by == owner))
-        else {
-            // It took longer than the claim and another manager has gone on: its row counts.
+        }
+        let Some(event) = repeating(|| self.claim_next(&who, sink, &key, owner)).await? else {
             return Ok(Round::Moved);
         };
-        let place = work.record_delivery(sink.name(), event, now, outcome).await?;
-        work.put_place(&key, &place).await?;
-        work.commit(Point::NotifierDeliver).await?;
-        Ok(Round::Moved)
+        let outcome = sink.deliver(&envelope(&event)).await;
+        repeating(|| async {
+            let mut work = self.begin(&who).await?;
+            let claimed = work.place(&key).await?.filter(|now| now.claim.is_some_and(|(by, _)| by == owner));
+            // Without it: it took longer than the claim and another manager has gone on; its row counts.
+            if let Some(now) = claimed {
+                let place = work.record_delivery(sink.name(), &event, now, &outcome).await?;
+                work.put_place(&key, &place).await?;
+                work.commit(Point::NotifierDeliver).await?;
+            }
+            Ok(Round::Moved)
+        })
+        .await
     }
+
+    async fn next_for(&self, sink: &dyn Sink, key: &str, owner: Uuid) -> Result<Next> {
+        let mut read = self.store.read().await?;
+        let Some(place) = place(&mut *read, key).await? else { return Ok(Next::New) };
+        next(&mut *read, sink, place, owner, self.now()).await
+    }
+
+    /// Keeps others from delivering the next event meanwhile; `None` when there was none to claim.
+    async fn claim_next(
+        &self,
+        who: &Principal,
+        sink: &dyn Sink,
+        key: &str,
+        owner: Uuid,
+    ) -> Result<Option<EventRecord>> {
+        let mut work = self.begin(who).await?;
+        let Some(seen) = work.place(key).await? else {
+            let position = work.tx.last_event().await?;
+            work.put_place(key, &Place { position, tries: 0, not_before: None, dead: 0, claim: None })
+                .await?;
+            work.commit(Point::NotifierBegin).await?;
+            return Ok(None);
+        };
+        let now = work.now;
+        match next(&mut *work.tx, sink, seen, owner, now).await? {
+            // Another manager was faster.
+            Next::Wait(_) | Next::Nothing | Next::New => Ok(None),
+            Next::Skip(place) => {
+                work.put_place(key, &place).await?;
+                work.commit(Point::NotifierSkip).await?;
+                Ok(None)
+            }
+            Next::Event(place, event) => {
+                let until = now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
+                work.put_place(key, &Place { claim: Some((owner, until)), ..place }).await?;
+                work.commit(Point::NotifierClaim).await?;
+                Ok(Some(event))
+            }
+        }
+    }
+}
+
+/// What a sink's place and the events after it come to.
+enum Next {
+    /// The sink has no place yet.
+    New,
+    /// Not before this time.
+    Wait(SignedDuration),
+    Nothing,
+    /// Many events, none for this sink: the place after them, which is kept only now and then, since each commit wakes
+    /// everybody.
+    Skip(Place),
+    Event(Place, EventRecord),
+}
+
+async fn next(
+    read: &mut (dyn Read + '_),
+    sink: &dyn Sink,
+    mut place: Place,
+    owner: Uuid,
+    now: Timestamp,
+) -> Result<Next> {
+    let busy = place.claim.filter(|(other, until)| *other != owner && *until > now);
+    let wait = place.not_before.into_iter().chain(busy.map(|(_, until)| until)).max();
+    if let Some(time) = wait.map(|at| at.duration_since(now)).filter(SignedDuration::is_positive) {
+        return Ok(Next::Wait(time));
+    }
+    let mut events = read.events(&EventFilter::default(), place.position, BATCH).await?;
+    if let Some(found) = events.iter().position(|event| is_for(event, sink)) {
+        return Ok(Next::Event(place, events.swap_remove(found)));
+    }
+    Ok(match events.last().filter(|_| events.len() == BATCH as usize) {
+        Some(last) => {
+            place.position = last.position;
+            Next::Skip(place)
+        }
+        None => Next::Nothing,
+    })
+}
+
+async fn place(read: &mut (dyn Read + '_), key: &str) -> Result<Option<Place>> {
+    let Some(value) = read.setting(key).await? else { return Ok(None) };
+    serde_json::from_value(value)
+        .map(Some)
+        .map_err(|error| ManagerError::Internal(format!("{key} cannot be read: {error}")))
 }
 
 impl Work<'_> {
     async fn place(&mut self, key: &str) -> Result<Option<Place>> {
-        let Some(value) = self.tx.setting(key).await? else { return Ok(None) };
-        serde_json::from_value(value)
-            .map(Some)
-            .map_err(|error| ManagerError::Internal(format!("{key} cannot be read: {error}")))
+        place(&mut *self.tx, key).await
     }
 
     async fn put_place(&mut self, key: &str, place: &Place) -> Result<()> {
@@ -157,7 +225,7 @@ impl Work<'_> {
         sink: &str,
         event: &EventRecord,
         place: Place,
-        outcome: std::result::Result<(), Undelivered>,
+        outcome: &std::result::Result<(), Undelivered>,
     ) -> Result<Place> {
         let past = Place { position: event.position, tries: 0, not_before: None, dead: 0, claim: None };
         let Err(error) = outcome else {
@@ -174,7 +242,7 @@ impl Work<'_> {
         }
         warn!(sink, %error, tries, "attention was not delivered and is given up");
         let dead = place.dead + 1;
-        self.raise_for(None, &dead_letter(sink, dead, &error)).await?;
+        self.raise_for(None, &dead_letter(sink, dead, error)).await?;
         Ok(Place { dead, ..past })
     }
 }

@@ -43,20 +43,28 @@ impl Manager {
                 self.tell(who, &mut row, reach.keys().copied()).await?;
             }
             if row.lifted.is_none() && self.lasts_long(&row.hold) {
-                repeating(|| async {
-                    let mut work = self.begin(who).await?;
-                    // Who has lifted it meanwhile has settled this, and nobody would again.
-                    let now = work.tx.hold(row.hold.id).await?;
-                    if now.is_none_or(|now| now.lifted.is_some()) {
-                        return Ok(());
-                    }
-                    work.raise_for(None, &long(&row.hold)).await?;
-                    work.commit(Point::HoldLasts).await
-                })
-                .await?;
+                self.say_it_lasts(who, &row.hold).await?;
             }
         }
         Ok(())
+    }
+
+    async fn say_it_lasts(&self, who: &Principal, hold: &Hold) -> Result<()> {
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            // Who has lifted it meanwhile has settled this, and nobody would again.
+            let now = work.tx.hold(hold.id).await?;
+            if now.is_none_or(|now| now.lifted.is_some()) {
+                return Ok(());
+            }
+            // It lasts at each turn and is said once: a commit wakes everybody.
+            if work.tx.open_attention(&long_key(hold.id)).await?.is_some() {
+                return Ok(());
+            }
+            work.raise_for(None, &long(hold)).await?;
+            work.commit(Point::HoldLasts).await
+        })
+        .await
     }
 
     /// One that ends by itself is nobody's to forget.
