@@ -9,12 +9,11 @@ use common::*;
 use jiff::SignedDuration;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::task::Poll;
 use std::time::Duration;
 use tenantry_engine::{StepVerb, VerbKind};
 use tenantry_manager::{
-    Decide, ErrorClass, ExpectedOperation, Manager, NewHold, NewOperation, OperationAnswer, OperationVerb,
-    Principal, ReplayWish, Steered, StepOptions,
+    ChangeOptions, Decide, EnvironmentChange, ErrorClass, ExpectedOperation, Manager, NewHold, NewOperation,
+    OperationAnswer, OperationVerb, Principal, ReplayWish, Steered, StepOptions,
 };
 use tenantry_model::*;
 use tenantry_store::{ApprovalFilter, AttentionFilter};
@@ -211,20 +210,11 @@ async fn a_hold_that_is_lifted_while_somebody_looks_leaves_no_attention() {
     let world = World::new();
     let manager = world.manager().await;
     prepare(&manager).await;
-    for polls in 1.. {
+    for polls in 0.. {
         let hold = manager.create_hold(&admin(), new_hold(in_namespace("ops"))).await.unwrap().row.hold.id;
         world.pass(SignedDuration::from_mins(61));
         let mut look = Box::pin(manager.check_holds());
-        let mut left = polls;
-        let whole = std::future::poll_fn(|context| {
-            left -= 1;
-            match look.as_mut().poll(context) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if left == 0 => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
+        let whole = stand_still_after(polls, look.as_mut()).await;
         let who = admin();
         let end_it = || manager.lift_hold(&who, hold, None, false);
         // While the look writes nobody else does: then the hold is lifted after it.
@@ -239,7 +229,7 @@ async fn a_hold_that_is_lifted_while_somebody_looks_leaves_no_attention() {
         }
         assert_eq!(kinds(&manager).await, [], "after {polls} polls");
         if ended {
-            assert!(polls > 2, "it stood still nowhere");
+            assert!(polls > 1, "it stood still nowhere");
             return;
         }
     }
@@ -291,7 +281,7 @@ async fn what_a_crash_left_untold_is_told_by_the_next_manager() {
     let world = World::new();
     let (manager, mut agent) = three(&world).await;
     let made = manager.create_hold(&admin(), new_hold(in_namespace("crm"))).await.unwrap();
-    let (_, id) = create(&manager, "one").await;
+    let (environment, id) = create(&manager, "one").await;
     let data = world.folder.path().join("data");
     drop(manager);
     // As a crash right after the hold's own transaction leaves it: lifted, and nobody was told.
@@ -309,6 +299,9 @@ async fn what_a_crash_left_untold_is_told_by_the_next_manager() {
     manager.check_holds().await.unwrap();
     assert!(!step(&manager, id, "crm/a").await.is_held());
     assert!(manager.hold(row.hold.id).await.unwrap().row.told);
+    let log = manager.audit(Some(environment.id), 0, 100).await.unwrap();
+    let release = log.iter().find(|entry| entry.action == "step.release").unwrap();
+    assert_eq!(release.actor, admin().actor, "who lifted it has released the steps");
     assert!(names(&started(&mut agent, &manager).await).contains("crm/a"));
 }
 
@@ -632,6 +625,72 @@ async fn a_replay_that_cannot_run_says_what_is_missing_and_what_to_do() {
     let (_, running) = create(&manager, "three").await;
     let error = manager.replay_operation(&admin(), running, again(&[])).await.unwrap_err();
     assert_eq!(error.code(), "operation-state");
+}
+
+/// The hook ran in the original, which brought the environment to its labels; others deselect it since.
+#[tokio::test]
+async fn a_replay_of_a_hook_that_is_deselected_now_runs_as_it_was_or_says_why_not() {
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    let mut selecting = hooks("@1");
+    selecting[1].hook.as_mut().unwrap().selector = "tier in (gold)".to_owned();
+    let mut agent = Agent::open(&manager, selecting).await;
+    let (environment, _) = create(&manager, "prod").await;
+    let relabel = async |tier: &str| {
+        let labels = Some([("tier".to_owned(), tier.to_owned())].into());
+        let change = EnvironmentChange { labels, ..EnvironmentChange::default() };
+        let options = ChangeOptions::default();
+        manager.update_environment(&admin(), environment.id, change, options).await.unwrap();
+        let filter = tenantry_store::OperationFilter::default();
+        let all = manager.operations(&admin(), filter, &Page::default()).await.unwrap().items;
+        all.iter().max_by_key(|operation| operation.id).unwrap().id
+    };
+    let original = relabel("gold").await;
+    assert!(agent.run_all(&manager, world.now()).await.contains(&"crm/b".to_owned()), "selected");
+    relabel("silver").await;
+    assert!(!agent.run_all(&manager, world.now()).await.contains(&"crm/b".to_owned()), "deselected");
+
+    // As it was, it runs: the versions and the selection are the original's.
+    let frozen = manager.replay_operation(&admin(), original, again(&["crm/b"])).await.unwrap();
+    let frozen = requested(frozen).id;
+    assert_eq!(agent.run_all(&manager, world.now()).await, ["crm/b"]);
+    assert_eq!(state(&manager, frozen).await, OperationState::Succeeded);
+
+    // By what is in force now there is nothing to begin with, and nothing is made.
+    let count = async || {
+        let filter = tenantry_store::OperationFilter::default();
+        manager.operations(&admin(), filter, &Page::default()).await.unwrap().items.len()
+    };
+    let before = count().await;
+    for validate_only in [true, false] {
+        let now = ReplayWish { versions: ReplayVersions::Current, validate_only, ..again(&["crm/b"]) };
+        let refused = manager.replay_operation(&admin(), original, now).await.unwrap_err();
+        assert_eq!((refused.code(), refused.class()), ("replay-deselected", ErrorClass::Invalid));
+        let text = refused.to_string();
+        assert!(
+            text.contains("crm/b") && text.contains("tier in (gold)") && text.contains("silver"),
+            "{text}"
+        );
+        assert!(text.contains("begin with a step before or after it"), "{text}");
+    }
+    assert_eq!(count().await, before);
+    let whole = ReplayWish { versions: ReplayVersions::Current, ..again(&[]) };
+    let whole = requested(manager.replay_operation(&admin(), original, whole).await.unwrap()).id;
+    assert_eq!(agent.run_all(&manager, world.now()).await, ["crm/a", "ops/c"], "everything else runs");
+    assert_eq!(state(&manager, whole).await, OperationState::Succeeded);
+
+    // Deselected in that one, and selected now: as it was it still does not run, by what is in force now it does.
+    relabel("gold").await;
+    agent.run_all(&manager, world.now()).await;
+    let refused = manager.replay_operation(&admin(), whole, again(&["crm/b"])).await.unwrap_err();
+    assert_eq!(refused.code(), "replay-deselected", "{refused}");
+    let text = refused.to_string();
+    assert!(text.contains("selects the environment now") && text.contains("--current-hooks"), "{text}");
+    let now = ReplayWish { versions: ReplayVersions::Current, ..again(&["crm/b"]) };
+    requested(manager.replay_operation(&admin(), whole, now).await.unwrap());
+    assert_eq!(agent.run_all(&manager, world.now()).await, ["crm/b"]);
+    assert_eq!(findings(&manager).await, []);
 }
 
 #[tokio::test]

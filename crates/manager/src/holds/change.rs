@@ -181,8 +181,10 @@ impl Manager {
         row: &mut HoldRow,
         operations: impl IntoIterator<Item = OperationId>,
     ) -> Result<()> {
-        // The request's key is claimed by the hold's own transaction.
-        let who = Principal { request: None, ..who.clone() };
+        // Whoever set or lifted it, also when a crash came in between and the duty tells the rest. The request's key is
+        // claimed by the hold's own transaction.
+        let actor = row.lifted.as_ref().map_or(&row.hold.by, |lifted| &lifted.by).clone();
+        let who = Principal { actor, request: None, ..who.clone() };
         for id in operations {
             repeating(|| self.tell_one(&who, row, id)).await?;
         }
