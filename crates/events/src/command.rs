@@ -4,10 +4,12 @@
 
 use crate::{CloudEvent, Sink, Undelivered};
 use async_trait::async_trait;
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 /// How long the program may run; then it is killed.
@@ -32,19 +34,15 @@ impl CommandSink {
 
     async fn run(&self, body: &[u8]) -> Result<(), String> {
         let kept = ENVIRONMENT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
-        let mut child = Command::new(&self.program)
+        let child = Command::new(&self.program)
             .env_clear()
             .envs(kept)
-            .stdin(Stdio::piped())
+            .stdin(whole(body).map_err(|error| format!("cannot be given the event: {error}"))?)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("cannot be started: {error}"))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that does not read to the end decides by its exit code.
-            let _ = stdin.write_all(body).await;
-        }
         let output =
             child.wait_with_output().await.map_err(|error| format!("cannot be waited for: {error}"))?;
         if output.status.success() {
@@ -53,6 +51,15 @@ impl CommandSink {
         let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(SAID).collect();
         Err(format!("ended with {}: {said}", output.status))
     }
+}
+
+/// All of an event before the program starts: of a pipe it would read a part, or nothing, and take that for the event when
+/// the manager ends meanwhile. In memory: there may be no folder that can be written.
+fn whole(body: &[u8]) -> std::io::Result<Stdio> {
+    let mut file = File::from(memfd_create("event", MemfdFlags::CLOEXEC)?);
+    file.write_all(body)?;
+    file.rewind()?;
+    Ok(file.into())
 }
 
 #[async_trait]
