@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use tenantry_api_types::v1::{AttentionQuery, HookState, OperationsQuery, PageQuery, RevokeToken};
+use tenantry_api_types::v1::{
+    AttentionQuery, HookState, OperationsQuery, PageQuery, RevokeToken, RunRetention,
+};
 use tenantry_client::Call;
 use tenantry_model::HookRef;
 
@@ -122,7 +124,9 @@ pub fn everything_old_goes(desk: &mut Desk) -> Result<Vec<String>> {
     desk.site.add_manager_flags(0, &flags)?;
     desk.restart_manager()?;
     desk.until("an end of everything old", |desk| {
-        desk.ask(|client| async move { client.run_retention(&Call::default()).await })?;
+        desk.ask(
+            |client| async move { client.run_retention(&RunRetention::default(), &Call::default()).await },
+        )?;
         let left = desk.ask(|client| async move { client.preview_retention().await })?;
         let query = AttentionQuery { settled: true, ..AttentionQuery::default() };
         let attention = desk.ask(move |client| async move { client.attention(&query).await })?.items;

@@ -35,7 +35,7 @@ pub fn all(desk: &mut Desk, hooks: &[Hook], failpoints: &str) -> Result<()> {
     desk.until_ended(changed.operation.context("an upsert")?.id, OperationState::Succeeded)
 }
 
-/// A region, and an agent that joins it. What a join token was good for may be lost with its answer: then there is another.
+/// A region, and an agent that joins it: however often one of both ends meanwhile, with the one token.
 fn region(desk: &mut Desk, hooks: &[Hook], failpoints: &str) -> Result<()> {
     let name = Desk::region()?;
     let body = from(json!({ "name": REGION }))?;
@@ -45,19 +45,11 @@ fn region(desk: &mut Desk, hooks: &[Hook], failpoints: &str) -> Result<()> {
         std::fs::write(desk.template(hook.name()), hook.manifest().to_string())?;
     }
     let settings = AgentSettings::process(&desk.folder.join("templates")).env(VARIABLE, failpoints);
-    let credential = desk.site.agent_folder(REGION).join("credential");
-    while !credential.exists() {
-        let token = secret(desk, |desk| {
-            let name = name.clone();
-            desk.try_to_ask(
-                move |client| async move { client.create_join_token(&name, &Call::default()).await },
-            )
-        })?;
-        desk.site.join_region(REGION, settings.clone(), token.token)?;
-        desk.until("the agent's credential, or its end", |desk| {
-            Ok((credential.exists() || desk.site.agent_ended(REGION)?).then_some(()))
-        })?;
-    }
+    let token = secret(desk, |desk| {
+        let name = name.clone();
+        desk.try_to_ask(move |client| async move { client.create_join_token(&name, &Call::default()).await })
+    })?;
+    desk.site.join_region(REGION, settings, token.token)?;
     let paths: BTreeSet<String> = hooks.iter().map(Hook::path).collect();
     desk.until("the agent and its hooks", |desk| {
         let region = {
