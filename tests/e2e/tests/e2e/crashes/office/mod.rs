@@ -38,7 +38,8 @@ pub fn on_sqlite(world: &World) -> Result<()> {
             passes: points::OFFICE,
             wanted: &own,
             ends: 12,
-            at_once: 6,
+            // They wait most of their time.
+            at_once: 12,
             live: &|folder, plan| live(folder, plan, None),
         },
     )
@@ -55,7 +56,7 @@ pub fn on_postgresql(world: &World) -> Result<()> {
             passes: &passes,
             wanted: &once,
             ends: 12,
-            at_once: 3,
+            at_once: 8,
             live: &|folder, plan| live(folder, plan, Some(&postgres)),
         },
     )
