@@ -69,6 +69,12 @@ pub fn page_size(page: &Page) -> (usize, i64) {
     (limit as usize, i64::from(limit) + 1)
 }
 
+/// After which end, in milliseconds, and which id a page of old operations begins; a page's key is both with a slash between.
+pub fn ended_key(page: &Page) -> (i64, &str) {
+    let key = page.after.as_deref().and_then(|key| key.split_once('/'));
+    key.and_then(|(ended, id)| Some((ended.parse().ok()?, id))).unwrap_or((i64::MIN, ""))
+}
+
 /// A bounded number of rows for lists that have no cursor.
 pub fn bounded(limit: u32) -> i64 {
     i64::from(limit.clamp(1, 10 * MAX_PAGE))

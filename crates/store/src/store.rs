@@ -177,7 +177,7 @@ pub trait Read: Send {
     async fn last_audit_head(&mut self) -> Result<Option<AuditHead>>;
     /// Finished operations that ended before a time and that nothing needs: `keep_newest` operations of the same
     /// environment and name are newer (or it is purged: nothing will be predicted from them), none that is kept replays it, restores from it or kept outputs of it, no hook
-    /// was last touched by it, no command and no open attention is about it. By id; a page looks at `limit`
+    /// was last touched by it, no command and no open attention is about it. By the time of their end; a page looks at `limit`
     /// operations, so that it may hold few or none and still have a next.
     async fn expired_operations(
         &mut self,

@@ -2,13 +2,15 @@
 
 use super::Db;
 use crate::{
-    codec::{bounded, damaged, decode, nanos, page_size, position},
+    codec::{bounded, damaged, decode, ended_key, nanos, page_size, position},
     errors::failed,
 };
 use jiff::Timestamp;
 use tenantry_model::{Operation, OperationId, Page, Paged, RegionName, TemplateHash};
 use tenantry_store::{ExpiredOperation, Result};
 
+/// The oldest first, so that a run reads nothing of what is young. A page's key is the time of an end, in milliseconds, and
+/// the id.
 pub async fn operations(
     db: Db<'_>,
     before: Timestamp,
@@ -16,44 +18,44 @@ pub async fn operations(
     page: &Page,
 ) -> Result<Paged<ExpiredOperation>> {
     let (size, limit) = page_size(page);
-    let rows: Vec<(String, String, i64, String, bool, bool)> = sqlx::query_as(
-        "SELECT o.id, o.payload, o.finished, e.state,
-             $3::bigint > 0 AND NOT EXISTS (SELECT 1 FROM operations n
+    let (after, after_id) = ended_key(page);
+    // The payload only of those that may go: most of what is old stays, and is looked at by each run.
+    let rows: Vec<(String, i64, bool, Option<String>)> = sqlx::query_as(
+        "WITH looked AS MATERIALIZED (
+             SELECT id, environment, name, tenantry_millis(tenantry_json(payload) ->> 'endedAt') AS ended
+             FROM operations
+             WHERE finished = 1 AND tenantry_millis(tenantry_json(payload) ->> 'endedAt') < $1
+                 AND (tenantry_millis(tenantry_json(payload) ->> 'endedAt'), id) > ($2, $3)
+             ORDER BY tenantry_millis(tenantry_json(payload) ->> 'endedAt'), id LIMIT $4)
+         SELECT o.id, o.ended, e.state = 'purged', CASE WHEN
+             (e.state = 'purged' OR $5::bigint = 0 OR EXISTS (SELECT 1 FROM operations n
                  WHERE n.environment = o.environment AND n.name = o.name AND n.id > o.id
-                 ORDER BY n.id LIMIT 1 OFFSET greatest($3::bigint - 1, 0)),
-             EXISTS (SELECT 1 FROM operations r WHERE r.replay_of = o.id)
-                 OR EXISTS (SELECT 1 FROM operations r WHERE r.backup_of = o.id)
-                 OR EXISTS (SELECT 1 FROM steps s WHERE s.kept_from = o.id AND s.operation <> o.id)
-                 OR EXISTS (SELECT 1 FROM applied a WHERE a.operation = o.id)
-                 OR EXISTS (SELECT 1 FROM commands c WHERE c.operation = o.id)
-                 OR EXISTS (SELECT 1 FROM attentions t WHERE t.operation = o.id AND t.settled = 0)
-         FROM operations o JOIN environments e ON e.id = o.environment
-         WHERE o.id > $1 ORDER BY o.id LIMIT $2",
+                 ORDER BY n.id LIMIT 1 OFFSET greatest($5::bigint - 1, 0)))
+             AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.replay_of = o.id)
+             AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.backup_of = o.id)
+             AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.kept_from = o.id AND s.operation <> o.id)
+             AND NOT EXISTS (SELECT 1 FROM applied a WHERE a.operation = o.id)
+             AND NOT EXISTS (SELECT 1 FROM commands c WHERE c.operation = o.id)
+             AND NOT EXISTS (SELECT 1 FROM attentions t WHERE t.operation = o.id AND t.settled = 0)
+             THEN (SELECT p.payload FROM operations p WHERE p.id = o.id) END
+         FROM looked o JOIN environments e ON e.id = o.environment ORDER BY o.ended, o.id",
     )
-    .bind(page.after.as_deref().unwrap_or_default())
+    .bind(before.as_millisecond())
+    .bind(after)
+    .bind(after_id)
     .bind(limit)
     .bind(i64::from(keep_newest))
     .fetch_all(db)
     .await
     .map_err(failed("look for old operations"))?;
     // Every row that was looked at counts for the page, so that one page never reads more than it says.
-    let next = if rows.len() > size { rows.get(size - 1).map(|row| row.0.clone()) } else { None };
+    let last = (rows.len() > size).then(|| rows.get(size - 1)).flatten();
+    let next = last.map(|(id, ended, ..)| format!("{ended}/{id}"));
     let mut items = Vec::new();
-    for (id, payload, finished, state, newest, needed) in rows.into_iter().take(size) {
-        let purged = state == "purged";
-        if finished == 0 || needed || (newest && !purged) {
-            continue;
-        }
-        let operation: Operation = decode("operations", &id, &payload)?;
-        if operation.ended_at.is_some_and(|ended| ended < before) {
-            items.push(ExpiredOperation {
-                id: operation.id,
-                environment: operation.environment,
-                name: operation.name,
-                state: operation.state,
-                purged,
-            });
-        }
+    for (id, _, purged, payload) in rows.into_iter().take(size) {
+        let Some(payload) = payload else { continue };
+        let Operation { id, environment, name, state, .. } = decode("operations", &id, &payload)?;
+        items.push(ExpiredOperation { id, environment, name, state, purged });
     }
     Ok(Paged { items, next })
 }

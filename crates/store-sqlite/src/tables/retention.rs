@@ -2,7 +2,7 @@
 
 use super::Db;
 use crate::{
-    codec::{bounded, damaged, decode, page_size, position},
+    codec::{bounded, damaged, decode, ended_key, page_size, position},
     errors::failed,
 };
 use jiff::Timestamp;
@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use tenantry_model::{Operation, OperationId, Page, Paged, RegionName, TemplateHash};
 use tenantry_store::{ExpiredOperation, Result};
 
+/// The oldest first, so that a run reads nothing of what is young. A page's key is the time of an end, in milliseconds, and
+/// the id.
 pub async fn operations(
     db: Db<'_>,
     before: Timestamp,
@@ -17,23 +19,27 @@ pub async fn operations(
     page: &Page,
 ) -> Result<Paged<ExpiredOperation>> {
     let (size, limit) = page_size(page);
-    let after = page.after.as_deref().unwrap_or_default();
-    let newest = i64::from(keep_newest);
+    let (after, after_id) = ended_key(page);
+    let (before, newest) = (before.as_millisecond(), i64::from(keep_newest));
+    // The payload only of those that may go: most of what is old stays, and is looked at by each run.
     let rows = sqlx::query!(
-        "SELECT o.id, o.payload, o.finished, e.state,
-             ?3 > 0 AND NOT EXISTS (SELECT 1 FROM operations n
+        "SELECT o.id, o.ended_at AS \"ended!: i64\", e.state = 'purged' AS \"purged!: bool\", CASE WHEN
+             (e.state = 'purged' OR ?5 = 0 OR EXISTS (SELECT 1 FROM operations n
                  WHERE n.environment = o.environment AND n.name = o.name AND n.id > o.id
-                 ORDER BY n.id LIMIT 1 OFFSET ?3 - 1) AS \"newest!: bool\",
-             EXISTS (SELECT 1 FROM operations r WHERE r.replay_of = o.id)
-                 OR EXISTS (SELECT 1 FROM operations r WHERE r.backup_of = o.id)
-                 OR EXISTS (SELECT 1 FROM steps s WHERE s.kept_from = o.id AND s.operation <> o.id)
-                 OR EXISTS (SELECT 1 FROM applied a WHERE a.operation = o.id)
-                 OR EXISTS (SELECT 1 FROM commands c WHERE c.operation = o.id)
-                 OR EXISTS (SELECT 1 FROM attentions t WHERE t.operation = o.id AND +t.settled = 0)
-                 AS \"needed!: bool\"
+                 ORDER BY n.id LIMIT 1 OFFSET ?5 - 1))
+             AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.replay_of = o.id)
+             AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.backup_of = o.id)
+             AND NOT EXISTS (SELECT 1 FROM steps s WHERE s.kept_from = o.id AND s.operation <> o.id)
+             AND NOT EXISTS (SELECT 1 FROM applied a WHERE a.operation = o.id)
+             AND NOT EXISTS (SELECT 1 FROM commands c WHERE c.operation = o.id)
+             AND NOT EXISTS (SELECT 1 FROM attentions t WHERE t.operation = o.id AND +t.settled = 0)
+             THEN o.payload END AS \"payload: String\"
          FROM operations o CROSS JOIN environments e ON e.id = o.environment
-         WHERE o.id > ?1 ORDER BY o.id LIMIT ?2",
+         WHERE o.finished = 1 AND o.ended_at < ?1 AND (o.ended_at, o.id) > (?2, ?3)
+         ORDER BY o.ended_at, o.id LIMIT ?4",
+        before,
         after,
+        after_id,
         limit,
         newest
     )
@@ -41,23 +47,13 @@ pub async fn operations(
     .await
     .map_err(failed("look for old operations"))?;
     // Every row that was looked at counts for the page, so that one page never reads more than it says.
-    let next = if rows.len() > size { rows.get(size - 1).map(|row| row.id.clone()) } else { None };
+    let last = (rows.len() > size).then(|| rows.get(size - 1)).flatten();
+    let next = last.map(|row| format!("{}/{}", row.ended, row.id));
     let mut items = Vec::new();
     for row in rows.into_iter().take(size) {
-        let purged = row.state == "purged";
-        if row.finished == 0 || row.needed || (row.newest && !purged) {
-            continue;
-        }
-        let operation: Operation = decode("operations", &row.id, &row.payload)?;
-        if operation.ended_at.is_some_and(|ended| ended < before) {
-            items.push(ExpiredOperation {
-                id: operation.id,
-                environment: operation.environment,
-                name: operation.name,
-                state: operation.state,
-                purged,
-            });
-        }
+        let Some(payload) = row.payload else { continue };
+        let Operation { id, environment, name, state, .. } = decode("operations", &row.id, &payload)?;
+        items.push(ExpiredOperation { id, environment, name, state, purged: row.purged });
     }
     Ok(Paged { items, next })
 }
