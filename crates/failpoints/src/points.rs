@@ -100,7 +100,6 @@ points! {
         AnswersExpire "answers-expire" "Old answers are removed.",
         NotifierBegin "notifier-begin" "A new sink of events begins at the newest event.",
         NotifierSkip "notifier-skip" "A sink's place has passed events that are not for it.",
-        NotifierClaim "notifier-claim" "An event is this manager's to deliver.",
         NotifierDeliver "notifier-deliver" "An event's delivery (or its failure) is noted.",
         HeadsSign "heads-sign" "A head of the audit log's chains is signed.",
         HeadsTell "heads-tell" "There is attention for heads that are not signed or written, or no more.",

@@ -7,6 +7,7 @@
 use crate::error::{ManagerError, Result};
 use crate::outbox::{ATTENTION_RAISED, ATTENTION_SETTLED};
 use crate::repeat::repeating;
+use crate::roles::ROLE_LEASE;
 use crate::wait::Waiter;
 use crate::work::Work;
 use crate::{Manager, Principal};
@@ -21,7 +22,6 @@ use tenantry_model::{AttentionKind, with_causes};
 use tenantry_store::{EventFilter, EventRecord, Read};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use uuid::Uuid;
 
 /// Events that are looked at a time.
 const BATCH: u32 = 500;
@@ -30,8 +30,8 @@ const TRIES: u32 = 10;
 /// First and longest pause between tries.
 const PAUSES: (SignedDuration, SignedDuration) =
     (SignedDuration::from_secs(5), SignedDuration::from_mins(10));
-/// How long a manager that delivers keeps others from doing the same; longer than any sink takes.
-const CLAIM: SignedDuration = SignedDuration::from_mins(1);
+/// How often it is looked whether the manager that delivers is gone.
+const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_secs(ROLE_LEASE.as_secs().cast_signed());
 /// Longest sleep: what another manager has committed is noticed then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -47,8 +47,12 @@ struct Place {
     not_before: Option<Timestamp>,
     /// Events given up since the last one that was taken.
     dead: u64,
-    /// Who delivers now, and until when nobody else does.
-    claim: Option<(Uuid, Timestamp)>,
+}
+
+impl Place {
+    fn at(position: u64) -> Self {
+        Self { position, tries: 0, not_before: None, dead: 0 }
+    }
 }
 
 /// What one round did.
@@ -73,11 +77,10 @@ impl Manager {
     }
 
     async fn notify_one(&self, sink: &dyn Sink) {
-        let owner = Uuid::now_v7();
         loop {
             let mut waiter = Waiter::new(&self.store, LONGEST_SLEEP);
             waiter.listen();
-            match self.notify_round(sink, owner).await {
+            match self.notify_round(sink).await {
                 Ok(Round::Moved) => {}
                 Ok(Round::Idle) => {
                     waiter.wait().await;
@@ -93,75 +96,71 @@ impl Manager {
         }
     }
 
-    /// Delivers the next event to a sink, if there is one and its time has come. `owner` tells this notifier from
-    /// those of other managers.
-    pub async fn notify_round(&self, sink: &dyn Sink, owner: Uuid) -> Result<Round> {
-        let who = Principal::system();
+    /// Delivers the next event to a sink, if there is one and its time has come, or leaves it to the manager that has this
+    /// role.
+    pub async fn notify_round(&self, sink: &dyn Sink) -> Result<Round> {
         let key = format!("notifier/{}", sink.name());
         // Every commit wakes this, and hardly ever is anything for the sink: then it was one look.
-        let seen = self.next_for(sink, &key, owner).await?;
-        if let Next::Wait(time) = seen {
-            return Ok(Round::Wait(time));
+        match self.next_for(sink, &key).await? {
+            Next::Wait(time) => return Ok(Round::Wait(time)),
+            Next::Nothing => return Ok(Round::Idle),
+            _ => {}
         }
-        if let Next::Nothing = seen {
-            return Ok(Round::Idle);
+        let Some(fence) = self.take_role(&key).await? else { return Ok(Round::Wait(LEFT_TO_OTHERS)) };
+        let who = Principal { fence: Some(fence), ..Principal::system() };
+        match self.next_in_role(&who, sink, &key).await {
+            Err(error) if error.is_lease_lost() => {
+                self.roles.lose(&key);
+                Ok(Round::Moved)
+            }
+            other => other,
         }
-        let Some(event) = repeating(|| self.claim_next(&who, sink, &key, owner)).await? else {
-            return Ok(Round::Moved);
+    }
+
+    async fn next_for(&self, sink: &dyn Sink, key: &str) -> Result<Next> {
+        let mut read = self.store.read().await?;
+        next(&mut *read, sink, key, self.now()).await
+    }
+
+    async fn next_in_role(&self, who: &Principal, sink: &dyn Sink, key: &str) -> Result<Round> {
+        // Anew: what was seen before the role was taken may be delivered since.
+        let event = match self.next_for(sink, key).await? {
+            Next::Wait(time) => return Ok(Round::Wait(time)),
+            Next::Nothing => return Ok(Round::Idle),
+            Next::New => {
+                self.keep_place(who, key, Point::NotifierBegin, None).await?;
+                return Ok(Round::Moved);
+            }
+            Next::Skip(place) => {
+                self.keep_place(who, key, Point::NotifierSkip, Some(&place)).await?;
+                return Ok(Round::Moved);
+            }
+            Next::Event(event) => event,
         };
         let outcome = sink.deliver(&envelope(&event)).await;
         repeating(|| async {
-            let mut work = self.begin(&who).await?;
-            let claimed = work.place(&key).await?.filter(|now| now.claim.is_some_and(|(by, _)| by == owner));
-            // Without it: it took longer than the claim and another manager has gone on; its row counts.
-            if let Some(now) = claimed {
-                let place = work.record_delivery(sink.name(), &event, now, &outcome).await?;
-                work.put_place(&key, &place).await?;
-                work.commit(Point::NotifierDeliver).await?;
-            }
+            let mut work = self.begin(who).await?;
+            let now = place(&mut *work.tx, key).await?.unwrap_or_else(|| Place::at(event.position));
+            let place = work.record_delivery(sink.name(), &event, now, &outcome).await?;
+            work.put_place(key, &place).await?;
+            work.commit(Point::NotifierDeliver).await?;
             Ok(Round::Moved)
         })
         .await
     }
 
-    async fn next_for(&self, sink: &dyn Sink, key: &str, owner: Uuid) -> Result<Next> {
-        let mut read = self.store.read().await?;
-        let Some(place) = place(&mut *read, key).await? else { return Ok(Next::New) };
-        next(&mut *read, sink, place, owner, self.now()).await
-    }
-
-    /// Keeps others from delivering the next event meanwhile; `None` when there was none to claim.
-    async fn claim_next(
-        &self,
-        who: &Principal,
-        sink: &dyn Sink,
-        key: &str,
-        owner: Uuid,
-    ) -> Result<Option<EventRecord>> {
-        let mut work = self.begin(who).await?;
-        let Some(seen) = work.place(key).await? else {
-            let position = work.tx.last_event().await?;
-            work.put_place(key, &Place { position, tries: 0, not_before: None, dead: 0, claim: None })
-                .await?;
-            work.commit(Point::NotifierBegin).await?;
-            return Ok(None);
-        };
-        let now = work.now;
-        match next(&mut *work.tx, sink, seen, owner, now).await? {
-            // Another manager was faster.
-            Next::Wait(_) | Next::Nothing | Next::New => Ok(None),
-            Next::Skip(place) => {
-                work.put_place(key, &place).await?;
-                work.commit(Point::NotifierSkip).await?;
-                Ok(None)
-            }
-            Next::Event(place, event) => {
-                let until = now.checked_add(CLAIM).unwrap_or(Timestamp::MAX);
-                work.put_place(key, &Place { claim: Some((owner, until)), ..place }).await?;
-                work.commit(Point::NotifierClaim).await?;
-                Ok(Some(event))
-            }
-        }
+    /// From this place on, or from what happens next.
+    async fn keep_place(&self, who: &Principal, key: &str, name: Point, place: Option<&Place>) -> Result<()> {
+        repeating(|| async {
+            let mut work = self.begin(who).await?;
+            let place = match place {
+                Some(place) => place.clone(),
+                None => Place::at(work.tx.last_event().await?),
+            };
+            work.put_place(key, &place).await?;
+            work.commit(name).await
+        })
+        .await
     }
 }
 
@@ -175,32 +174,21 @@ enum Next {
     /// Many events, none for this sink: the place after them, which is kept only now and then, since each commit wakes
     /// everybody.
     Skip(Place),
-    Event(Place, EventRecord),
+    Event(EventRecord),
 }
 
-async fn next(
-    read: &mut (dyn Read + '_),
-    sink: &dyn Sink,
-    mut place: Place,
-    owner: Uuid,
-    now: Timestamp,
-) -> Result<Next> {
-    let busy = place.claim.filter(|(other, until)| *other != owner && *until > now);
-    let wait = place.not_before.into_iter().chain(busy.map(|(_, until)| until)).max();
-    if let Some(time) = wait.map(|at| at.duration_since(now)).filter(SignedDuration::is_positive) {
+async fn next(read: &mut (dyn Read + '_), sink: &dyn Sink, key: &str, now: Timestamp) -> Result<Next> {
+    let Some(place) = place(read, key).await? else { return Ok(Next::New) };
+    let wait = place.not_before.map(|at| at.duration_since(now)).filter(SignedDuration::is_positive);
+    if let Some(time) = wait {
         return Ok(Next::Wait(time));
     }
     let mut events = read.events(&EventFilter::default(), place.position, BATCH).await?;
     if let Some(found) = events.iter().position(|event| is_for(event, sink)) {
-        return Ok(Next::Event(place, events.swap_remove(found)));
+        return Ok(Next::Event(events.swap_remove(found)));
     }
-    Ok(match events.last().filter(|_| events.len() == BATCH as usize) {
-        Some(last) => {
-            place.position = last.position;
-            Next::Skip(place)
-        }
-        None => Next::Nothing,
-    })
+    let last = events.last().filter(|_| events.len() == BATCH as usize);
+    Ok(last.map_or(Next::Nothing, |last| Next::Skip(Place { position: last.position, ..place })))
 }
 
 async fn place(read: &mut (dyn Read + '_), key: &str) -> Result<Option<Place>> {
@@ -211,10 +199,6 @@ async fn place(read: &mut (dyn Read + '_), key: &str) -> Result<Option<Place>> {
 }
 
 impl Work<'_> {
-    async fn place(&mut self, key: &str) -> Result<Option<Place>> {
-        place(&mut *self.tx, key).await
-    }
-
     async fn put_place(&mut self, key: &str, place: &Place) -> Result<()> {
         let value = serde_json::to_value(place).map_err(|error| ManagerError::Internal(error.to_string()))?;
         Ok(self.tx.put_setting(key, &value).await?)
@@ -227,7 +211,7 @@ impl Work<'_> {
         place: Place,
         outcome: &std::result::Result<(), Undelivered>,
     ) -> Result<Place> {
-        let past = Place { position: event.position, tries: 0, not_before: None, dead: 0, claim: None };
+        let past = Place::at(event.position);
         let Err(error) = outcome else {
             if place.dead > 0 {
                 self.settle_attention(&dead_key(sink)).await?;
@@ -238,7 +222,7 @@ impl Work<'_> {
         if !error.permanent && tries < TRIES {
             let pause = (PAUSES.0 * 2_i32.saturating_pow(tries - 1)).min(PAUSES.1);
             warn!(sink, %error, tries, "attention was not delivered; it is tried again");
-            return Ok(Place { tries, not_before: self.now.checked_add(pause).ok(), claim: None, ..place });
+            return Ok(Place { tries, not_before: self.now.checked_add(pause).ok(), ..place });
         }
         warn!(sink, %error, tries, "attention was not delivered and is given up");
         let dead = place.dead + 1;

@@ -27,7 +27,7 @@ const GIVING_BACK: Duration = Duration::from_secs(3);
 pub(crate) struct Roles {
     /// This manager among others.
     holder: Uuid,
-    held: Mutex<HashMap<&'static str, Held>>,
+    held: Mutex<HashMap<String, Held>>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,18 +48,18 @@ impl Roles {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).get(role).cloned()
     }
 
-    fn names(&self) -> Vec<&'static str> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    fn names(&self) -> Vec<String> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    fn keep(&self, role: &'static str, held: Held) {
-        if self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(role, held).is_none() {
+    fn keep(&self, role: &str, held: Held) {
+        if self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(role.to_owned(), held).is_none() {
             debug!(role, "this manager has the role");
         }
     }
 
     /// Several loops may find it out at the same moment; it is said once.
-    fn lose(&self, role: &'static str) {
+    pub(crate) fn lose(&self, role: &str) {
         if self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(role).is_some() {
             info!(role, "another manager has taken over");
         }
@@ -69,11 +69,7 @@ impl Roles {
 impl Manager {
     /// Does `work` if this manager has the role or can take it; tells whether it did. What `work` writes as the given
     /// principal is refused once another manager has taken the role over.
-    pub(crate) async fn in_role<F>(
-        &self,
-        role: &'static str,
-        work: impl FnOnce(Principal) -> F,
-    ) -> Result<bool>
+    pub(crate) async fn in_role<F>(&self, role: &str, work: impl FnOnce(Principal) -> F) -> Result<bool>
     where
         F: Future<Output = Result<()>>,
     {
@@ -88,7 +84,7 @@ impl Manager {
     }
 
     /// Takes or keeps a role; `None` while another manager has it.
-    pub async fn take_role(&self, role: &'static str) -> Result<Option<Fence>> {
+    pub async fn take_role(&self, role: &str) -> Result<Option<Fence>> {
         let now = self.now();
         let held = self.roles.get(role);
         // A clock that was set back makes the lease look fresh: it is prolonged all the same.
@@ -113,7 +109,7 @@ impl Manager {
     /// Keeps the roles that this manager has.
     pub(crate) async fn prolong_roles(&self) -> Result<()> {
         for role in self.roles.names() {
-            self.take_role(role).await?;
+            self.take_role(&role).await?;
         }
         Ok(())
     }
@@ -134,7 +130,7 @@ impl Manager {
         match tokio::time::timeout(GIVING_BACK, give).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                debug!(error = %with_causes(&error), "roles were not given back; their leases run out")
+                debug!(error = %with_causes(&error), "roles were not given back; their leases run out");
             }
             Err(_) => debug!("roles were not given back in time; their leases run out"),
         }

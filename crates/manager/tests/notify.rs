@@ -16,7 +16,6 @@ use tenantry_model::*;
 use tenantry_store::AttentionFilter;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 /// Answers each POST with the next status (200 when there is none left) and keeps head and body.
 #[derive(Clone, Default)]
@@ -84,9 +83,8 @@ impl Pager {
 
 /// Rounds until there is nothing to do now.
 async fn drain(manager: &Manager, sink: &dyn Sink) -> Round {
-    let owner = Uuid::now_v7();
     loop {
-        match manager.notify_round(sink, owner).await.unwrap() {
+        match manager.notify_round(sink).await.unwrap() {
             Round::Moved => {}
             other => return other,
         }

@@ -97,7 +97,6 @@ pub const OFFICE: &[&str] = &[
     "runs-expire",
     // Telling, keeping, removing.
     "notifier-begin",
-    "notifier-claim",
     "notifier-deliver",
     "answer-keep",
     "answers-expire",
