@@ -216,6 +216,10 @@ impl Work<'_> {
             let oldest = now.and_then(|now| now.checked_sub(self.manager.config.replayable).ok());
             // Another environment is planned beside this one, and notes versions of the same hooks.
             if let Some(mut row) = self.tx.lock_hook(&step.hook).await? {
+                // Who was waited for has just noted it: a thousand nights may begin at the same minute.
+                if row.planned.get(&step.template_hash).is_some_and(|at| *at > fresh) {
+                    continue;
+                }
                 row.planned.retain(|_, at| oldest.is_none_or(|oldest| *at > oldest));
                 row.planned.insert(step.template_hash.clone(), self.now);
                 self.tx.put_hook(&row).await?;
