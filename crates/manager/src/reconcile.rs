@@ -23,6 +23,8 @@ use tracing::warn;
 const BATCH: u32 = 200;
 /// Longest sleep of the timer loop: a clock that was set back is noticed then.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// At least between two looks at the timers.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 /// For how long a manager takes timers: if it dies meanwhile, they are due again afterwards.
 const CLAIM: SignedDuration = SignedDuration::from_secs(10);
 /// Hardly any timer is so far ahead.
@@ -74,7 +76,7 @@ impl Manager {
             // Not in the role: the manager that has it signs.
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                warn!(error = %with_causes(&error), "the last head of the audit log could not be signed or kept")
+                warn!(error = %with_causes(&error), "the last head of the audit log could not be signed or kept");
             }
             Err(_) => warn!("there was no time to sign the last head of the audit log"),
         }
@@ -90,6 +92,8 @@ impl Manager {
                 Ok(sleep) => {
                     pause = Pause::new();
                     let _ = tokio::time::timeout(sleep, waiter.wait()).await;
+                    // Hundreds of commits a second are one look: a timer has the grain of seconds.
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
                 }
                 Err(error) => pause.after("timers", &error).await,
             }
