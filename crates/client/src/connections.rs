@@ -44,7 +44,7 @@ impl Connections {
             Ok(client) => *now = (client, generation + 1),
             // It worked before with the same parts; if not now, the old connections are all there is.
             Err(error) => {
-                tracing::debug!(error = %with_causes(&error), "the connections to the manager cannot be replaced")
+                tracing::debug!(error = %with_causes(&error), "the connections to the manager cannot be replaced");
             }
         }
     }

@@ -106,7 +106,7 @@ fn crashes(world: &World, story: &Story) -> Result<()> {
     let planned: BTreeSet<String> = plan.iter().cloned().collect();
     let lived = live_all(world, story, "life", deal(plan, story.ends))?;
 
-    let (lives, mut unheard, mut came) = (lived.len(), 0, BTreeSet::new());
+    let (count, mut unheard, mut came) = (lived.len(), 0, BTreeSet::new());
     for (plan, life) in lived {
         ensure!(
             life.end_state == one.end_state,
@@ -130,7 +130,7 @@ fn crashes(world: &World, story: &Story) -> Result<()> {
         *ended.entry(name_of(end)).or_default() += 1;
     }
     eprintln!(
-        "crashes: {lives} lives, {} ends of {} planned, {unheard} answers unheard; not at {not:?}; at {ended:?}",
+        "crashes: {count} lives, {} ends of {} planned, {unheard} answers unheard; not at {not:?}; at {ended:?}",
         came.len(),
         planned.len()
     );

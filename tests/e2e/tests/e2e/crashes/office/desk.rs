@@ -216,9 +216,7 @@ impl Desk {
 
     /// What waits for a person.
     pub fn open_attention(&mut self) -> Result<Vec<tenantry_api_types::v1::Attention>> {
-        Ok(self
-            .ask(|client| async move { client.attention(&from(Value::Object(Default::default()))?).await })?
-            .items)
+        Ok(self.ask(|client| async move { client.attention(&from(serde_json::json!({}))?).await })?.items)
     }
 
     /// Lets a hook end its work, now and in later attempts.
