@@ -37,6 +37,7 @@ impl Manager {
             let mut work = self.begin(&who).await?;
             // Read again under the write lock: of two agents with one token, one joins.
             let mut token = work.tx.token(join).await?.ok_or(REFUSED)?;
+            tokens::usable(&token, work.now).map_err(ManagerError::Unauthenticated)?;
             let TokenKind::Join { region, used_at } = &mut token.kind else { return Err(REFUSED) };
             let (region, used) = (region.clone(), used_at.is_some());
             *used_at = used_at.or(Some(work.now));
