@@ -104,6 +104,25 @@ async fn a_silent_region_makes_its_attempts_unknown_until_a_new_session_has_look
     assert_eq!(findings(&manager).await, []);
 }
 
+#[tokio::test]
+async fn an_operation_asked_for_in_a_silence_that_nobody_has_judged_goes_on_with_the_agents_next_word() {
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    let mut agent = Agent::open(&manager, vec![readable(hook("crm/tenant", &UPSERT, &[]))]).await;
+    world.pass(SignedDuration::from_secs(60));
+    let (_, operation) = create(&manager, "prod").await;
+    let view = manager.operation(operation).await.unwrap();
+    assert_eq!(view.operation.state, OperationState::Planning);
+    assert!(view.operation.note.unwrap().contains("silent"));
+    // It is the same session: the agent only was not heard for a while.
+    agent.lease(&manager).await;
+    manager.run_due().await.unwrap();
+    assert_eq!(agent.run_all(&manager, world.now()).await, ["crm/tenant"]);
+    assert_eq!(state(&manager, operation).await, OperationState::Succeeded);
+    assert_eq!(findings(&manager).await, []);
+}
+
 /// Two operations that run in a region which falls silent, with the manager that judged it dead after so many polls;
 /// whether it had finished.
 async fn silent_and_dead(polls: usize) -> (World, Agent, [OperationId; 2], bool) {

@@ -143,6 +143,11 @@ impl Manager {
             let mut work = self.begin(&who).await?;
             let mut row = work.region(&region.name).await?;
             if row.session == region.session {
+                // What was asked for in a silence that nobody has judged yet waits to be planned; no session and no
+                // inventory begins anew, which would wake it.
+                if !self.is_alive(&row) {
+                    work.wake_planning(&row.name).await?;
+                }
                 row.last_seen_at = Some(work.now);
                 work.tx.put_region(&row).await?;
                 work.settle_attention(&region_silent_key(&row.name)).await?;

@@ -39,7 +39,7 @@ pub fn on_sqlite(world: &World) -> Result<()> {
             wanted: &own,
             ends: 12,
             // They wait most of their time.
-            at_once: 12,
+            at_once: 6,
             live: &|folder, plan| live(folder, plan, None),
         },
     )
@@ -56,7 +56,7 @@ pub fn on_postgresql(world: &World) -> Result<()> {
             passes: &passes,
             wanted: &once,
             ends: 12,
-            at_once: 8,
+            at_once: 4,
             live: &|folder, plan| live(folder, plan, Some(&postgres)),
         },
     )
