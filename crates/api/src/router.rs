@@ -6,11 +6,18 @@ use axum::{
     http::{Method, Uri},
     middleware::from_fn_with_state,
 };
+use std::sync::OnceLock;
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use utoipa_axum::router::OpenApiRouter;
 
-/// The routes without state and layers, and the OpenAPI document as text.
+/// The routes without state and layers, and the OpenAPI document as text. Made once: the document takes a tenth of a second
+/// in a test build, and a process of tests makes dozens of servers.
 pub(crate) fn build() -> (Router<ApiState>, String) {
+    static BUILT: OnceLock<(Router<ApiState>, String)> = OnceLock::new();
+    BUILT.get_or_init(collect).clone()
+}
+
+fn collect() -> (Router<ApiState>, String) {
     let (router, document) = OpenApiRouter::with_openapi(openapi::head())
         .merge(routes::probes::routes())
         .merge(routes::tenants::routes())
