@@ -23,7 +23,8 @@ pub fn of(what: &str, error: sqlx::Error) -> StoreError {
 /// What became of a commit that did not answer with success. A server that says no has rolled back; a connection that
 /// broke while the answer was on its way leaves both possible.
 pub fn commit(error: sqlx::Error) -> StoreError {
-    let answered = matches!(&error, sqlx::Error::Database(database) if !ends_session(database.as_ref()));
+    let answered = matches!(&error, sqlx::Error::Database(database)
+        if !ends_session(database.as_ref()) || ended_idle(database.as_ref()));
     if answered {
         return of("commit", error);
     }
@@ -48,6 +49,11 @@ fn conflict(error: &dyn DatabaseError) -> Option<&'static str> {
 /// The server ended the session: what was on its way may have been done before.
 pub fn ends_session(error: &dyn DatabaseError) -> bool {
     matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P05" | "25P03" | "08006" | "08003"))
+}
+
+/// The server ended the session while it waited for the next word in a transaction: it has not heard a commit.
+fn ended_idle(error: &dyn DatabaseError) -> bool {
+    error.code().as_deref() == Some("25P03")
 }
 
 fn advice(error: &sqlx::Error) -> &'static str {

@@ -4,7 +4,7 @@
 
 use libtest_mimic::{Arguments, Trial};
 use sqlx::{ConnectOptions as _, Executor as _, PgConnection, postgres::PgConnectOptions};
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 use tenantry_model::Page;
 use tenantry_postgres_test::server;
 use tenantry_store::{
@@ -24,6 +24,11 @@ fn main() {
         .with_ignored_flag(missing),
         Trial::test("a_table_that_somebody_dropped", || {
             block(dropped());
+            Ok(())
+        })
+        .with_ignored_flag(missing),
+        Trial::test("a_transaction_that_stood_still_before_its_commit", || {
+            block(stood_still());
             Ok(())
         })
         .with_ignored_flag(missing),
@@ -91,6 +96,25 @@ async fn read_only() {
     run(&mut other, END_OTHERS).await;
     put(&store, "after").await.unwrap();
     assert!(is_there(&store, "after").await);
+}
+
+/// The server has ended its session before it heard the commit, so that nobody need look what became of it.
+async fn stood_still() {
+    let (store, _, url) = world().await;
+    let mut write = store.write().await.unwrap();
+    write.put_tenant(&tenant("late")).await.unwrap();
+    let open = async || server().unwrap().oldest_open_write(&url).await.unwrap().is_some();
+    assert!(open().await);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    while open().await {
+        assert!(tokio::time::Instant::now() < deadline, "the server bears it");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let error = write.commit().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    assert!(error.to_string().contains("stopped or starved"), "{error}");
+    assert!(!is_there(&store, "late").await);
+    put(&store, "next").await.unwrap();
 }
 
 async fn dropped() {
