@@ -56,7 +56,7 @@ pub fn on_postgresql(world: &World) -> Result<()> {
             passes: &passes,
             wanted: &once,
             ends: 12,
-            at_once: 4,
+            at_once: 7,
             live: &|folder, plan| live(folder, plan, Some(&postgres)),
         },
     )
