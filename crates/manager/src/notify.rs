@@ -7,7 +7,7 @@
 use crate::error::{ManagerError, Result};
 use crate::outbox::{ATTENTION_RAISED, ATTENTION_SETTLED};
 use crate::repeat::repeating;
-use crate::roles::ROLE_LEASE;
+use crate::roles::LEASE;
 use crate::wait::Waiter;
 use crate::work::Work;
 use crate::{Manager, Principal};
@@ -30,8 +30,6 @@ const TRIES: u32 = 10;
 /// First and longest pause between tries.
 const PAUSES: (SignedDuration, SignedDuration) =
     (SignedDuration::from_secs(5), SignedDuration::from_mins(10));
-/// How often it is looked whether the manager that delivers is gone.
-const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_secs(ROLE_LEASE.as_secs().cast_signed());
 /// Longest sleep: what another manager has committed is noticed then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
@@ -106,7 +104,7 @@ impl Manager {
             Next::Nothing => return Ok(Round::Idle),
             _ => {}
         }
-        let Some(fence) = self.take_role(&key).await? else { return Ok(Round::Wait(LEFT_TO_OTHERS)) };
+        let Some(fence) = self.take_role(&key).await? else { return Ok(Round::Wait(LEASE)) };
         let who = Principal { fence: Some(fence), ..Principal::system() };
         match self.next_in_role(&who, sink, &key).await {
             Err(error) if error.is_lease_lost() => {

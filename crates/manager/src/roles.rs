@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 /// For how long a role is taken. A manager that dies is replaced after this time.
 pub(crate) const ROLE_LEASE: Duration = Duration::from_secs(15);
-const LEASE: SignedDuration = SignedDuration::from_secs(ROLE_LEASE.as_secs().cast_signed());
+/// The same for clocks.
+pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(ROLE_LEASE.as_secs().cast_signed());
 /// How long giving the roles back may take when the manager ends.
 const GIVING_BACK: Duration = Duration::from_secs(3);
 
