@@ -151,18 +151,24 @@ async fn unknown_of(manager: &Manager, operations: [OperationId; 2]) -> Vec<Atte
 #[tokio::test]
 async fn a_manager_that_dies_while_it_gives_a_region_up_leaves_no_operation_untold() {
     let mut tellings = BTreeSet::new();
-    for polls in 0.. {
-        let (world, _agent, operations, survived) = silent_and_dead(polls).await;
-        let manager = world.manager().await;
-        tellings.insert(unknown_of(&manager, operations).await.len());
-        manager.check_regions().await.unwrap();
-        assert_eq!(unknown_of(&manager, operations).await.len(), 2, "after {polls} polls");
-        assert_eq!(waiting(&manager).await, [AttentionKind::RegionSilent]);
-        if survived {
-            break;
+    // Where a poll stops depends on what the store's thread has done by then: again, until each kind of death was met.
+    for _ in 0..30 {
+        for polls in 0.. {
+            let (world, _agent, operations, survived) = silent_and_dead(polls).await;
+            let manager = world.manager().await;
+            tellings.insert(unknown_of(&manager, operations).await.len());
+            manager.check_regions().await.unwrap();
+            assert_eq!(unknown_of(&manager, operations).await.len(), 2, "after {polls} polls");
+            assert_eq!(waiting(&manager).await, [AttentionKind::RegionSilent]);
+            if survived {
+                break;
+            }
+        }
+        if tellings.len() == 3 {
+            return;
         }
     }
-    assert_eq!(tellings.into_iter().collect::<Vec<_>>(), [0, 1, 2], "deaths before, between and after");
+    panic!("deaths before, between and after are wanted, and these were met: {tellings:?}");
 }
 
 #[tokio::test]
