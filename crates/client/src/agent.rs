@@ -5,7 +5,7 @@
 //! was not answered in time all of them are left, so that the next call gets a new one, and behind a balancer another
 //! manager.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Trust};
 use reqwest::{Certificate, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -130,10 +130,9 @@ impl AgentClient {
             let text = "use http:// or https://";
             return Err(configuration(format!("the URL {base:?}"), text));
         }
+        let trust = if parsed.scheme() == "http" { Trust::Nobody } else { Trust::Also(authorities) };
         Ok(Self {
-            connections: Arc::new(
-                Connections::new(authorities).map_err(|e| configuration("the HTTP client", e))?,
-            ),
+            connections: Arc::new(Connections::new(trust).map_err(|e| configuration("the HTTP client", e))?),
             base: base.trim_end_matches('/').to_owned(),
             credential,
             region: None,

@@ -15,17 +15,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// Whom the connections trust.
+#[derive(Debug)]
+pub(crate) enum Trust {
+    /// Nobody: plain HTTP. The machine's authorities are not read then, which takes milliseconds.
+    Nobody,
+    /// The machine's authorities and these.
+    Also(Vec<Certificate>),
+}
+
 #[derive(Debug)]
 pub(crate) struct Connections {
-    authorities: Vec<Certificate>,
+    trust: Trust,
     /// With its number: each generation has a pool of its own.
     now: Mutex<(Client, u64)>,
 }
 
 impl Connections {
-    pub(crate) fn new(authorities: Vec<Certificate>) -> Result<Self, reqwest::Error> {
-        let first = make(&authorities)?;
-        Ok(Self { authorities, now: Mutex::new((first, 0)) })
+    pub(crate) fn new(trust: Trust) -> Result<Self, reqwest::Error> {
+        let first = make(&trust)?;
+        Ok(Self { trust, now: Mutex::new((first, 0)) })
     }
 
     /// The present generation.
@@ -40,7 +49,7 @@ impl Connections {
         if now.1 != generation {
             return;
         }
-        match make(&self.authorities) {
+        match make(&self.trust) {
             Ok(client) => *now = (client, generation + 1),
             // It worked before with the same parts; if not now, the old connections are all there is.
             Err(error) => {
@@ -50,7 +59,7 @@ impl Connections {
     }
 }
 
-fn make(authorities: &[Certificate]) -> Result<Client, reqwest::Error> {
+fn make(trust: &Trust) -> Result<Client, reqwest::Error> {
     let builder = Client::builder()
         .user_agent(concat!("tenantry-agent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -58,5 +67,9 @@ fn make(authorities: &[Certificate]) -> Result<Client, reqwest::Error> {
         .tcp_keepalive(KEEP_ALIVE)
         .tcp_keepalive_interval(KEEP_ALIVE)
         .redirect(reqwest::redirect::Policy::none());
-    authorities.iter().cloned().fold(builder, reqwest::ClientBuilder::add_root_certificate).build()
+    match trust {
+        Trust::Nobody => builder.tls_certs_only([]),
+        Trust::Also(authorities) => builder.tls_certs_merge(authorities.iter().cloned()),
+    }
+    .build()
 }
