@@ -102,6 +102,7 @@ impl Manager {
         match self.next_for(sink, &key).await? {
             Next::Wait(time) => return Ok(Round::Wait(time)),
             Next::Nothing => return Ok(Round::Idle),
+            Next::New => return self.begin_sink(&key).await,
             _ => {}
         }
         let Some(fence) = self.take_role(&key).await? else { return Ok(Round::Wait(LEASE)) };
@@ -125,12 +126,14 @@ impl Manager {
         let event = match self.next_for(sink, key).await? {
             Next::Wait(time) => return Ok(Round::Wait(time)),
             Next::Nothing => return Ok(Round::Idle),
-            Next::New => {
-                self.keep_place(who, key, Point::NotifierBegin, None).await?;
-                return Ok(Round::Moved);
-            }
+            Next::New => return self.begin_sink(key).await,
             Next::Skip(place) => {
-                self.keep_place(who, key, Point::NotifierSkip, Some(&place)).await?;
+                repeating(|| async {
+                    let mut work = self.begin(who).await?;
+                    work.put_place(key, &place).await?;
+                    work.commit(Point::NotifierSkip).await
+                })
+                .await?;
                 return Ok(Round::Moved);
             }
             Next::Event(event) => event,
@@ -147,16 +150,18 @@ impl Manager {
         .await
     }
 
-    /// From this place on, or from what happens next.
-    async fn keep_place(&self, who: &Principal, key: &str, name: Point, place: Option<&Place>) -> Result<()> {
+    /// The sink is told what happens from now on. In no role: a manager that died with it would be waited for, and what
+    /// happened meanwhile would never be told.
+    async fn begin_sink(&self, key: &str) -> Result<Round> {
+        let who = Principal::system();
         repeating(|| async {
-            let mut work = self.begin(who).await?;
-            let place = match place {
-                Some(place) => place.clone(),
-                None => Place::at(work.tx.last_event().await?),
-            };
-            work.put_place(key, &place).await?;
-            work.commit(name).await
+            let mut work = self.begin(&who).await?;
+            if place(&mut *work.tx, key).await?.is_none() {
+                let here = Place::at(work.tx.last_event().await?);
+                work.put_place(key, &here).await?;
+                work.commit(Point::NotifierBegin).await?;
+            }
+            Ok(Round::Moved)
         })
         .await
     }

@@ -116,6 +116,26 @@ async fn kinds(manager: &Manager) -> Vec<AttentionKind> {
     all.items.into_iter().map(|attention| attention.kind).collect()
 }
 
+/// The manager that had the sink's role died before the sink began.
+#[tokio::test]
+async fn a_new_sink_begins_now_whoever_has_its_role() {
+    let world = World::new();
+    let managers = world.managers(2).await;
+    let (manager, other) = (&managers[0], &managers[1]);
+    prepare(manager).await;
+    let mut agent = Agent::open(manager, vec![readable(hook("crm/a", &["lifecycle.upsert"], &[]))]).await;
+    let pager = Pager::default();
+    let sink = HttpSink::new(&pager.listen().await, None).unwrap();
+    manager.take_role(&format!("notifier/{}", sink.name())).await.unwrap().unwrap();
+    assert_eq!(drain(other, &sink).await, Round::Idle);
+    raise(&world, manager, &mut agent, "prod").await;
+    assert_eq!(drain(other, &sink).await, Round::Wait(SignedDuration::from_secs(15)));
+    assert_eq!(pager.taken(), []);
+    world.pass(SignedDuration::from_secs(16));
+    assert_eq!(drain(other, &sink).await, Round::Idle);
+    assert_eq!(pager.taken(), [pair("raised", "step-waiting")]);
+}
+
 #[tokio::test]
 async fn a_new_sink_begins_now_and_a_restart_neither_forgets_nor_repeats() {
     let world = World::new();
