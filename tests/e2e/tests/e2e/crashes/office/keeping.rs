@@ -73,14 +73,16 @@ pub fn everybody_was_told(desk: &mut Desk) -> Result<()> {
     let all = desk.ask(move |client| async move { client.attention(&query).await })?.items;
     let ids: BTreeSet<String> = all.iter().map(|item| item.id.to_string()).collect();
     let file = told(&desk.folder);
-    let mut lines = Vec::new();
-    desk.until("the end of what the pager is told", |desk| {
+    let (mut lines, mut untold) = (Vec::new(), Vec::new());
+    let ended = desk.until("the end of what the pager is told", |desk| {
         desk.site.revive()?;
         lines = read(&file)?;
         let settled: BTreeSet<&str> =
             lines.iter().filter(|told| told.kind.contains("settled")).map(about).collect();
-        Ok(ids.iter().all(|id| settled.contains(id.as_str())).then_some(()))
-    })?;
+        untold = all.iter().filter(|item| !settled.contains(item.id.to_string().as_str())).collect();
+        Ok(untold.is_empty().then_some(()))
+    });
+    ended.with_context(|| format!("the pager was not told of the end of {untold:?}"))?;
     let positions = lines.iter().map(|told| Ok(told.id.parse()?)).collect::<Result<Vec<u64>>>()?;
     ensure!(positions.is_sorted(), "told out of order: {positions:?}");
     let mut seen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
