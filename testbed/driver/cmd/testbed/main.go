@@ -21,6 +21,9 @@ const usage = `usage: testbed COMMAND
   add NAME PART             start a part that not every test needs, and build
                             it if need be: argo-workflows, nats, argo-events
                             (with nats), argo-cd; also "up NAME --with PART,…"
+  events-ready NAME NAMESPACE
+                            wait until the namespace's EventSources and Sensors
+                            work: an event sent then comes through
   down NAME                 remove a cluster and all it left
   list                      the clusters of this state folder
   kubeconfig NAME           path of the administrator's kubeconfig
@@ -81,6 +84,8 @@ func run(args []string) error {
 		return up(rest)
 	case "add":
 		return add(rest)
+	case "events-ready":
+		return eventsReady(rest)
 	case "down":
 		return down(rest)
 	case "list":

@@ -51,6 +51,18 @@ func add(args []string) error {
 	return printJSON(p)
 }
 
+func eventsReady(args []string) error {
+	plain, err := parse(flags("events-ready"), args, 2, 2, "NAME NAMESPACE")
+	if err != nil {
+		return err
+	}
+	c, err := cluster.Open(plain[0])
+	if err != nil {
+		return err
+	}
+	return part.EventsReady(c, plain[1])
+}
+
 // addAll is `up --with`.
 func addAll(c *cluster.Cluster, names []string) error {
 	if len(names) == 0 {

@@ -30,6 +30,8 @@ type recipe struct {
 func recipes() map[string]recipe {
 	return map[string]recipe{
 		"argo-workflows": {nil, argoWorkflows},
+		"nats":           {nil, natsServer},
+		"argo-events":    {[]string{"nats"}, argoEvents},
 	}
 }
 
