@@ -32,6 +32,7 @@ func recipes() map[string]recipe {
 		"argo-workflows": {nil, argoWorkflows},
 		"nats":           {nil, natsServer},
 		"argo-events":    {[]string{"nats"}, argoEvents},
+		"argo-cd":        {nil, argoCD},
 	}
 }
 
@@ -145,8 +146,11 @@ func (a *adding) apply() error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Kubectl(deadline, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
-	return err
+	// kubectl fails on a definition that is so new that it has no conditions.
+	return command.Poll(deadline, "the definitions of "+a.part.Name, func() error {
+		_, err := a.Kubectl(deadline, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+		return err
+	})
 }
 
 // create makes objects of a text.
