@@ -3,7 +3,12 @@
 use clap::Parser;
 use std::process::ExitCode;
 use tenantry_bridge::cli::{Cli, PLATFORM};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -19,13 +24,13 @@ fn main() -> ExitCode {
             });
         }
     };
-    tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::WARN)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time()
-        .with_target(false)
-        .init();
+    // The client reports each failed request with all that was answered: whoever asked says it better.
+    let levels = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("kube_client::client", LevelFilter::OFF)
+        .with_target("kube_runtime::watcher", LevelFilter::OFF);
+    let words = fmt::layer().with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false);
+    tracing_subscriber::registry().with(levels).with(words).init();
     // One thread: memory is counted per bridge, and there is one log to carry.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {

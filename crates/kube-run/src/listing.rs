@@ -39,8 +39,8 @@ pub struct CandidatePages {
 struct Page {
     #[serde(default)]
     metadata: ListMeta,
-    #[serde(default)]
-    items: Vec<Item>,
+    /// The API server writes `null` for none.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +91,7 @@ impl CandidatePages {
         if self.next.is_none() {
             self.scopes.pop_front();
         }
-        let found = page.items.into_iter().filter_map(|item| {
+        let found = page.items.into_iter().flatten().filter_map(|item| {
             let Metadata { name, namespace, labels, annotations } = item.metadata;
             if !is_template(labels.as_ref(), annotations.as_ref(), &self.domains) {
                 return None;
