@@ -2,6 +2,8 @@
 //!
 //! It must never do anything but read.
 
+#![allow(clippy::doc_markdown)] // these comments are the program's help, which has no markup
+
 use crate::{BridgeError, environment::Named};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use serde_json::Value;
@@ -58,6 +60,7 @@ pub struct Region {
 }
 
 /// Flags of `discovery`.
+#[allow(clippy::struct_excessive_bools)] // as many as there are flags
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("where").required(true))]
 pub struct Discovery {

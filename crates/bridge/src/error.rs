@@ -87,10 +87,12 @@ impl BridgeError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::File { .. } | Self::NoLabels(_) => Exit::Usage,
+            Self::Usage(_)
+            | Self::File { .. }
+            | Self::NoLabels(_)
+            | Self::Run(RunError::Kubeconfig { .. }) => Exit::Usage,
             Self::Forbidden(_) => Exit::Refused,
             Self::Run(error) if error.code() == Some(403) => Exit::Refused,
-            Self::Run(RunError::Kubeconfig { .. }) => Exit::Usage,
             Self::Run(error) if error.is_transient() => Exit::Unreachable,
             _ => Exit::Failed,
         }

@@ -285,7 +285,7 @@ impl Step<'_> {
     async fn end(&self, known: &Known, mut follow: Follow) -> Outcome {
         let ended = async {
             while let Err(error) = self.runner.kill(known, KillCause::Cancel).await {
-                told::cannot("end", &known.attempt, error.into());
+                told::cannot("end", &known.attempt, error);
                 tokio::time::sleep(CREATE_AGAIN).await;
             }
             follow.outcome().await
@@ -294,7 +294,7 @@ impl Step<'_> {
             return outcome;
         }
         if let Err(error) = self.runner.remove(known).await {
-            told::cannot("let go of", &known.attempt, error.into());
+            told::cannot("let go of", &known.attempt, error);
         }
         Outcome {
             reason: Some(FailureReason::Killed),
@@ -307,7 +307,7 @@ impl Step<'_> {
     async fn settle(&self, known: &Known, outcome: &Outcome, earlier: &[SeenAttempt], number: u32) {
         if let Err(error) = self.runner.release(known).await {
             // The exit code is the hook's all the same: it has run.
-            told::cannot("release", &known.attempt, error.into());
+            told::cannot("release", &known.attempt, error);
         }
         if !outcome.is_success() || self.arguments.keep_succeeded {
             return;
@@ -317,7 +317,7 @@ impl Step<'_> {
             let (attempt, nonce) = identity(self.arguments.operation_id, &self.hook, number);
             let known = Known { attempt, nonce, log_from: 0, start_tried: true };
             if let Err(error) = self.runner.remove(&known).await {
-                told::cannot("remove", &known.attempt, error.into());
+                told::cannot("remove", &known.attempt, error);
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn ending(attempt: &AttemptId, owner: &Owner) {
     say(attempt, &format!("is ended: its Workflow {owner} is over"));
 }
 
-pub(super) fn cannot(verb: &str, attempt: &AttemptId, error: BridgeError) {
+pub(super) fn cannot(verb: &str, attempt: &AttemptId, error: RunError) {
     say(attempt, &format!("cannot {verb} it"));
-    tell(&error);
+    tell(&error.into());
 }
