@@ -7,6 +7,8 @@
 #   build.sh driver     only the light programs (seconds)
 #   build.sh kube       only Kubernetes (minutes)
 #   build.sh images     only the test images
+#   build.sh PART...    a part that not every test needs: argo-workflows, nats,
+#                       argo-events, argo-cd (minutes each); `testbed add` does it
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,7 +37,7 @@ key_of() {
 		go version
 		echo "$@"
 		cd "$here/$module"
-		find . -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum | LC_ALL=C sort | while read -r file; do
+		find . -name '*.go' ! -name '*_test.go' -o -name go.mod -o -name go.sum -o -name '*.sh' -o -name '*.yaml' | LC_ALL=C sort | while read -r file; do
 			sha256sum "$file"
 		done
 	} | sha256sum | cut -c1-16
@@ -65,6 +67,48 @@ build() {
 	# A running program cannot be written to, but it can be replaced.
 	mv "$bin/$program.new" "$bin/$program"
 	echo "$key" >"$stamp"
+}
+
+# part NAME: what its make.sh puts into a folder, kept as a whole.
+part() {
+	name=$1
+	key=$(key_of "$name" "$name")
+	stamp=$bin/.$name.key
+	if [ -d "$bin/$name" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$key" ]; then
+		say "$name: up to date"
+		return
+	fi
+	rm -rf "$bin/$name.new"
+	if [ -n "$cache" ] && [ -d "$cache/bin/$name-$key" ]; then
+		say "$name: from the cache"
+		cp -R "$cache/bin/$name-$key" "$bin/$name.new"
+	else
+		say "$name: build"
+		mkdir "$bin/$name.new"
+		run "$here/$name/make.sh" "$bin/$name.new"
+		if [ -n "$cache" ]; then
+			mkdir -p "$cache/bin"
+			cp -R "$bin/$name.new" "$cache/bin/.$name-$key.$$"
+			# Another checkout may have been faster; what it made is the same.
+			mv -T "$cache/bin/.$name-$key.$$" "$cache/bin/$name-$key" 2>/dev/null || rm -rf "$cache/bin/.$name-$key.$$"
+		fi
+	fi
+	rm -rf "${bin:?}/$name"
+	mv "$bin/$name.new" "$bin/$name"
+	echo "$key" >"$stamp"
+}
+
+# Tests ask for parts at the same time: the second waits, and finds what the
+# first one made. The lock ends with the subshell, or with the script.
+parts() {
+	need_go
+	for name in "$@"; do
+		(
+			exec 9>"$bin/.$name.lock"
+			flock 9
+			part "$name"
+		)
+	done
 }
 
 driver() {
@@ -101,8 +145,9 @@ images)
 	driver
 	images
 	;;
+argo-workflows | nats | argo-events | argo-cd) parts "$@" ;;
 *)
-	say "no target '$1'; there are driver, kube, images, all"
+	say "no target '$1'; there are driver, kube, images, all, argo-workflows, nats, argo-events, argo-cd"
 	exit 2
 	;;
 esac

@@ -1,6 +1,9 @@
 #!/bin/sh
 # Installs what the test bed needs from Debian, and only what is missing.
 # Not root, or not Debian: prints what is missing and exits with 3.
+#
+#   install.sh            what a cluster needs
+#   install.sh argo-cd    and what Argo CD needs: git and redis
 set -eu
 
 # One line a need: what to look for, and the Debian package that brings it.
@@ -23,6 +26,21 @@ setpriv util-linux
 pip3 python3-pip
 podman podman
 '
+
+for part in "$@"; do
+	case "$part" in
+	argo-cd)
+		needs="$needs
+git git
+redis-server redis-server
+"
+		;;
+	*)
+		echo "test bed: no part '$part' has needs of its own; there is argo-cd" >&2
+		exit 2
+		;;
+	esac
+done
 
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 

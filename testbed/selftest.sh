@@ -2,6 +2,9 @@
 # Tests the test bed itself: two clusters side by side, a pod with a volume, a
 # log and an exit code in each, parts stopped and started, and after `down`
 # nothing left on the machine. About two minutes.
+#
+# With names of parts (argo-workflows, argo-events, argo-cd) it tests these, on
+# one cluster, instead: selftest/PART.sh says what of each.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,10 +20,16 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tb-self.XXXXXX")
 export TESTBED_STATE="$work/s"
 mkdir -p "$TESTBED_STATE"
 
+clusters="one two"
+[ $# = 0 ] || clusters=one
+for part in "$@"; do
+	[ -f "$here/selftest/$part.sh" ] || { echo "selftest: no part '$part' is tested; there are" $(cd "$here/selftest" && ls | sed 's/\.sh$//') >&2; exit 2; }
+done
+
 finish() {
 	code=$?
 	trap - EXIT INT TERM
-	for name in one two; do
+	for name in $clusters; do
 		if [ -e "$TESTBED_STATE/$name" ]; then
 			tail -n 5 "$TESTBED_STATE/$name"/logs/kubelet.log >&2 || true
 			"$testbed" down "$name" >&2 || true
@@ -73,10 +82,10 @@ traces() {
 	} | grep -F -f "$work/marks" | LC_ALL=C sort -u
 }
 
-# marks: what names a thing as one of our two clusters'.
+# marks: what names a thing as one of our clusters'.
 marks() {
 	echo "$TESTBED_STATE/"
-	for name in one two; do
+	for name in $clusters; do
 		field "$work/$name.json" netns | cut -d- -f2 # also in the names of links
 		field "$work/$name.json" podRange
 		field "$work/$name.json" serviceRange
@@ -84,6 +93,23 @@ marks() {
 		# The file name of a shim's socket.
 		cat "$TESTBED_STATE/$name"/containerd-1/state/io.containerd.runtime.v2.task/*/*/address | xargs -n 1 basename
 	done
+}
+
+down_and_nothing_left() {
+	step "down, and nothing is left"
+	marks >"$work/marks"
+	traces >"$work/before"
+	for place in netns/tb- /sys/fs/cgroup/ /run/containerd/s/ /var/lib/cni/results/ /var/log/containers/ dev\ tb; do
+		# A search that finds nothing now would find nothing later either.
+		grep -qF "$place" "$work/before" || fail "the search for leftovers does not see $place"
+	done
+	for name in $clusters; do
+		"$testbed" down "$name"
+	done
+	if "$testbed" down "$name" 2>/dev/null; then fail "a second 'down $name' was taken"; fi
+	left=$(traces || true)
+	[ -z "$left" ] || fail "left on the machine:
+$left"
 }
 
 pod() { # NAME EXIT-CODE
@@ -135,6 +161,21 @@ spec:
   - {name: main, image: local/tools:1, imagePullPolicy: Never, command: [tb, serve, ":8080", --text, "this is $1"]}
 YAML
 }
+
+if [ $# != 0 ]; then
+	step "a cluster with $*"
+	"$testbed" up one --with "$(echo "$*" | tr ' ' ,)" >"$work/one.json"
+	for part in "$@"; do
+		mkdir "$work/$part"
+		# shellcheck disable=SC1090 # one of selftest/*.sh
+		. "$here/selftest/$part.sh"
+	done
+	# One that runs until the end: what it leaves must go too.
+	pod one 0 | k one apply -f - >&2
+	until_is 60 Running k one get pod stay -o 'jsonpath={.status.phase}'
+	down_and_nothing_left
+	exit 0
+fi
 
 step "two clusters, started at the same time"
 "$testbed" up one >"$work/one.json" 2>"$work/one.log" &
@@ -217,16 +258,4 @@ expect "a pod whose kubelet is gone, from the root namespace" "$("$here/bin/tb" 
 expect "the same from the cluster's namespace" "$("$testbed" exec two -- "$here/bin/tb" get "http://$address:8080/")" "this is two"
 "$testbed" start two kubelet
 
-step "down, and nothing is left"
-marks >"$work/marks"
-traces >"$work/before"
-for place in netns/tb- /sys/fs/cgroup/ /run/containerd/s/ /var/lib/cni/results/ /var/log/containers/ dev\ tb; do
-	# A search that finds nothing now would find nothing later either.
-	grep -qF "$place" "$work/before" || fail "the search for leftovers does not see $place"
-done
-"$testbed" down one
-"$testbed" down two
-if "$testbed" down two 2>/dev/null; then fail "a second 'down two' was taken"; fi
-left=$(traces || true)
-[ -z "$left" ] || fail "left on the machine:
-$left"
+down_and_nothing_left

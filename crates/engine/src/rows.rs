@@ -1,7 +1,7 @@
 //! The rows of one operation, as they are in a run or as one event has changed them so far.
 
-use crate::retry::{PLATFORM_RETRIES, RetryRule, retry_rule};
 use crate::run::Rules;
+use tenantry_hook::{PLATFORM_RETRIES, RetryRule, retry_rule};
 use tenantry_model::{Attempt, FailureReason, HookRef, Operation, OperationState, Step};
 
 pub(crate) trait Rows {

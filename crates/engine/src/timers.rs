@@ -1,9 +1,9 @@
 //! What time will do to a step, seen from its rows alone: the same list says what is due and when to come back.
 
 use crate::mutants::{self, Mutant};
-use crate::retry::PLATFORM_RETRIES;
 use crate::rows::Rows;
 use jiff::{SignedDuration, Timestamp};
+use tenantry_hook::PLATFORM_RETRIES;
 use tenantry_model::{Attempt, KillCause, OnLost, OperationState, Step, StepState};
 
 /// What happens when a timer is due.

@@ -368,7 +368,7 @@ fn targets(
     found.into_iter().map(|(hook, optional)| AfterTarget { hook, optional }).collect()
 }
 
-fn words(value: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 

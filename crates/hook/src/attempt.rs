@@ -74,7 +74,32 @@ pub struct ObjectStoreUse {
     pub read_only: bool,
 }
 
+/// The operation whose attempts get a prefix of the object store of their own.
+pub const WRITES_BACKUP: &str = "lifecycle.backup";
+/// The operation whose attempts read another operation's prefix.
+const READS_BACKUP: &str = "lifecycle.restore";
+/// The parameter that names it.
+pub const BACKUP_PARAMETER: &str = "backup";
+
 impl ObjectStoreUse {
+    /// What the attempts of an operation see; `None` for operations that neither write nor read a backup.
+    #[must_use]
+    pub fn of(
+        operation: OperationId,
+        name: &OperationName,
+        parameters: &serde_json::Map<String, serde_json::Value>,
+    ) -> Option<Self> {
+        match name.as_str() {
+            WRITES_BACKUP => Some(Self { operation, read_only: false }),
+            READS_BACKUP => {
+                let backup = parameters.get(BACKUP_PARAMETER).and_then(serde_json::Value::as_str);
+                let operation = backup.and_then(|id| id.parse::<OperationId>().ok())?;
+                Some(Self { operation, read_only: true })
+            }
+            _ => None,
+        }
+    }
+
     /// The prefix within a namespace's claim or folder: `<environment>/<operation>`.
     #[must_use]
     pub fn prefix(&self, environment: EnvironmentId) -> String {
@@ -135,7 +160,8 @@ pub fn step_label(step: &HookRef) -> String {
 }
 
 /// Lower-case base32 of the SHA-256, cut to `length` characters of five bits each.
-fn short_hash(text: &str, length: usize) -> String {
+#[must_use]
+pub fn short_hash(text: &str, length: usize) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let digest = sha256(text.as_bytes());
     let bit = |index: usize| digest.get(index / 8).is_some_and(|byte| byte >> (7 - index % 8) & 1 == 1);

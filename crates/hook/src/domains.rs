@@ -2,7 +2,9 @@
 //!
 //! Cheap enough for every event of a metadata watch. It must never judge what an annotation says.
 
-use std::collections::BTreeMap;
+use crate::annotations;
+use std::collections::{BTreeMap, BTreeSet};
+use tenantry_model::OperationName;
 
 /// The annotation domains of a region, in the order of the configuration; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,26 @@ pub fn is_candidate(annotations: &BTreeMap<String, String>, domains: &Annotation
     annotations.keys().any(|key| domains.contract_key(key).is_some())
 }
 
+/// For which operations an object with these annotations is a hook, when that can be told without doubt: then one for
+/// other operations need not be read as a whole. `None`: only [`crate::parse()`] can tell, or say what is wrong.
+#[must_use]
+pub fn plain_operations(
+    of: &BTreeMap<String, String>,
+    domains: &AnnotationDomains,
+) -> Option<BTreeSet<OperationName>> {
+    let mut values = of
+        .iter()
+        .filter(|(key, _)| domains.contract_key(key) == Some("lifecycle"))
+        .map(|(_, value)| value.as_str());
+    let value = values.next()?;
+    if values.any(|other| other != value) {
+        return None;
+    }
+    let operations: BTreeSet<OperationName> =
+        annotations::words(value).map(str::parse).collect::<Result<_, _>>().ok()?;
+    (!operations.is_empty()).then_some(operations)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // in tests a panic is the message
 mod tests {
@@ -78,6 +100,27 @@ mod tests {
         {
             assert!(!is_candidate(&of(other), &domains), "{other}");
         }
+    }
+
+    #[test]
+    fn operations_are_told_from_annotations_alone_only_when_there_is_no_doubt() {
+        let domains = AnnotationDomains::new(["collibra.com", "tenantry.io"]).unwrap();
+        let of = |all: &[(&str, &str)]| {
+            let all = all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            plain_operations(&all, &domains)
+                .map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let both = vec!["crm.reindex".to_owned(), "lifecycle.upsert".to_owned()];
+        assert_eq!(of(&[("collibra.com/tenant.lifecycle", " lifecycle.upsert, crm.reindex,")]), Some(both));
+        assert_eq!(of(&[("example.com/tenant.lifecycle", "lifecycle.upsert")]), None);
+        assert_eq!(of(&[("tenantry.io/tenant.lifecycle", "Lifecycle.upsert")]), None);
+        assert_eq!(of(&[("tenantry.io/tenant.lifecycle", "")]), None);
+        assert_eq!(of(&[("tenantry.io/tenant.lifecycel", "lifecycle.upsert")]), None);
+        assert_eq!(
+            of(&[("collibra.com/tenant.lifecycle", "a.b"), ("tenantry.io/tenant.lifecycle", "a.c")]),
+            None,
+            "a conflict is for the reader of the whole to tell"
+        );
     }
 
     #[test]

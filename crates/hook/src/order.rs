@@ -3,7 +3,7 @@
 //! One region at a time: `after` names hooks of its author's own region. It must never know an environment: whether
 //! a selector deselects a hook is the plan's business (a deselected hook counts as done).
 
-use crate::{Hook, codes, problems::problem};
+use crate::{AfterTarget, Hook, codes, problems::problem};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tenantry_model::{HookPath, OperationName, Problem};
 
@@ -37,10 +37,22 @@ pub fn resolve_edges(
     exists: &dyn Fn(&HookPath) -> bool,
     policy: OrderPolicy,
 ) -> Edges {
+    let targets = hooks.iter().map(|(path, hook)| (path.clone(), hook.after_for(operation))).collect();
+    resolve_targets(&targets, operation, exists, policy)
+}
+
+/// The same for who keeps no more of ten thousand hooks than the targets that hold for `operation`.
+#[must_use]
+pub fn resolve_targets(
+    hooks: &BTreeMap<HookPath, &[AfterTarget]>,
+    operation: &OperationName,
+    exists: &dyn Fn(&HookPath) -> bool,
+    policy: OrderPolicy,
+) -> Edges {
     let mut edges = Edges::default();
-    for (path, hook) in hooks {
+    for (path, targets) in hooks {
         let waits = edges.after.entry(path.clone()).or_default();
-        for target in hook.after_for(operation) {
+        for target in *targets {
             let wrong = if target.hook.namespace != path.namespace && !policy.cross_namespace_after {
                 problem(
                     codes::AFTER_CROSS_NAMESPACE,
@@ -86,6 +98,39 @@ pub fn resolve_edges(
 
 // The domain of the annotation is not known here, so the pointer names their parent.
 const ANNOTATIONS: &str = "/metadata/annotations";
+
+/// What may run at once, level after level: each member stands in the first level in which all that it waits for stands
+/// in earlier ones. What is not a key of `after` counts as done. Members of a cycle, and what waits for them, stand in
+/// no level: ask [`cycles`] first.
+#[must_use]
+pub fn levels<T: Ord + Clone>(after: &BTreeMap<T, BTreeSet<T>>) -> Vec<BTreeSet<T>> {
+    let mut left: BTreeMap<&T, usize> = BTreeMap::new();
+    let mut successors: BTreeMap<&T, Vec<&T>> = BTreeMap::new();
+    for (member, waits) in after {
+        let waits = waits.iter().filter(|target| after.contains_key(*target));
+        left.insert(member, waits.clone().count());
+        for target in waits {
+            successors.entry(target).or_default().push(member);
+        }
+    }
+    let mut found = Vec::new();
+    let mut level: BTreeSet<&T> =
+        left.iter().filter(|(_, waits)| **waits == 0).map(|(member, _)| *member).collect();
+    while !level.is_empty() {
+        let mut next = BTreeSet::new();
+        for successor in level.iter().flat_map(|member| successors.get(*member).into_iter().flatten()) {
+            if let Some(waits) = left.get_mut(*successor) {
+                *waits -= 1;
+                if *waits == 0 {
+                    next.insert(*successor);
+                }
+            }
+        }
+        found.push(level.into_iter().cloned().collect());
+        level = next;
+    }
+    found
+}
 
 /// The cycles of a graph: for each strongly connected group of more than one member (or a member that waits for
 /// itself) one cycle through it, beginning with its smallest member; and the whole group. Deterministic.

@@ -55,6 +55,16 @@ impl Runner {
         Ok(())
     }
 
+    /// Lets go of the attempt and deletes it with its author's grace, whatever it does: nobody will read its end, or its
+    /// end was read. Absent is fine.
+    pub async fn remove(&self, known: &Known) -> Result<(), RunError> {
+        let Some(view) = self.look(known).await? else {
+            return self.inner.remove_config_map(known.namespace(), &known.name()).await;
+        };
+        self.inner.remove_finalizers(known.namespace(), &view, None).await?;
+        self.inner.remove_objects(known.namespace(), &view).await
+    }
+
     /// Before uninstalling: lets go of every attempt's objects in these namespaces, whatever they do.
     pub async fn drain(&self, namespaces: &[Namespace]) -> Result<Drained, RunError> {
         let mut drained = Drained::default();
@@ -84,7 +94,7 @@ impl Runner {
     }
 }
 
-fn verdict(view: &View, settings: &Settings, now: Timestamp) -> classify::Verdict {
+pub(crate) fn verdict(view: &View, settings: &Settings, now: Timestamp) -> classify::Verdict {
     let container = view.identity().map(|identity| identity.container).unwrap_or_default();
     classify::classify(view, &container, Some(&Wait::OVER), settings, now)
 }
@@ -232,7 +242,7 @@ impl Inner {
         now: Timestamp,
     ) -> Result<(), RunError> {
         let api = self.cluster.namespaced::<ConfigMap>(namespace);
-        let params = ListParams::default().labels(LABEL_ATTEMPT);
+        let params = ListParams::default().labels(&self.settings.attempts);
         let list = self.cluster.once("list ConfigMaps of attempts", api.list_metadata(&params)).await?;
         for found in list.items {
             let old = found
@@ -264,7 +274,7 @@ pub(crate) async fn sweep_for_ever(inner: Weak<Inner>) {
     }
 }
 
-fn released(metadata: &ObjectMeta) -> Option<(Duration, Duration)> {
+pub(crate) fn released(metadata: &ObjectMeta) -> Option<(Duration, Duration)> {
     let (succeeded, failed) = metadata.annotations.as_ref()?.get(ANNOTATION_RELEASED)?.split_once(',')?;
     Some((Duration::from_secs(succeeded.parse().ok()?), Duration::from_secs(failed.parse().ok()?)))
 }

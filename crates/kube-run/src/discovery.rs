@@ -159,11 +159,8 @@ impl State {
         }
     }
 
-    /// An attempt's own Job carries our label and is never a template.
     fn is_candidate(&self, metadata: &ObjectMeta) -> bool {
-        let attempt = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(LABEL_ATTEMPT));
-        let empty = BTreeMap::new();
-        !attempt && is_candidate(metadata.annotations.as_ref().unwrap_or(&empty), &self.domains)
+        is_template(metadata.labels.as_ref(), metadata.annotations.as_ref(), &self.domains)
     }
 
     fn contract(&self, metadata: &ObjectMeta) -> BTreeMap<String, String> {
@@ -213,19 +210,8 @@ impl State {
         }
     }
 
-    /// As stored: a typed Job has already lost the fields that it does not know.
     async fn read_once(&self, path: &HookPath) -> Result<Option<Value>, RunError> {
-        let jobs: Api<DynamicObject> = Api::namespaced_with(
-            self.cluster.client(),
-            path.namespace.as_str(),
-            &ApiResource::erase::<Job>(&()),
-        );
-        let what = format!("read template {path}");
-        let job = self.cluster.until_answered(&what, || jobs.get_opt(path.name.as_str())).await?;
-        Ok(job.and_then(|mut job| {
-            job.metadata.managed_fields = None;
-            serde_json::to_value(job).ok()
-        }))
+        read_template(&self.cluster, path).await
     }
 
     fn gone(&mut self, path: HookPath) -> Vec<Discovered> {
@@ -253,6 +239,28 @@ impl State {
         }
         out
     }
+}
+
+/// Reads one Job as stored (a typed one has already lost the fields that it does not know). `None`: it is not there.
+pub async fn read_template(cluster: &Cluster, path: &HookPath) -> Result<Option<Value>, RunError> {
+    let jobs: Api<DynamicObject> =
+        Api::namespaced_with(cluster.client(), path.namespace.as_str(), &ApiResource::erase::<Job>(&()));
+    let what = format!("read template {path}");
+    let job = cluster.until_answered(&what, || jobs.get_opt(path.name.as_str())).await?;
+    Ok(job.and_then(|mut job| {
+        job.metadata.managed_fields = None;
+        serde_json::to_value(job).ok()
+    }))
+}
+
+/// An attempt's own Job carries our label and is never a template.
+pub(crate) fn is_template(
+    labels: Option<&BTreeMap<String, String>>,
+    annotations: Option<&BTreeMap<String, String>>,
+    domains: &AnnotationDomains,
+) -> bool {
+    !labels.is_some_and(|labels| labels.contains_key(LABEL_ATTEMPT))
+        && annotations.is_some_and(|annotations| is_candidate(annotations, domains))
 }
 
 fn path_of(metadata: &ObjectMeta) -> Option<HookPath> {

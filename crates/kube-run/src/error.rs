@@ -32,6 +32,14 @@ pub enum RunError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// The API server lets nobody of our rights do that.
+    #[error("cannot {what}: {message}")]
+    Forbidden {
+        /// What was tried.
+        what: String,
+        /// What it said.
+        message: String,
+    },
     /// The attempt's object is not there, but an earlier unanswered create may still land.
     #[error("not known yet whether the attempt exists; ask again in {} s", .retry_in.as_secs())]
     NotSettled {
@@ -57,7 +65,7 @@ impl RunError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::NotSettled { .. } => true,
-            Self::Kubeconfig { .. } => false,
+            Self::Kubeconfig { .. } | Self::Forbidden { .. } => false,
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) => matches!(status.code, 408 | 429 | 500..=599),
                 kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => false,
@@ -74,6 +82,7 @@ impl RunError {
                 kube::Error::Api(status) => Some(status.code),
                 _ => None,
             },
+            Self::Forbidden { .. } => Some(403),
             _ => None,
         }
     }
@@ -86,6 +95,7 @@ impl RunError {
                 kube::Error::Api(status) => Some(&status.message),
                 _ => None,
             },
+            Self::Forbidden { message, .. } => Some(message),
             _ => None,
         }
     }

@@ -17,7 +17,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tenantry_hook::LABEL_ATTEMPT;
 use tenantry_model::{Namespace, with_causes};
 use tokio::{sync::watch, task::AbortHandle};
 
@@ -32,6 +31,8 @@ struct Store {
     views: Mutex<HashMap<String, watch::Sender<View>>>,
     pods_listed: watch::Sender<bool>,
     jobs_listed: watch::Sender<bool>,
+    /// The API server's words, while we may not watch.
+    forbidden: watch::Sender<Option<String>>,
     /// Since when the API server has not answered; what is in `views` may be old.
     silent: watch::Sender<Option<Timestamp>>,
 }
@@ -43,13 +44,13 @@ impl NamespaceWatch {
             cluster.namespaced(namespace),
             store.clone(),
             namespace.clone(),
-            settings.watch_timeout,
+            settings.clone(),
         ));
         let jobs = tokio::spawn(watch_kind::<Job>(
             cluster.namespaced(namespace),
             store.clone(),
             namespace.clone(),
-            settings.watch_timeout,
+            settings.clone(),
         ));
         Self { store, tasks: [pods.abort_handle(), jobs.abort_handle()] }
     }
@@ -60,6 +61,14 @@ impl NamespaceWatch {
             // The sender lives in the store that `self` holds: it cannot close.
             drop(listed.subscribe().wait_for(|listed| *listed).await);
         }
+    }
+
+    /// Waits until we may not watch here: the API server's words.
+    pub(crate) async fn forbidden(&self) -> String {
+        let mut forbidden = self.store.forbidden.subscribe();
+        let words = forbidden.wait_for(Option::is_some).await;
+        // The sender lives in the store that `self` holds: it cannot close.
+        words.ok().and_then(|words| words.clone()).unwrap_or_default()
     }
 
     /// Listens to one attempt's name.
@@ -176,11 +185,11 @@ async fn watch_kind<K: Watched>(
     api: kube::Api<K>,
     store: Arc<Store>,
     namespace: Namespace,
-    timeout: Duration,
+    settings: Settings,
 ) {
     let config = watcher::Config::default()
-        .labels(LABEL_ATTEMPT)
-        .timeout(u32::try_from(timeout.as_secs()).unwrap_or(240));
+        .labels(&settings.attempts)
+        .timeout(u32::try_from(settings.watch_timeout.as_secs()).unwrap_or(240));
     let client = api.clone().into_client();
     let events = watcher(api, config);
     pin_mut!(events);
@@ -192,6 +201,7 @@ async fn watch_kind<K: Watched>(
         match event {
             Ok(event) => {
                 pauses = self::pauses();
+                store.forbidden.send_if_modified(|words| words.take().is_some());
                 match event {
                     Event::Apply(object) => drop(store.put(object, false)),
                     Event::Delete(object) => drop(store.put(object, true)),
@@ -209,7 +219,9 @@ async fn watch_kind<K: Watched>(
             }
             Err(error) => {
                 let kind = K::kind(&());
-                let forbidden = is_forbidden(&error);
+                let words = forbidden_words(&error);
+                let forbidden = words.is_some();
+                store.forbidden.send_replace(words);
                 // A team may not have let us in yet, and may never: said once.
                 if forbidden && was_forbidden {
                     tracing::debug!(%namespace, %kind, error = %with_causes(&error), "the attempts may still not be watched");
@@ -246,14 +258,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A missing right comes by hand, not by itself.
 const WITHOUT_RIGHTS: Duration = Duration::from_secs(30);
 
-fn is_forbidden(error: &watcher::Error) -> bool {
+fn forbidden_words(error: &watcher::Error) -> Option<String> {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
-        InitialListFailed(source) | WatchStartFailed(source) | WatchFailed(source) => {
-            matches!(source, kube::Error::Api(status) if status.code == 403)
-        }
-        WatchError(status) => status.code == 403,
-        watcher::Error::NoResourceVersion => false,
+        InitialListFailed(source) | WatchStartFailed(source) | WatchFailed(source) => match source {
+            kube::Error::Api(status) if status.code == 403 => Some(status.message.clone()),
+            _ => None,
+        },
+        WatchError(status) => (status.code == 403).then(|| status.message.clone()),
+        watcher::Error::NoResourceVersion => None,
     }
 }
 

@@ -3,10 +3,14 @@
 //! It must never know where its values come from.
 
 use std::time::Duration;
+use tenantry_hook::LABEL_ATTEMPT;
 
-/// Limits and tolerances.
+/// Limits and tolerances, and which attempts are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Which attempts are watched in a namespace: every one (an agent), or those of one step (a bridge, of which there
+    /// may be hundreds). Their `ConfigMap`s alone are swept.
+    pub attempts: String,
     /// One answer of the API server. Longer than its own limit of a request would only hide that it is gone.
     pub request_timeout: Duration,
     /// A create, kill or release repeats unanswered requests this long before it says so to the caller.
@@ -49,6 +53,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            attempts: LABEL_ATTEMPT.to_owned(),
             request_timeout: Duration::from_secs(30),
             answer_deadline: Duration::from_mins(1),
             create_settles_after: Duration::from_secs(90),

@@ -53,3 +53,10 @@ pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
     test.ancestors().nth(2).map(|folder| folder.join("tenantry")).unwrap_or_default()
 }
+
+/// The bridge under test: `TENANTRY_BRIDGE_BIN`, or the one that was built beside this test.
+#[must_use]
+pub fn bridge() -> PathBuf {
+    std::env::var_os("TENANTRY_BRIDGE_BIN")
+        .map_or_else(|| binary().with_file_name("tenantry-bridge"), PathBuf::from)
+}

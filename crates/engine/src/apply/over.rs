@@ -4,11 +4,11 @@ use super::draft::Draft;
 use super::{cancel, start};
 use crate::attention::{self, keys};
 use crate::mutants::{self, Mutant};
-use crate::retry::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
 use crate::rows::Rows;
 use crate::timers::later;
 use crate::{Action, AppliedChange};
 use jiff::SignedDuration;
+use tenantry_hook::{PLATFORM_RETRIES, RetryRule, backoff, retry_rule};
 use tenantry_model::{
     Attempt, AttemptState, FailureReason, OnFailure, OperationState, Outcome, Step, StepState,
 };

@@ -3,10 +3,10 @@
 use super::draft::Draft;
 use crate::attention::keys;
 use crate::mutants::{self, Mutant};
-use crate::nonce::nonce;
 use crate::rows::Rows;
 use crate::{Action, AppliedChange};
 use std::collections::{BTreeMap, BTreeSet};
+use tenantry_hook::attempt_nonce;
 use tenantry_model::{Attempt, AttemptState, HookRef, OperationState, Step, StepState};
 
 /// Tells the successors of every step that became settled, or is settled no longer. Runs after every event, so that
@@ -120,7 +120,7 @@ fn start(draft: &mut Draft<'_>, mut step: Step) {
     draft.put_step(step);
     if !mutants::on(Mutant::StartWithoutRow) {
         draft.put_attempt(Attempt {
-            nonce: nonce(draft.moment().seed, &id),
+            nonce: attempt_nonce(draft.moment().seed, &id),
             id: id.clone(),
             state: AttemptState::Created,
             // Asked for and not answered: whether its object exists is not known (invariant 2).

@@ -6,10 +6,10 @@ use super::{cancel, hold, start};
 use crate::Action;
 use crate::attention;
 use crate::mutants::{self, Mutant};
-use crate::retry::{LONGEST, backoff};
 use crate::rows::Rows;
 use crate::timers::{self, Timer, later, timers};
 use jiff::{SignedDuration, Timestamp};
+use tenantry_hook::{LONGEST_BACKOFF, backoff};
 use tenantry_model::{Actor, Attempt, HookRef, KillCause, KillRequest, OperationState, Step};
 
 /// A plan that was interrupted by a crash, or waits for an inventory or a hook, is tried again after this. Not kept
@@ -48,7 +48,7 @@ pub(super) fn apply(draft: &mut Draft<'_>) {
 /// any, an attempt that is unknown since a time to come. They count from now, or the step would wait for years.
 fn take_back(draft: &mut Draft<'_>, hook: &HookRef, now: Timestamp) -> bool {
     let Some(step) = draft.step(hook) else { return false };
-    if step.not_before.is_some_and(|at| at > later(now, LONGEST)) {
+    if step.not_before.is_some_and(|at| at > later(now, LONGEST_BACKOFF)) {
         let step = Step { not_before: Some(now), ..step.clone() };
         draft.put_step(step);
         return true;

@@ -1,9 +1,10 @@
 //! Edges and cycles.
 
 use crate::common::*;
+use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use tenantry_hook::{Edges, Hook, OrderPolicy, codes, cycles, resolve_edges};
+use tenantry_hook::{Edges, Hook, OrderPolicy, codes, cycles, levels, resolve_edges};
 use tenantry_model::HookPath;
 
 fn hook(path: &str, after: &str) -> Hook {
@@ -116,6 +117,44 @@ proptest::proptest! {
                 let next = cycle.path[(at + 1) % cycle.path.len()];
                 proptest::prop_assert!(graph[node].contains(&next));
             }
+        }
+    }
+}
+
+fn graph(edges: &[(&'static str, &[&'static str])]) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    edges.iter().map(|(name, after)| (*name, after.iter().copied().collect())).collect()
+}
+
+#[test]
+fn a_level_holds_what_waits_for_earlier_levels_only() {
+    let found =
+        levels(&graph(&[("a", &[]), ("b", &["a"]), ("c", &["a", "b"]), ("d", &[]), ("e", &["d", "gone"])]));
+    assert_eq!(found, [BTreeSet::from(["a", "d"]), BTreeSet::from(["b", "e"]), BTreeSet::from(["c"])]);
+    assert!(levels(&graph(&[])).is_empty());
+}
+
+#[test]
+fn what_waits_in_a_circle_stands_in_no_level() {
+    let found = levels(&graph(&[("a", &["b"]), ("b", &["a"]), ("c", &["a"]), ("d", &[])]));
+    assert_eq!(found, [BTreeSet::from(["d"])]);
+}
+
+proptest! {
+    /// Edges go from larger to smaller numbers, so that there is no circle: then nobody is left out, nobody stands beside
+    /// or before what it waits for, and nobody stands later than it must.
+    #[test]
+    fn levels_are_sound_and_as_early_as_can_be(edges in prop::collection::vec((0_u8..30, 0_u8..30), 0..90)) {
+        let mut after: BTreeMap<u8, BTreeSet<u8>> = (0..30).map(|n| (n, BTreeSet::new())).collect();
+        for (one, other) in edges.into_iter().filter(|(one, other)| one != other) {
+            after.entry(one.max(other)).or_default().insert(one.min(other));
+        }
+        let found = levels(&after);
+        let at: BTreeMap<u8, usize> =
+            found.iter().enumerate().flat_map(|(at, level)| level.iter().map(move |n| (*n, at))).collect();
+        prop_assert_eq!(at.len(), 30);
+        for (member, waits) in &after {
+            let earliest = waits.iter().map(|target| at[target] + 1).max().unwrap_or(0);
+            prop_assert_eq!(at[member], earliest);
         }
     }
 }

@@ -15,7 +15,7 @@ mod start;
 pub(crate) use cache::Runs;
 pub(crate) use effect::RETENTION_PARAMETER;
 pub(crate) use plan::{PlanBasis, region_silent, region_silent_key};
-pub(crate) use start::{BACKUP_PARAMETER, WRITES_BACKUP};
+pub(crate) use tenantry_hook::{BACKUP_PARAMETER, WRITES_BACKUP};
 
 use crate::error::{ManagerError, Result};
 use crate::outbox;

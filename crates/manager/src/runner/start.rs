@@ -9,17 +9,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tenantry_api_types::agent::StartOrder;
 use tenantry_engine::Run;
 use tenantry_hook::{AttemptRequest, Before, ChangesetDocument, EnvironmentDocument, ObjectStoreUse};
-use tenantry_model::{AttemptId, Environment, EnvironmentId, HookRef, Operation, OperationId, Step};
+use tenantry_model::{AttemptId, Environment, EnvironmentId, HookRef, Operation, Step};
 
 /// The environment as it was at the generation that the operation applies.
 pub(super) struct Wanted(Environment);
-
-/// Operations whose attempts get a prefix of the object store of their own.
-pub(crate) const WRITES_BACKUP: &str = "lifecycle.backup";
-/// Operations whose attempts read another operation's prefix.
-const READS_BACKUP: &str = "lifecycle.restore";
-/// The parameter that names it.
-pub(crate) const BACKUP_PARAMETER: &str = "backup";
 
 impl Work<'_> {
     /// The body of the start command of `attempt`, as the protocol's JSON.
@@ -63,7 +56,7 @@ impl Work<'_> {
                 traceparent: operation.traceparent.as_deref().and_then(child_of),
                 environment_file: environment.to_yaml().map_err(|error| defect(&error.to_string()))?,
                 changeset_file: changeset.to_yaml().map_err(|error| defect(&error.to_string()))?,
-                object_store: object_store(operation),
+                object_store: ObjectStoreUse::of(operation.id, &operation.name, &operation.parameters),
             },
             timeout: step.policy.timeout,
         };
@@ -143,18 +136,6 @@ fn ancestors_outputs(
 }
 
 /// The prefix that a backup writes or a restore reads.
-fn object_store(operation: &Operation) -> Option<ObjectStoreUse> {
-    match operation.name.as_str() {
-        WRITES_BACKUP => Some(ObjectStoreUse { operation: operation.id, read_only: false }),
-        READS_BACKUP => {
-            let backup = operation.parameters.get(BACKUP_PARAMETER).and_then(Value::as_str);
-            let operation = backup.and_then(|id| id.parse::<OperationId>().ok())?;
-            Some(ObjectStoreUse { operation, read_only: true })
-        }
-        _ => None,
-    }
-}
-
 /// A child of a W3C `traceparent`: the same trace, a span of its own. `None` for a text that is none.
 fn child_of(parent: &str) -> Option<String> {
     let parts: Vec<&str> = parent.split('-').collect();

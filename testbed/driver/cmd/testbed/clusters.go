@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"tenantry.io/testbed/driver/internal/cluster"
+	"tenantry.io/testbed/driver/internal/part"
 )
 
 func up(args []string) error {
@@ -26,9 +29,20 @@ func up(args []string) error {
 	fs.BoolVar(&o.Keep, "keep", false, "leave everything in place if it fails")
 	var more listFlag
 	fs.Var(&more, "arg", "one more flag for a component, as in `kubelet=--v=4`; may be repeated")
+	with := fs.String("with", "", "`parts` to start too, PART,…: "+strings.Join(part.Names(), ", "))
 	plain, err := parse(fs, args, 1, 1, "NAME")
 	if err != nil {
 		return err
+	}
+	var parts []string
+	if *with != "" {
+		if parts, err = part.Closure(strings.Split(*with, ",")...); err != nil {
+			return fmt.Errorf("--with: %w: %w", err, errUsage)
+		}
+		// Before the cluster starts: compilers beside it would slow it down.
+		if err := part.Build(bin, os.Stderr, parts...); err != nil {
+			return err
+		}
 	}
 	o.EvictionHard = nil
 	if *eviction != "" {
@@ -45,6 +59,13 @@ func up(args []string) error {
 	c, err := cluster.Up(plain[0], *kube, filepath.Join(bin, "pause"), o, say)
 	if err != nil {
 		return err
+	}
+	if err := addAll(c, parts); err != nil {
+		if o.Keep {
+			return err
+		}
+		say("failed; taking down what was made")
+		return errors.Join(err, cluster.Down(plain[0], say))
 	}
 	return printJSON(c.Result())
 }

@@ -18,6 +18,12 @@ import (
 const usage = `usage: testbed COMMAND
 
   up NAME [FLAG...]         start a cluster; "testbed up -h" lists the flags
+  add NAME PART             start a part that not every test needs, and build
+                            it if need be: argo-workflows, nats, argo-events
+                            (with nats), argo-cd; also "up NAME --with PART,…"
+  events-ready NAME NAMESPACE
+                            wait until the namespace's EventSources and Sensors
+                            work: an event sent then comes through
   down NAME                 remove a cluster and all it left
   list                      the clusters of this state folder
   kubeconfig NAME           path of the administrator's kubeconfig
@@ -39,7 +45,9 @@ const usage = `usage: testbed COMMAND
 
 components: apiserver, controller-manager, scheduler, proxy, etcd, kubelet,
 containerd; those of the second node are kubelet-2 and containerd-2; a VM's
-sshd is vm-VM.
+sshd is vm-VM. Parts have components too: workflow-controller, nats,
+argocd-redis, argocd-repo-server, argocd-application-controller, argocd-server.
+A pod's container is pod/NAMESPACE/NAME[/CONTAINER] (not for start).
 
 environment: TESTBED_STATE   folder of the clusters' state (default: in the
                              temporary folder)
@@ -74,6 +82,10 @@ func run(args []string) error {
 		return nil
 	case "up":
 		return up(rest)
+	case "add":
+		return add(rest)
+	case "events-ready":
+		return eventsReady(rest)
 	case "down":
 		return down(rest)
 	case "list":

@@ -20,17 +20,24 @@ func steer(verb string, args []string) error {
 	if err != nil {
 		return err
 	}
+	signal := c.Signal
+	if cluster.IsPod(plain[1]) {
+		if verb == "start" {
+			return fmt.Errorf("start %s: the kubelet starts containers: %w", plain[1], errUsage)
+		}
+		signal = c.SignalPod
+	}
 	switch verb {
 	case "start":
 		err = c.Start(plain[1])
 	case "stop":
-		err = c.Signal(plain[1], syscall.SIGTERM, true)
+		err = signal(plain[1], syscall.SIGTERM, true)
 	case "kill":
-		err = c.Signal(plain[1], syscall.SIGKILL, true)
+		err = signal(plain[1], syscall.SIGKILL, true)
 	case "freeze":
-		err = c.Signal(plain[1], syscall.SIGSTOP, false)
+		err = signal(plain[1], syscall.SIGSTOP, false)
 	case "thaw":
-		err = c.Signal(plain[1], syscall.SIGCONT, false)
+		err = signal(plain[1], syscall.SIGCONT, false)
 	}
 	if err == nil {
 		say("%s %s of cluster %s: done", verb, plain[1], plain[0])

@@ -28,6 +28,7 @@ type Cluster struct {
 	Ready bool `json:"ready"`
 
 	client *http.Client
+	parts  []Part
 }
 
 // Open reads a cluster that `up` made, also one that it left half done.
@@ -54,6 +55,12 @@ func Open(name string) (*Cluster, error) {
 	}
 	for _, vm := range vms {
 		c.Components = append(c.Components, c.vmComponent(vm))
+	}
+	if c.parts, err = c.readParts(); err != nil {
+		return nil, err
+	}
+	for _, p := range c.parts {
+		c.Components = append(c.Components, p.Components...)
 	}
 	return c, nil
 }
@@ -100,6 +107,7 @@ type Result struct {
 	ServiceRange string       `json:"serviceRange"`
 	Logs         string       `json:"logs"`
 	Nodes        []NodeResult `json:"nodes"`
+	Parts        []Part       `json:"parts,omitempty"`
 }
 
 // NodeResult is one node in a Result.
@@ -115,7 +123,7 @@ func (c *Cluster) Result() Result {
 	r := Result{
 		Name: c.Name, Ready: c.Ready, Kubeconfig: c.Kubeconfig(), Server: c.Server, StateDir: c.Dir,
 		Netns: c.ID, NetnsPath: c.netnsPath(), HostAddress: c.HostAddress, NodeAddress: c.NodeAddress,
-		PodRange: c.PodRange, ServiceRange: c.ServiceRange, Logs: c.path("logs"),
+		PodRange: c.PodRange, ServiceRange: c.ServiceRange, Logs: c.path("logs"), Parts: c.parts,
 	}
 	for n := 1; n <= c.Options.Nodes; n++ {
 		r.Nodes = append(r.Nodes, NodeResult{

@@ -13,6 +13,11 @@ import (
 type component struct {
 	Name string   `json:"name"`
 	Argv []string `json:"argv"`
+	// Env is added to the environment; of two lines for one name the last counts.
+	Env []string `json:"env,omitempty"`
+	// Answers is where it answers once it works, if that is all there is to
+	// ask: http://… with 200, tcp://ADDRESS:PORT with a connection.
+	Answers string `json:"answers,omitempty"`
 }
 
 // kinds, with the short names that the command line takes as well.
@@ -68,7 +73,7 @@ func (c *Cluster) components() []component {
 	o, pki := c.Options, func(f string) string { return c.path("pki", f) }
 	conf := func(user string) string { return c.path("conf", user+".kubeconfig") }
 	kube := func(name, kind string, args ...string) component {
-		return component{name, append(append([]string{c.Kube, kind}, args...), o.Args[kind]...)}
+		return component{Name: name, Argv: append(append([]string{c.Kube, kind}, args...), o.Args[kind]...)}
 	}
 	seconds := strconv.Itoa(int(o.PodEviction.Seconds()))
 	list := []component{
@@ -114,7 +119,7 @@ func (c *Cluster) components() []component {
 	}
 	for n := 1; n <= o.Nodes; n++ {
 		list = append(list,
-			component{perNode("containerd", n), append([]string{"containerd", "--config", filepath.Join(c.runtimeDir(n), "config.toml")}, o.Args["containerd"]...)},
+			component{Name: perNode("containerd", n), Argv: append([]string{"containerd", "--config", filepath.Join(c.runtimeDir(n), "config.toml")}, o.Args["containerd"]...)},
 			kube(perNode("kubelet", n), "kubelet",
 				"--config="+filepath.Join(c.kubeletDir(n), "config.yaml"),
 				"--kubeconfig="+conf(fmt.Sprintf("kubelet-%d", n)),
@@ -131,7 +136,7 @@ func (c *Cluster) find(name string) (component, error) {
 	wanted := canonical(name)
 	var known []string
 	for _, k := range c.Components {
-		if k.Name == wanted {
+		if k.Name == wanted || k.Name == name {
 			return k, nil
 		}
 		known = append(known, k.Name)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -44,6 +45,19 @@ func newPKI(dir string) (*pki, error) {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
 	return p, writePEM(filepath.Join(dir, "ca.crt"), "CERTIFICATE", der)
+}
+
+// openPKI reads the authority of a cluster that is up.
+func openPKI(dir string) (*pki, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key"))
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("certificate authority: the key in %s cannot sign", dir)
+	}
+	return &pki{dir: dir, cert: pair.Leaf, key: key}, nil
 }
 
 // issue makes NAME.crt and NAME.key for a user (with groups) or, with hosts,

@@ -47,7 +47,7 @@ func (c *Cluster) start(k component) error {
 	cmd := exec.Command("nsenter", append([]string{"--net=" + c.netnsPath(), "--"}, k.Argv...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = c.Dir
-	cmd.Env = componentEnv()
+	cmd.Env = append(componentEnv(), k.Env...)
 	// A session of its own: a Ctrl-C at the terminal of `up` is not for it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

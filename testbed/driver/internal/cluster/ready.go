@@ -35,6 +35,8 @@ func (c *Cluster) waitFor(name string) error {
 			}
 			return err
 		}
+	case c.answers(name) != "":
+		check = func() error { return Asks(c.answers(name)) }
 	case kind == "vm":
 		check = func() error { return c.vmAnswers(strings.TrimPrefix(name, vmPrefix)) }
 	default:

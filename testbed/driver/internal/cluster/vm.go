@@ -174,7 +174,7 @@ exec setpriv --no-new-privs chroot --userspec="$user:$user" --groups="$user" "$r
 }
 
 func (c *Cluster) vmComponent(vm VM) component {
-	return component{vmPrefix + vm.Name, vm.enter("/usr/sbin/sshd", "-D", "-e")}
+	return component{Name: vmPrefix + vm.Name, Argv: vm.enter("/usr/sbin/sshd", "-D", "-e")}
 }
 
 // vms reads the VMs of the cluster.

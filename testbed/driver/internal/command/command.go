@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"time"
@@ -40,6 +41,17 @@ func Run(deadline time.Duration, name string, args ...string) (string, error) {
 		said = strings.TrimSpace(out.String())
 	}
 	return out.String(), fmt.Errorf("%s: %w: %s", line, err, said)
+}
+
+// Attached runs a program that takes as long as it takes, with all it prints
+// going to out.
+func Attached(out io.Writer, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+	}
+	return nil
 }
 
 // Poll calls check until it returns nil, and gives up at the deadline with

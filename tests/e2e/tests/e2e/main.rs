@@ -1,6 +1,8 @@
 //! The end-to-end tests. `make test` runs them with all others; a part of a name as argument chooses some.
 
 mod bad_input;
+mod bridge;
+mod bridge_place;
 mod chaos;
 mod containers;
 mod contract;
@@ -51,5 +53,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(nightly_risk::trials());
     trials.extend(nightly_risk_spark::trials());
     trials.extend(containers::trials());
+    trials.extend(bridge::trials());
     tenantry_e2e::run(trials)
 }

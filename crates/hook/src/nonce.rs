@@ -3,10 +3,11 @@
 use tenantry_model::AttemptId;
 use uuid::Uuid;
 
-/// The nonce of `attempt`, from the randomness of the event that creates it. FNV-1a over the seed and the attempt's
-/// identity: attempts that one event creates differ although they share its seed, and so do attempts of counted
-/// seeds in tests. It is no secret, so that mixing is enough.
-pub(crate) fn nonce(seed: Uuid, attempt: &AttemptId) -> Uuid {
+/// The nonce of `attempt`: in the engine from the randomness of the event that creates it, in a bridge without a manager
+/// from the operation's id. FNV-1a over the seed and the attempt's identity: attempts that share a seed differ, and so do
+/// attempts of counted seeds in tests. It is no secret, so that mixing is enough.
+#[must_use]
+pub fn attempt_nonce(seed: Uuid, attempt: &AttemptId) -> Uuid {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     let name = attempt.to_string();

@@ -20,7 +20,7 @@ pub const PLATFORM_RETRIES: u32 = 5;
 
 const FIRST: SignedDuration = SignedDuration::from_secs(5);
 /// No automatic attempt waits for longer.
-pub(crate) const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+pub const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_mins(5);
 
 /// How `reason` counts.
 #[must_use]
@@ -37,7 +37,7 @@ pub fn retry_rule(reason: FailureReason) -> RetryRule {
 #[must_use]
 pub fn backoff(before: u32) -> SignedDuration {
     let doubled = 2_i32.checked_pow(before).and_then(|factor| FIRST.checked_mul(factor));
-    doubled.map_or(LONGEST, |pause| pause.min(LONGEST))
+    doubled.map_or(LONGEST_BACKOFF, |pause| pause.min(LONGEST_BACKOFF))
 }
 
 #[cfg(test)]

@@ -1,0 +1,193 @@
+//! The command line. docs/bridge.md has the same words: a test compares them.
+//!
+//! It must never do anything but read.
+
+#![allow(clippy::doc_markdown)] // these comments are the program's help, which has no markup
+
+use crate::{BridgeError, environment::Named};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use serde_json::Value;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use tenantry_hook::{AnnotationDomains, Privilege, RegionPolicy};
+use tenantry_kube_run::{Connection, Scope};
+use tenantry_model::{HookPath, Namespace, OperationId, OperationName};
+
+/// The exit code of `bridge` when the hook has none: nothing ran, or what ran was not the hook's to decide.
+pub const PLATFORM: u8 = 125;
+/// The exit code of `bridge` after SIGTERM, when it leaves its attempt running. Not 143: that is what a hook ends with
+/// when somebody deletes its Pod, and nobody may take that for a bridge that is to be started again.
+pub const DETACHED: u8 = 122;
+
+/// Finds hooks for an Argo Workflow, and runs them as its steps.
+#[derive(Debug, Parser)]
+#[command(name = "tenantry-bridge", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Prints the hooks that an operation runs for an environment, as JSON
+    Discovery(Discovery),
+    /// Runs one hook: creates its attempt (or finds it), prints its log, ends with its exit code
+    Bridge(Bridge),
+}
+
+/// Which cluster, and what counts there.
+#[derive(Args, Debug)]
+pub struct Region {
+    /// Cluster to use instead of the one the program runs in
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; its current one without
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Prefix under which annotations count; several may be given
+    #[arg(long = "domain", value_name = "DOMAIN", default_value = "tenantry.io", value_delimiter = ',')]
+    pub domains: Vec<String>,
+    /// Privilege that hooks may use (host-path, …); none without
+    #[arg(long = "allow", value_name = "PRIVILEGE", value_delimiter = ',', value_parser = privilege)]
+    pub allow: Vec<Privilege>,
+    /// Label by which Argo CD tracks its objects, besides app.kubernetes.io/instance; not copied
+    #[arg(long = "tracking-label", value_name = "LABEL", value_delimiter = ',')]
+    pub tracking_labels: Vec<String>,
+    /// Claim that is mounted for backups, of the same name in each namespace
+    #[arg(long, value_name = "NAME")]
+    pub object_store_claim: Option<String>,
+}
+
+/// Flags of `discovery`.
+#[allow(clippy::struct_excessive_bools)] // as many as there are flags
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("where").required(true))]
+pub struct Discovery {
+    /// Operation whose hooks are wanted
+    #[arg(long, value_name = "NAME")]
+    pub operation: OperationName,
+    /// The environment (a TenantEnvironment): its labels decide selectors
+    #[arg(long, value_name = "FILE")]
+    pub environment_file: Option<PathBuf>,
+    /// Namespace to look in; several may be given
+    #[arg(long = "namespace", value_name = "NAME", value_delimiter = ',', group = "where")]
+    pub namespaces: Vec<Namespace>,
+    /// Look in the whole cluster
+    #[arg(long, group = "where")]
+    pub all_namespaces: bool,
+    /// Hook that must be there, or nothing is printed; several may be given
+    #[arg(long = "expect", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
+    pub expect: Vec<HookPath>,
+    /// Print nothing to do as an empty list instead of refusing it
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Refuse tenant.after that names a hook of another namespace
+    #[arg(long)]
+    pub same_namespace_only: bool,
+    /// Print a list of levels: those of a level may run at once, after all levels before
+    #[arg(long, conflicts_with = "as_dag")]
+    pub levels: bool,
+    /// Print a Workflow with one task per hook and the exact order
+    #[arg(long, requires = "operation_id", requires = "environment_file")]
+    pub as_dag: bool,
+    /// Write to this file instead of stdout; needed above 256 KiB, which is all that Argo takes from stdout
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Jobs to ask for at a time
+    #[arg(long, value_name = "COUNT", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub page: u32,
+    /// With --as-dag: the operation's id; the Workflow is named by it
+    #[arg(long, value_name = "UUID")]
+    pub operation_id: Option<OperationId>,
+    /// With --as-dag: namespace of the Workflow; that of the submitter without
+    #[arg(long, value_name = "NAME")]
+    pub workflow_namespace: Option<Namespace>,
+    /// With --as-dag: service account of its Pods
+    #[arg(long, value_name = "NAME", default_value = "tenantry-bridge")]
+    pub service_account: String,
+    /// With --as-dag: image of this program
+    #[arg(long, value_name = "IMAGE", default_value = concat!("tenantry-bridge:", env!("CARGO_PKG_VERSION")))]
+    pub image: String,
+    /// Which cluster, and what counts there.
+    #[command(flatten)]
+    pub region: Region,
+}
+
+/// Flags of `bridge`.
+#[derive(Args, Debug)]
+pub struct Bridge {
+    /// The hook: a suspended Job
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub job: HookPath,
+    /// Operation that is run
+    #[arg(long, value_name = "NAME")]
+    pub operation: OperationName,
+    /// The operation's id; attempts are named by it, so that the same step is never run twice at once
+    #[arg(long, value_name = "UUID")]
+    pub operation_id: OperationId,
+    /// The environment (a TenantEnvironment), as the hook gets it
+    #[arg(long, value_name = "FILE")]
+    pub environment_file: PathBuf,
+    /// The changeset (a TenantChangeset); without, the hook is told that what is there is unknown
+    #[arg(long, value_name = "FILE")]
+    pub changeset_file: Option<PathBuf>,
+    /// File for the reason of a failure, in one word; empty after success
+    #[arg(long, value_name = "FILE")]
+    pub reason_file: Option<PathBuf>,
+    /// File for the hook's outputs, a JSON object; `{}` without any
+    #[arg(long, value_name = "FILE")]
+    pub outputs_file: Option<PathBuf>,
+    /// Workflow that this is a step of: the attempt ends when it is shut down or deleted
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub workflow: Option<Named>,
+    /// Time that an attempt is given to end with its Workflow; stay below the Pod's terminationGracePeriodSeconds
+    #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = seconds)]
+    pub grace: Duration,
+    /// Keep the Pod (or Job) of an attempt that succeeded
+    #[arg(long)]
+    pub keep_succeeded: bool,
+    /// Which cluster, and what counts there.
+    #[command(flatten)]
+    pub region: Region,
+}
+
+impl Region {
+    pub(crate) fn connection(&self) -> Connection {
+        Connection { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+
+    pub(crate) fn domains(&self) -> Result<AnnotationDomains, BridgeError> {
+        AnnotationDomains::new(&self.domains).map_err(|error| BridgeError::Usage(error.to_string()))
+    }
+
+    pub(crate) fn policy(&self) -> RegionPolicy {
+        RegionPolicy {
+            allow: self.allow.iter().copied().collect(),
+            tracking_labels: self.tracking_labels.iter().cloned().collect(),
+            object_store_claim: self.object_store_claim.clone(),
+        }
+    }
+}
+
+impl Discovery {
+    pub(crate) fn scope(&self) -> Scope {
+        if self.all_namespaces {
+            return Scope::Cluster;
+        }
+        Scope::Namespaces(self.namespaces.iter().cloned().collect::<BTreeSet<_>>())
+    }
+}
+
+fn privilege(text: &str) -> Result<Privilege, String> {
+    let known =
+        || Privilege::ALL.map(|privilege| Value::from(serde_json::to_value(privilege).unwrap_or_default()));
+    serde_json::from_value(Value::from(text)).map_err(|_| {
+        let names: Vec<String> = known().iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        format!("no such privilege; there are {}", names.join(", "))
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse().map(Duration::from_secs).map_err(|_| "give a number of seconds".to_owned())
+}

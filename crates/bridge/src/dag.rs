@@ -1,0 +1,162 @@
+//! A complete Argo Workflow with one task per hook and the exact order between them.
+//!
+//! Pure. It must never know a cluster.
+
+use crate::{Order, cli::DETACHED};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tenantry_hook::{LABEL_OPERATION, short_hash};
+use tenantry_model::{HookPath, Namespace, OperationId, OperationName};
+
+/// Everything about the Workflow but its tasks.
+#[derive(Clone, Debug)]
+pub struct Submit<'a> {
+    /// What runs.
+    pub operation: &'a OperationName,
+    /// Its id.
+    pub id: OperationId,
+    /// The text of `environment.yaml`.
+    pub environment: String,
+    /// Where the Workflow is made; `None`: where it is submitted.
+    pub namespace: Option<&'a Namespace>,
+    /// The service account of its Pods.
+    pub service_account: &'a str,
+    /// The image of this program.
+    pub image: &'a str,
+    /// Further flags of each bridge.
+    pub flags: Vec<String>,
+}
+
+/// Argo allows 128 characters; node names, which begin with the Workflow's, become Pods' names.
+const TASK_NAME: usize = 63;
+
+/// Makes the Workflow. Its name is the operation's id: a second one of the same operation cannot be made.
+#[must_use]
+pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
+    let names = task_names(order.after.keys());
+    let tasks: Vec<Value> = order
+        .after
+        .iter()
+        .map(|(path, waits)| {
+            let mut task = json!({
+                "name": names[path],
+                "template": "bridge",
+                "arguments": {"parameters": [{"name": "job", "value": path.to_string()}]},
+            });
+            if !waits.is_empty() {
+                task["dependencies"] = waits.iter().map(|target| names[target].as_str()).collect();
+            }
+            if order.may_fail.contains(path) {
+                task["continueOn"] = json!({"failed": true});
+            }
+            task
+        })
+        .collect();
+    let mut workflow = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {
+            "name": format!("tenantry-{}", submit.id),
+            "labels": {LABEL_OPERATION: submit.id},
+        },
+        "spec": {
+            "entrypoint": "hooks",
+            "serviceAccountName": submit.service_account,
+            "arguments": {"parameters": [{"name": "environment", "value": submit.environment}]},
+            "templates": [{"name": "hooks", "dag": {"tasks": tasks}}, bridge(submit)],
+        },
+    });
+    if let Some(namespace) = submit.namespace {
+        workflow["metadata"]["namespace"] = json!(namespace.as_str());
+    }
+    workflow
+}
+
+fn bridge(submit: &Submit<'_>) -> Value {
+    let mut args = vec![
+        "bridge".to_owned(),
+        "--job={{inputs.parameters.job}}".to_owned(),
+        format!("--operation={}", submit.operation),
+        format!("--operation-id={}", submit.id),
+        "--environment-file=/tenantry/environment.yaml".to_owned(),
+        "--workflow={{workflow.namespace}}/{{workflow.name}}".to_owned(),
+        "--reason-file=/tmp/reason".to_owned(),
+        "--outputs-file=/tmp/outputs".to_owned(),
+    ];
+    args.extend(submit.flags.iter().cloned());
+    json!({
+        "name": "bridge",
+        "inputs": {
+            "parameters": [{"name": "job"}],
+            "artifacts": [{
+                "name": "environment",
+                "path": "/tenantry/environment.yaml",
+                "raw": {"data": "{{workflow.parameters.environment}}"},
+            }],
+        },
+        "outputs": {
+            "parameters": [
+                {"name": "reason", "valueFrom": {"path": "/tmp/reason", "default": "lost"}},
+                {"name": "outputs", "valueFrom": {"path": "/tmp/outputs", "default": "{}"}},
+            ],
+        },
+        // The bridge's own Pod may be lost; a hook is repeated by tenant.retries alone.
+        "retryStrategy": {
+            "limit": "10",
+            "retryPolicy": "Always",
+            "expression": format!("lastRetry.status == \"Error\" || asInt(lastRetry.exitCode) in [-1, {DETACHED}]"),
+            "backoff": {"duration": "2", "factor": "2", "maxDuration": "600"},
+        },
+        "container": {
+            "image": submit.image,
+            "command": ["/tenantry-bridge"],
+            "args": args,
+            "resources": {
+                "requests": {"cpu": "5m", "memory": "12Mi"},
+                "limits": {"memory": "48Mi"},
+            },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "capabilities": {"drop": ["ALL"]},
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+            },
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        },
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "8Mi"}}],
+    })
+}
+
+/// What people read in Argo's graph: `namespace-name`, with a hash where that would be another's, or no name that Argo
+/// takes.
+fn task_names<'a>(paths: impl Iterator<Item = &'a HookPath> + Clone) -> BTreeMap<HookPath, String> {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    for path in paths.clone() {
+        *taken.entry(plain(path)).or_default() += 1;
+    }
+    let mut used = BTreeSet::new();
+    let mut names = BTreeMap::new();
+    for path in paths {
+        let name = plain(path);
+        let exact = name.len() <= TASK_NAME && !path.name.as_str().contains('.') && taken[&name] == 1;
+        let mut unique = if exact { name.clone() } else { hashed(&name, &path.to_string()) };
+        // A name may look like another one with its hash.
+        while !used.insert(unique.clone()) {
+            unique = hashed(&name, &unique);
+        }
+        names.insert(path.clone(), unique);
+    }
+    names
+}
+
+fn plain(path: &HookPath) -> String {
+    let name = format!("{}-{}", path.namespace, path.name).replace('.', "-");
+    // Argo refuses a digit at the beginning of a task with dependencies.
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("n-{name}") } else { name }
+}
+
+fn hashed(name: &str, of: &str) -> String {
+    let room = TASK_NAME - 9;
+    let cut: String = name.chars().take(room).collect();
+    format!("{}-{}", cut.trim_end_matches('-'), short_hash(of, 8))
+}

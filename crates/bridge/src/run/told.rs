@@ -1,0 +1,75 @@
+//! What the bridge says besides the hook's log: words on stderr, and the files of Argo's output parameters.
+
+use super::Owner;
+use crate::{BridgeError, cli::Bridge, error::chain, output, tell};
+use std::{collections::BTreeMap, time::Duration};
+use tenantry_hook::attempt_name;
+use tenantry_kube_run::RunError;
+use tenantry_model::{AttemptId, Fact, FailureReason, Outcome};
+
+/// Empties the files.
+pub(super) fn begin(arguments: &Bridge) -> Result<(), BridgeError> {
+    write(arguments, "", &BTreeMap::new())
+}
+
+/// Writes the files.
+pub(super) fn write(
+    arguments: &Bridge,
+    reason: &str,
+    outputs: &BTreeMap<String, String>,
+) -> Result<(), BridgeError> {
+    if let Some(path) = &arguments.reason_file {
+        output::write(path, reason)?;
+    }
+    if let Some(path) = &arguments.outputs_file {
+        output::write(path, &serde_json::to_string(outputs).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// A reason as the contract writes it.
+pub(super) fn word(reason: FailureReason) -> String {
+    let word = serde_json::to_value(reason).ok();
+    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn say(attempt: &AttemptId, words: &str) {
+    eprintln!("tenantry-bridge: {}/{}: {words}", attempt.step.namespace, attempt_name(attempt));
+}
+
+pub(super) fn adopted(attempt: &AttemptId) {
+    say(attempt, "found the attempt of an earlier bridge; its log from the start:");
+}
+
+pub(super) fn fact(attempt: &AttemptId, fact: &Fact) {
+    match fact {
+        Fact::Starting { waiting_for: Some(what), .. } => say(attempt, &format!("waits for {what}")),
+        Fact::Running { node: Some(node), .. } => say(attempt, &format!("runs on {node}")),
+        Fact::Unknown { why } => say(attempt, &format!("not known whether it runs: {why}")),
+        _ => {}
+    }
+}
+
+pub(super) fn outcome(attempt: &AttemptId, outcome: &Outcome) {
+    let Some(reason) = outcome.reason else { return say(attempt, "succeeded") };
+    let code = outcome.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+    let words = format!("{}{code}: {}", word(reason), outcome.message);
+    say(attempt, words.trim_end_matches(": "));
+}
+
+pub(super) fn retry(attempt: &AttemptId, pause: Duration) {
+    say(attempt, &format!("another attempt in {} s (tenant.retries)", pause.as_secs()));
+}
+
+pub(super) fn unanswered(attempt: &AttemptId, error: &RunError) {
+    say(attempt, &format!("the create was not answered, and is repeated: {}", chain(error)));
+}
+
+pub(super) fn ending(attempt: &AttemptId, owner: &Owner) {
+    say(attempt, &format!("is ended: its Workflow {owner} is over"));
+}
+
+pub(super) fn cannot(verb: &str, attempt: &AttemptId, error: RunError) {
+    say(attempt, &format!("cannot {verb} it"));
+    tell(&error.into());
+}
