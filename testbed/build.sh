@@ -8,7 +8,8 @@
 #   build.sh kube       only Kubernetes (minutes)
 #   build.sh images     only the test images
 #   build.sh PART...    a part that not every test needs: argo-workflows, nats,
-#                       argo-events, argo-cd (minutes each); `testbed add` does it
+#                       argo-events, argo-cd, helm (minutes each); `testbed add` does
+#                       it for those that run in a cluster
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -145,9 +146,9 @@ images)
 	driver
 	images
 	;;
-argo-workflows | nats | argo-events | argo-cd) parts "$@" ;;
+argo-workflows | nats | argo-events | argo-cd | helm) parts "$@" ;;
 *)
-	say "no target '$1'; there are driver, kube, images, all, argo-workflows, nats, argo-events, argo-cd"
+	say "no target '$1'; there are driver, kube, images, all, argo-workflows, nats, argo-events, argo-cd, helm"
 	exit 2
 	;;
 esac
