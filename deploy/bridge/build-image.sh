@@ -19,8 +19,10 @@ if [ -n "${TENANTRY_BRIDGE_BIN:-}" ]; then
 	program=$TENANTRY_BRIDGE_BIN
 else
 	# With --target the flags are for the program alone, not for what builds it. A fixed address needs no relocations, which are
-	# a tenth of the file and pages of memory that no two bridges share; who aborts needs no tables to unwind by.
-	RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no --remap-path-prefix=$PWD=." \
+	# a tenth of the file and pages of memory that no two bridges share; who aborts needs no tables to unwind by, neither those of
+	# Rust nor those of C.
+	CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
+		RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no --remap-path-prefix=$PWD=." \
 		cargo build --locked --profile bridge --target "$target" -p tenantry-bridge
 	program=${CARGO_TARGET_DIR:-target}/$target/bridge/tenantry-bridge
 fi

@@ -4,7 +4,10 @@
 
 #![allow(clippy::doc_markdown)] // these comments are the program's help, which has no markup
 
-use crate::{BridgeError, environment::Named};
+use crate::{
+    BridgeError,
+    environment::{Encoding, Named},
+};
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use serde_json::Value;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
@@ -70,6 +73,9 @@ pub struct Discovery {
     /// The environment (a TenantEnvironment): its labels decide selectors
     #[arg(long, value_name = "FILE")]
     pub environment_file: Option<PathBuf>,
+    /// The environment's file is base64: Argo would take what looks like one of its expressions for one
+    #[arg(long, requires = "environment_file")]
+    pub base64: bool,
     /// Namespace to look in; several may be given
     #[arg(long = "namespace", value_name = "NAME", value_delimiter = ',', group = "where")]
     pub namespaces: Vec<Namespace>,
@@ -91,15 +97,24 @@ pub struct Discovery {
     /// Print a Workflow with one task per hook and the exact order
     #[arg(long, requires = "operation_id", requires = "environment_file")]
     pub as_dag: bool,
+    /// With --as-dag: make the Workflow instead of printing it; one of its name that is there is left as it is
+    #[arg(long, requires = "as_dag", requires = "workflow_namespace", conflicts_with = "output")]
+    pub submit: bool,
     /// Write to this file instead of stdout; needed above 256 KiB, which is all that Argo takes from stdout
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Jobs to ask for at a time
     #[arg(long, value_name = "COUNT", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub page: u32,
-    /// With --as-dag: the operation's id; the Workflow is named by it
+    /// With --as-dag: the operation's id
     #[arg(long, value_name = "UUID")]
     pub operation_id: Option<OperationId>,
+    /// With --as-dag: name of the Workflow; tenantry-UUID without
+    #[arg(long, value_name = "NAME", requires = "as_dag")]
+    pub workflow_name: Option<String>,
+    /// With --as-dag: how long the Workflow stays after its end; longer than anybody may send its event again
+    #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
+    pub workflow_ttl: u32,
     /// With --as-dag: namespace of the Workflow; that of the submitter without
     #[arg(long, value_name = "NAME")]
     pub workflow_namespace: Option<Namespace>,
@@ -132,6 +147,9 @@ pub struct Bridge {
     /// The changeset (a TenantChangeset); without, the hook is told that what is there is unknown
     #[arg(long, value_name = "FILE")]
     pub changeset_file: Option<PathBuf>,
+    /// The files of environment and changeset are base64: Argo would take what looks like one of its expressions for one
+    #[arg(long)]
+    pub base64: bool,
     /// File for the reason of a failure, in one word; empty after success
     #[arg(long, value_name = "FILE")]
     pub reason_file: Option<PathBuf>,
@@ -150,6 +168,18 @@ pub struct Bridge {
     /// Which cluster, and what counts there.
     #[command(flatten)]
     pub region: Region,
+}
+
+impl Discovery {
+    pub(crate) fn encoding(&self) -> Encoding {
+        if self.base64 { Encoding::Base64 } else { Encoding::Plain }
+    }
+}
+
+impl Bridge {
+    pub(crate) fn encoding(&self) -> Encoding {
+        if self.base64 { Encoding::Base64 } else { Encoding::Plain }
+    }
 }
 
 impl Region {
@@ -180,8 +210,7 @@ impl Discovery {
 }
 
 fn privilege(text: &str) -> Result<Privilege, String> {
-    let known =
-        || Privilege::ALL.map(|privilege| Value::from(serde_json::to_value(privilege).unwrap_or_default()));
+    let known = || Privilege::ALL.map(|privilege| serde_json::to_value(privilege).unwrap_or_default());
     serde_json::from_value(Value::from(text)).map_err(|_| {
         let names: Vec<String> = known().iter().filter_map(Value::as_str).map(str::to_owned).collect();
         format!("no such privilege; there are {}", names.join(", "))

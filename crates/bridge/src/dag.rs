@@ -3,6 +3,7 @@
 //! Pure. It must never know a cluster.
 
 use crate::{Order, cli::DETACHED};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{LABEL_OPERATION, short_hash};
@@ -25,12 +26,16 @@ pub struct Submit<'a> {
     pub image: &'a str,
     /// Further flags of each bridge.
     pub flags: Vec<String>,
+    /// Its name: a second one of the same name cannot be made.
+    pub name: String,
+    /// Seconds that it stays after its end.
+    pub stays: u32,
 }
 
 /// Argo allows 128 characters; node names, which begin with the Workflow's, become Pods' names.
 const TASK_NAME: usize = 63;
 
-/// Makes the Workflow. Its name is the operation's id: a second one of the same operation cannot be made.
+/// Makes the Workflow.
 #[must_use]
 pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
     let names = task_names(order.after.keys());
@@ -56,13 +61,16 @@ pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
         "metadata": {
-            "name": format!("tenantry-{}", submit.id),
+            "name": submit.name,
             "labels": {LABEL_OPERATION: submit.id},
         },
         "spec": {
             "entrypoint": "hooks",
             "serviceAccountName": submit.service_account,
-            "arguments": {"parameters": [{"name": "environment", "value": submit.environment}]},
+            // In base64: a value of the environment that looks like one of Argo's expressions is none.
+            "arguments": {"parameters": [{"name": "environment", "value": STANDARD.encode(&submit.environment)}]},
+            "ttlStrategy": {"secondsAfterCompletion": submit.stays},
+            "podGC": {"strategy": "OnWorkflowSuccess", "deleteDelayDuration": "1h"},
             "templates": [{"name": "hooks", "dag": {"tasks": tasks}}, bridge(submit)],
         },
     });
@@ -78,7 +86,8 @@ fn bridge(submit: &Submit<'_>) -> Value {
         "--job={{inputs.parameters.job}}".to_owned(),
         format!("--operation={}", submit.operation),
         format!("--operation-id={}", submit.id),
-        "--environment-file=/tenantry/environment.yaml".to_owned(),
+        "--environment-file=/tenantry/environment".to_owned(),
+        "--base64".to_owned(),
         "--workflow={{workflow.namespace}}/{{workflow.name}}".to_owned(),
         "--reason-file=/tmp/reason".to_owned(),
         "--outputs-file=/tmp/outputs".to_owned(),
@@ -90,7 +99,7 @@ fn bridge(submit: &Submit<'_>) -> Value {
             "parameters": [{"name": "job"}],
             "artifacts": [{
                 "name": "environment",
-                "path": "/tenantry/environment.yaml",
+                "path": "/tenantry/environment",
                 "raw": {"data": "{{workflow.parameters.environment}}"},
             }],
         },
@@ -117,9 +126,11 @@ fn bridge(submit: &Submit<'_>) -> Value {
             },
             "securityContext": {
                 "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
                 "capabilities": {"drop": ["ALL"]},
                 "runAsNonRoot": true,
                 "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
             },
             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
         },

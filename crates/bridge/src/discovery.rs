@@ -6,7 +6,7 @@
 use crate::{
     BridgeError, EnvironmentFile, Listing, Submit,
     cli::{Bridge, Discovery},
-    dag, output,
+    dag, output, submit,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{
@@ -76,7 +76,8 @@ pub struct Order {
 }
 
 pub(crate) async fn main(arguments: &Discovery) -> Result<(), BridgeError> {
-    let environment = arguments.environment_file.as_deref().map(EnvironmentFile::read).transpose()?;
+    let read = |path| EnvironmentFile::read(path, arguments.encoding());
+    let environment = arguments.environment_file.as_deref().map(read).transpose()?;
     if let Some(environment) = &environment {
         environment.check_operation(arguments.operation_id, &arguments.operation)?;
     }
@@ -112,8 +113,16 @@ pub(crate) async fn main(arguments: &Discovery) -> Result<(), BridgeError> {
                 service_account: &arguments.service_account,
                 image: &arguments.image,
                 flags: region_flags(arguments),
+                name: arguments.workflow_name.clone().unwrap_or_else(|| format!("tenantry-{id}")),
+                stays: arguments.workflow_ttl,
             };
-            serde_json::to_string(&dag::workflow(&order, &submit)).unwrap_or_default()
+            let workflow = dag::workflow(&order, &submit);
+            match &arguments.workflow_namespace {
+                Some(namespace) if arguments.submit => {
+                    return submit::create(&cluster, namespace, &submit.name, &workflow).await;
+                }
+                _ => serde_json::to_string(&workflow).unwrap_or_default(),
+            }
         }
         _ if arguments.levels => Listing::Levels.text(&order),
         _ => Listing::Flat.text(&order),

@@ -3,6 +3,7 @@
 //! It must never print what is in a file: its author's settings are nobody's business.
 
 use crate::BridgeError;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -85,10 +86,19 @@ impl FromStr for Named {
     }
 }
 
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// YAML or JSON.
+    Plain,
+    /// The same in base64.
+    Base64,
+}
+
 impl EnvironmentFile {
     /// Reads and checks the file.
-    pub fn read(path: &Path) -> Result<Self, BridgeError> {
-        let file: Self = read(path)?;
+    pub fn read(path: &Path, encoding: Encoding) -> Result<Self, BridgeError> {
+        let file: Self = read(path, encoding)?;
         check(path, &file.api_version, &file.kind, ENVIRONMENT_KIND)?;
         Ok(file)
     }
@@ -175,10 +185,10 @@ impl EnvironmentFile {
 
     /// The text of `changeset.yaml`: that of the file, or without one the whole document as additions to what nobody
     /// knows.
-    pub fn changeset_yaml(&self, file: Option<&Path>) -> Result<String, BridgeError> {
+    pub fn changeset_yaml(&self, file: Option<&Path>, encoding: Encoding) -> Result<String, BridgeError> {
         let document = match file {
             Some(path) => {
-                let document: ChangesetDocument = read(path)?;
+                let document: ChangesetDocument = read(path, encoding)?;
                 check(path, &document.api_version, &document.kind, CHANGESET_KIND)?;
                 if document.environment != self.metadata.id {
                     return Err(BridgeError::Usage(format!(
@@ -217,12 +227,20 @@ impl EnvironmentFile {
 }
 
 /// YAML 1.2, in which `no` and `y` are words. Nothing of the file is in an error but the place and the rule.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, BridgeError> {
-    let text = std::fs::read_to_string(path).map_err(|source| BridgeError::File {
+fn read<T: DeserializeOwned>(path: &Path, encoding: Encoding) -> Result<T, BridgeError> {
+    let mut text = std::fs::read_to_string(path).map_err(|source| BridgeError::File {
         verb: "read",
         path: path.to_owned(),
         source,
     })?;
+    if encoding == Encoding::Base64 {
+        let bytes = STANDARD.decode(text.trim()).map_err(|error| {
+            BridgeError::Usage(format!("{} is not base64, as --base64 says: {error}", path.display()))
+        })?;
+        text = String::from_utf8(bytes).map_err(|_| {
+            BridgeError::Usage(format!("{} holds something else than text in base64", path.display()))
+        })?;
+    }
     let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
     serde_saphyr::from_str_with_options(&text, options)
         .map_err(|error| BridgeError::Usage(format!("cannot read {}: {error}", path.display())))

@@ -1,7 +1,7 @@
 //! What can go wrong, how the program then ends, and what to do about it.
 
 use crate::rights::Missing;
-use std::{error::Error, fmt::Write, path::PathBuf};
+use std::{fmt::Write, path::PathBuf};
 use tenantry_kube_run::RunError;
 use tenantry_model::{HookPath, Problem};
 
@@ -142,21 +142,6 @@ fn problems(all: &[(HookPath, Vec<Problem>)]) -> String {
             let Problem { code, pointer, message, remedy } = problem;
             let _ = write!(text, "\n  {path}: {message} ({code}, {pointer}); {remedy}");
         }
-    }
-    text
-}
-
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        // Some libraries repeat their cause in their own words.
-        if !text.contains(&said) {
-            let _ = write!(text, ": {said}");
-        }
-        next = cause.source();
     }
     text
 }

@@ -14,10 +14,11 @@ mod error;
 mod output;
 mod rights;
 mod run;
+mod submit;
 
 pub use dag::{Submit, workflow};
 pub use discovery::{Found, Order, Rules, Slim, judge};
-pub use environment::{EnvironmentFile, Named};
+pub use environment::{Encoding, EnvironmentFile, Named};
 pub use error::{BridgeError, Exit};
 pub use output::{Listing, STDOUT_LIMIT};
 pub use rights::Missing;
@@ -41,7 +42,7 @@ pub async fn main(cli: Cli) -> u8 {
 
 /// One line for each cause, and what to do about it.
 pub(crate) fn tell(error: &BridgeError) {
-    eprintln!("tenantry-bridge: {}", error::chain(error));
+    eprintln!("tenantry-bridge: {}", tenantry_model::with_causes(error));
     if let Some(remedy) = error.remedy() {
         eprintln!("{remedy}");
     }

@@ -4,7 +4,7 @@
 use clap::{Command, CommandFactory};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 use tenantry_bridge::{
-    BridgeError, EnvironmentFile, Found, Listing, Order, Rules, STDOUT_LIMIT, Slim, Submit,
+    BridgeError, Encoding, EnvironmentFile, Found, Listing, Order, Rules, STDOUT_LIMIT, Slim, Submit,
     cli::{Cli, DETACHED, PLATFORM},
     judge, workflow,
 };
@@ -166,6 +166,8 @@ fn the_workflow_has_the_exact_edges() {
         service_account: "tenantry-bridge",
         image: "tenantry-bridge:1",
         flags: vec!["--domain=collibra.com".to_owned()],
+        name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-graph".to_owned(),
+        stays: 604_800,
     };
     insta::assert_yaml_snapshot!(workflow(&order, &submit));
 }
@@ -181,29 +183,29 @@ fn an_environment_of_another_operation_is_refused_and_nothing_of_it_is_printed()
     let head = format!("apiVersion: tenantry.io/v1\nkind: TenantEnvironment\n{metadata}");
 
     write(&format!("{head}operation: {{name: lifecycle.suspend}}\n"));
-    let read = EnvironmentFile::read(&file).unwrap();
+    let read = EnvironmentFile::read(&file, Encoding::Plain).unwrap();
     assert!(read.check_operation(None, &operation()).unwrap_err().to_string().contains("lifecycle.suspend"));
 
     // A country code stays a word, and a hook gets every text quoted.
     write(&format!("{head}spec: {{settings: {{country: no}}}}\n"));
-    let read = EnvironmentFile::read(&file).unwrap();
+    let read = EnvironmentFile::read(&file, Encoding::Plain).unwrap();
     let id = "0192f0c8-a7b3-7c3e-8f00-00000000abcd".parse().unwrap();
     let yaml = read.environment_yaml(id, &operation()).unwrap();
     assert!(
         yaml.contains("country: 'no'") && yaml.contains("batch: '0192f0c8-a7b3-7c3e-8f00-00000000abcd'"),
         "{yaml}"
     );
-    let changeset = read.changeset_yaml(None).unwrap();
+    let changeset = read.changeset_yaml(None, Encoding::Plain).unwrap();
     assert!(
         changeset.contains("from: 'unknown'") && changeset.contains("/spec/settings/country"),
         "{changeset}"
     );
 
     write(&format!("{head}spec: {{settings: {{password: hunter2}}, aps: {{}}}}\n"));
-    let error = EnvironmentFile::read(&file).unwrap_err().to_string();
+    let error = EnvironmentFile::read(&file, Encoding::Plain).unwrap_err().to_string();
     assert!(error.contains("aps") && !error.contains("hunter2"), "{error}");
     write("kind: TenantEnvironment\n");
-    EnvironmentFile::read(&file).unwrap_err();
+    EnvironmentFile::read(&file, Encoding::Plain).unwrap_err();
     fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -83,7 +83,10 @@ mod tests {
     use tenantry_hook::AttemptIdentity;
     use tenantry_model::{AttemptId, TemplateHash};
 
-    fn seen(number: u32, outcome: Option<Option<FailureReason>>, released: bool) -> SeenAttempt {
+    /// How an attempt ended: well, or why not.
+    type Ended = Result<(), FailureReason>;
+
+    fn seen(number: u32, ended: Option<Ended>, released: bool) -> SeenAttempt {
         SeenAttempt {
             identity: AttemptIdentity {
                 attempt: AttemptId {
@@ -96,19 +99,19 @@ mod tests {
                 environment: "0192f0c8-a7b3-7c3e-8f00-00000000abcd".parse().unwrap(),
                 container: "hook".to_owned(),
             },
-            outcome: outcome.map(|reason| Outcome { reason, ..Outcome::default() }),
+            outcome: ended.map(|ended| Outcome { reason: ended.err(), ..Outcome::default() }),
             released,
         }
     }
 
     #[test]
     fn an_attempt_whose_end_was_not_told_is_gone_on_with_and_one_that_was_told_is_not_run_again() {
-        let failed = Some(Some(FailureReason::HookFailed));
+        let failed = Some(Err(FailureReason::HookFailed));
         assert_eq!(next(&[]), Next::Start(1));
         assert_eq!(next(&[seen(1, None, false)]), Next::Adopt(1));
         assert_eq!(next(&[seen(1, failed, false)]), Next::Adopt(1));
-        assert_eq!(next(&[seen(1, Some(None), false)]), Next::Adopt(1));
-        assert_eq!(next(&[seen(1, Some(None), true)]), Next::Done(Outcome::default()));
+        assert_eq!(next(&[seen(1, Some(Ok(())), false)]), Next::Adopt(1));
+        assert_eq!(next(&[seen(1, Some(Ok(())), true)]), Next::Done(Outcome::default()));
         assert_eq!(next(&[seen(1, failed, true)]), Next::Start(2));
         assert_eq!(next(&[seen(1, failed, true), seen(2, None, false)]), Next::Adopt(2));
         assert_eq!(next(&[seen(3, None, true)]), Next::Adopt(3), "it still runs");
@@ -128,11 +131,11 @@ mod tests {
         assert_eq!(after(&mut tally, HookFailed, 2), None);
         assert_eq!(after(&mut Tally::default(), Killed, 2), None, "a person's kill is not repeated");
 
-        let earlier = [seen(1, Some(Some(HookFailed)), true), seen(2, Some(Some(Evicted)), true)];
+        let earlier = [seen(1, Some(Err(HookFailed)), true), seen(2, Some(Err(Evicted)), true)];
         let mut tally = Tally::of(&earlier);
         assert_eq!(after(&mut tally, Evicted, 0), Some(10), "the platform's fault does not count");
         assert_eq!(after(&mut tally, HookFailed, 1), None);
-        assert_eq!(after(&mut Tally::of(&[seen(1, Some(Some(HookFailed)), false)]), HookFailed, 1), Some(5));
+        assert_eq!(after(&mut Tally::of(&[seen(1, Some(Err(HookFailed)), false)]), HookFailed, 1), Some(5));
         let mut tally = Tally::default();
         for _ in 0..PLATFORM_RETRIES {
             assert!(after(&mut tally, Evicted, 0).is_some());

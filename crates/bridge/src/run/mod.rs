@@ -98,7 +98,7 @@ async fn step(arguments: &Bridge) -> Result<End, BridgeError> {
         path: "SIGTERM".into(),
         source,
     })?;
-    let environment = EnvironmentFile::read(&arguments.environment_file)?;
+    let environment = EnvironmentFile::read(&arguments.environment_file, arguments.encoding())?;
     environment.check_operation(Some(arguments.operation_id), &arguments.operation)?;
     let hook = HookRef::new(environment.region().clone(), arguments.job.clone());
     let settings = Settings {
@@ -117,7 +117,8 @@ async fn step(arguments: &Bridge) -> Result<End, BridgeError> {
         domains: arguments.region.domains()?,
         policy: arguments.region.policy(),
         environment_yaml: environment.environment_yaml(arguments.operation_id, &arguments.operation)?,
-        changeset_yaml: environment.changeset_yaml(arguments.changeset_file.as_deref())?,
+        changeset_yaml: environment
+            .changeset_yaml(arguments.changeset_file.as_deref(), arguments.encoding())?,
         environment,
         hook,
         runner: Runner::new(cluster.clone(), settings),

@@ -1,11 +1,11 @@
 //! What the bridge says besides the hook's log: words on stderr, and the files of Argo's output parameters.
 
 use super::Owner;
-use crate::{BridgeError, cli::Bridge, error::chain, output, tell};
+use crate::{BridgeError, cli::Bridge, output, tell};
 use std::{collections::BTreeMap, time::Duration};
 use tenantry_hook::attempt_name;
 use tenantry_kube_run::RunError;
-use tenantry_model::{AttemptId, Fact, FailureReason, Outcome};
+use tenantry_model::{AttemptId, Fact, FailureReason, Outcome, with_causes};
 
 /// Empties the files.
 pub(super) fn begin(arguments: &Bridge) -> Result<(), BridgeError> {
@@ -62,7 +62,7 @@ pub(super) fn retry(attempt: &AttemptId, pause: Duration) {
 }
 
 pub(super) fn unanswered(attempt: &AttemptId, error: &RunError) {
-    say(attempt, &format!("the create was not answered, and is repeated: {}", chain(error)));
+    say(attempt, &format!("the create was not answered, and is repeated: {}", with_causes(error)));
 }
 
 pub(super) fn ending(attempt: &AttemptId, owner: &Owner) {

@@ -4,11 +4,12 @@
 //! A watch would send every bridge each change of every other step, so its metadata is looked at now and then, and
 //! `spec.shutdown`, which is in no metadata, when SIGTERM comes. It must never change a Workflow.
 
-use crate::{BridgeError, Named, error::chain};
+use crate::{BridgeError, Named};
 use kube::{Client, core::Request};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, time::Duration};
 use tenantry_kube_run::{Cluster, RunError};
+use tenantry_model::with_causes;
 
 /// Between two looks at the metadata.
 const LOOK: Duration = Duration::from_secs(30);
@@ -73,7 +74,7 @@ impl Owner {
         match tokio::time::timeout(ANSWER, self.look(Part::Whole)).await {
             Ok(Ok(over)) => over,
             Ok(Err(error)) => {
-                eprintln!("tenantry-bridge: {}; the attempt is left running", chain(&error));
+                eprintln!("tenantry-bridge: {}; the attempt is left running", with_causes(&error));
                 false
             }
             Err(_) => {
@@ -95,7 +96,9 @@ impl Owner {
             match self.is_over().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::debug!(error = %tenantry_model::with_causes(&error), "cannot look at the Workflow"),
+                Err(error) => {
+                    tracing::debug!(error = %with_causes(&error), "cannot look at the Workflow");
+                }
             }
         }
     }
