@@ -41,7 +41,9 @@ tests/postgres.sh
 cargo test --locked --workspace --no-run
 
 if [ "$what" = all ]; then
-  if testbed/install.sh && testbed/build.sh; then
+  if testbed/install.sh && testbed/build.sh && testbed/build.sh argo-workflows nats argo-events helm; then
+    # Static, small and stripped, as it is shipped: what is built for the tests above is none of it.
+    deploy/bridge/build-image.sh
     bed=$PWD/testbed/bin/testbed
     export TENANTRY_TESTBED=$bed
     # For the tests of the room that speaks to Kubernetes; the end-to-end tests start clusters of their own.

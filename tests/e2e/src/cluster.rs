@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -133,6 +134,29 @@ impl Cluster {
     /// Runs kubectl, whatever it answers.
     pub fn try_kubectl(&self, args: &[&str]) -> Result<Answer> {
         Answer::of(command()?.args(["kubectl", &self.name]).args(args))
+    }
+
+    /// Writes a program `kubectl` for scripts that call one.
+    pub fn kubectl_program(&self, file: &Path) -> Result<()> {
+        let testbed = testbed().context("TENANTRY_TESTBED is not set")?;
+        let (state, name) = (reap::state_folder(), &self.name);
+        let script = format!(
+            "#!/bin/sh\nTESTBED_STATE='{}' exec '{}' kubectl {name} \"$@\"\n",
+            state.display(),
+            testbed.display()
+        );
+        std::fs::write(file, script)?;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    /// What `testbed up --with PART` says about a part: addresses, programs.
+    pub fn part(&self, part: &str) -> Result<Value> {
+        let clusters: Vec<Value> = serde_json::from_str(&Answer::of(command()?.arg("list"))?.expect(0)?.out)?;
+        let mine = clusters.into_iter().find(|cluster| cluster["name"] == self.name.as_str());
+        let parts = mine.with_context(|| format!("no cluster {}", self.name))?["parts"].take();
+        let found = parts.as_array().into_iter().flatten().find(|one| one["name"] == part);
+        Ok(found.with_context(|| format!("no part {part} in {parts}"))?["values"].clone())
     }
 
     /// `kubectl get … -o json`.

@@ -220,7 +220,7 @@ fn adopts(world: &World) -> Result<()> {
     let place = Place::new(world)?;
     let team = place.team("team")?;
     let hook = team.hook("slow").gated_witness("5");
-    apply(world, &[hook.clone()])?;
+    apply(world, std::slice::from_ref(&hook))?;
     let started = || -> Result<Option<()>> {
         Ok((world.witness().starts(&place.operation, "slow")? > 0).then_some(()))
     };
@@ -289,7 +289,7 @@ fn rights(world: &World) -> Result<()> {
     let place = Place::new(world)?;
     let team = world.team("team")?;
     let hook = team.hook("hook").witness(0, "0");
-    apply(world, &[hook.clone()])?;
+    apply(world, std::slice::from_ref(&hook))?;
     // Whoever follows the words grants one right after another, and is there in the end.
     let mut granted: Vec<String> = Vec::new();
     eventually("a bridge that lacks nothing", || {
@@ -343,7 +343,7 @@ fn workflow(world: &World) -> Result<()> {
     let place = Place::new(world)?;
     let team = place.team("team")?;
     let hook = team.hook("slow").gated_witness("0");
-    apply(world, &[hook.clone()])?;
+    apply(world, std::slice::from_ref(&hook))?;
     cluster.apply(&[json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
         "metadata": {"name": "run", "namespace": place.argo}, "spec": {"entrypoint": "hooks"}

@@ -1,5 +1,7 @@
 //! The end-to-end tests. `make test` runs them with all others; a part of a name as argument chooses some.
 
+mod argo;
+mod argo_place;
 mod bad_input;
 mod bridge;
 mod bridge_place;
@@ -54,5 +56,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(nightly_risk_spark::trials());
     trials.extend(containers::trials());
     trials.extend(bridge::trials());
+    trials.extend(argo::trials());
     tenantry_e2e::run(trials)
 }

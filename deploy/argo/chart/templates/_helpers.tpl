@@ -1,0 +1,153 @@
+{{/* The image of discovery and bridges. */}}
+{{- define "tenantry.image" -}}
+{{ .Values.image.name }}:{{ .Values.image.tag }}
+{{- end }}
+
+{{- define "tenantry.labels" -}}
+app.kubernetes.io/part-of: tenantry
+{{- end }}
+
+{{/* Flags that say what counts in this cluster. */}}
+{{- define "tenantry.flags" -}}
+{{- range .Values.domains }}
+- --domain={{ . }}
+{{- end }}
+{{- range .Values.flags }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Nothing may write into the image; /tmp is all that a step needs. */}}
+{{- define "tenantry.container" -}}
+image: {{ include "tenantry.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+command: [/tenantry-bridge]
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+  runAsNonRoot: true
+  runAsUser: 65532
+  seccompProfile: {type: RuntimeDefault}
+volumeMounts: [{name: tmp, mountPath: /tmp}]
+{{- end }}
+
+{{- define "tenantry.environment" -}}
+{name: environment, path: /tenantry/environment, raw: {data: {{ "{{workflow.parameters.environment}}" | quote }}}}
+{{- end }}
+
+{{/*
+For the loss of a step's own Pod: -1 is Argo's word for no exit code, the other one the program's. A hook is repeated by
+tenant.retries, never by Argo.
+*/}}
+{{- define "tenantry.lost" -}}
+limit: "10"
+retryPolicy: Always
+expression: lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, {{ . }}]
+backoff: {duration: "2", factor: "2", maxDuration: "600"}
+{{- end }}
+
+{{/*
+Whether an event asks for an operation: a CloudEvent of our type, structured (all of it in the body) or binary (its attributes
+in headers), with all that a Workflow needs. The script's answer is its last expression.
+*/}}
+{{- define "tenantry.ours" -}}
+local wanted = "io.tenantry.operation.requested.v1"
+local function ours()
+  local body, header = event.body, event.header or {}
+  if type(body) ~= "table" then return false end
+  local data = body
+  if body.specversion then
+    if body.type ~= wanted then return false end
+    data = body.data
+  else
+    local types = header["Ce-Type"]
+    if type(types) ~= "table" or types[1] ~= wanted then return false end
+  end
+  return type(data) == "table" and type(data.operation) == "string" and type(data.operationId) == "string"
+    and type(data.environment) == "table" and string.match(data.operationId, "^[0-9a-f-]+$") ~= nil
+    and string.match(data.operation, "^[a-z0-9.-]+$") ~= nil
+end
+{{- end }}
+
+{{/* A Go template of the Sensor over the event's data, wherever it is. */}}
+{{- define "tenantry.of" -}}
+{{ printf "{{ $d := ternary .Input.body.data .Input.body (hasKey .Input.body \"specversion\") }}%s" . }}
+{{- end }}
+
+{{/*
+Keeps what became no Workflow: kubectl -n tenantry-argo get configmaps -l tenantry.io/dead-letter. Only the body: among the
+headers is the sender's token.
+*/}}
+{{- define "tenantry.dead" -}}
+template:
+  name: {{ .dependency }}-dead-letter
+  conditions: {{ .dependency }}
+  k8s:
+    operation: patch
+    source:
+      resource:
+        apiVersion: v1
+        kind: ConfigMap
+        metadata:
+          name: dead-letter-
+          namespace: {{ .root.Values.namespace }}
+          labels: {tenantry.io/dead-letter: {{ .dependency }}}
+        data: {body: ""}
+    parameters:
+      - src: {dependencyName: {{ .dependency }}, contextKey: id}
+        dest: metadata.name
+        operation: append
+      - src: {dependencyName: {{ .dependency }}, dataTemplate: {{ "{{ .Input.body | toJson }}" | squote }}}
+        dest: data.body
+atLeastOnce: true
+retryStrategy: {{ toJson .root.Values.sensor.retries }}
+{{- end }}
+
+{{/* What every Workflow of an event has. */}}
+{{- define "tenantry.workflow" -}}
+entrypoint: operation
+serviceAccountName: tenantry-bridge
+priority: {{ .Values.workflow.priority }}
+# Longer than the bus keeps messages: the Workflow's name is what makes an event that comes twice run once.
+ttlStrategy: {secondsAfterCompletion: {{ .Values.workflow.secondsAfterCompletion | int }}}
+# The Pods of an operation that failed stay as long as its Workflow.
+podGC: {strategy: OnWorkflowSuccess, deleteDelayDuration: {{ .Values.workflow.podsStayFor }}}
+# No activeDeadlineSeconds: `tenant.timeout` ends a hook.
+podMetadata:
+  labels:
+    {{- include "tenantry.labels" . | nindent 4 }}
+    tenantry.io/operation: {{ "{{workflow.parameters.operation-id}}" | quote }}
+arguments:
+  parameters:
+    - name: operation
+    - name: operation-id
+    # In base64: a value that looks like one of Argo's expressions must reach the hook as it was written.
+    - name: environment
+{{- end }}
+
+{{/* Discovery; its last flags are the caller's. */}}
+{{- define "tenantry.discovery" -}}
+# 6: the API server did not answer.
+retryStrategy:
+  {{- include "tenantry.lost" 6 | nindent 2 }}
+container:
+  {{- include "tenantry.container" .root | nindent 2 }}
+  args:
+    - discovery
+    - --all-namespaces
+    - --operation={{ "{{workflow.parameters.operation}}" }}
+    - --environment-file=/tenantry/environment
+    - --base64
+    {{- range .flags }}
+    - {{ . }}
+    {{- end }}
+    {{- include "tenantry.flags" .root | trim | nindent 4 }}
+    {{- range .root.Values.discoveryFlags }}
+    - {{ . | quote }}
+    {{- end }}
+  resources:
+    requests: {cpu: 5m, memory: 16Mi}
+    limits: {memory: 64Mi}
+volumes: [{name: tmp, emptyDir: {sizeLimit: 8Mi}}]
+{{- end }}

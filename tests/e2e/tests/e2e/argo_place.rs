@@ -1,0 +1,209 @@
+//! Argo in a cluster of the test's own, with what `deploy/argo` ships and nothing else; and a client of its webhook.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::{path::PathBuf, process::Command};
+use tenantry_e2e::{Answer, Hook, Team, World, eventually, repository};
+
+/// The flags of `testbed up` that such a cluster needs.
+pub const PARTS: &[&str] = &["--with", "argo-workflows,argo-events"];
+/// The namespace of the Workflows, as shipped.
+pub const ARGO: &str = "tenantry-argo";
+const TOKEN: &str = "the-token-of-the-test";
+
+/// What is installed.
+pub struct Argo<'a> {
+    pub world: &'a World,
+    webhook: String,
+    program: PathBuf,
+}
+
+impl<'a> Argo<'a> {
+    /// Installs the shipped manifests; only the bus is the test bed's.
+    pub fn install(world: &'a World) -> Result<Self> {
+        let cluster = world.cluster()?;
+        let image = repository().join("target/bridge-image/tenantry-bridge.tar");
+        ensure!(image.is_file(), "no image of the bridge: run deploy/bridge/build-image.sh");
+        cluster.testbed(&["load-image"], &[&image.display().to_string()])?;
+        let shipped = std::fs::read_to_string(repository().join("deploy/argo/manifests.yaml"))?;
+        let others: Vec<&str> =
+            shipped.split("\n---\n").filter(|one| !one.contains("kind: EventBus")).collect();
+        cluster.kubectl_with(&["apply", "-f", "-"], &others.join("\n---\n"))?;
+        cluster.apply(&[
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "EventBus",
+                "metadata": {"name": "tenantry", "namespace": ARGO},
+                "spec": {"jetstreamExotic": {
+                    "url": cluster.part("nats")?["url"],
+                    "streamConfig": "maxAge: 72h\nmaxMsgs: 100000\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\nretention: 0\ndiscard: 1\n"
+                }}
+            }),
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenantry-events", "namespace": ARGO},
+                "stringData": {"token": TOKEN}
+            }),
+        ])?;
+        cluster.testbed(&["events-ready"], &[ARGO])?;
+        let service = cluster.get(&["service", "-n", ARGO, "tenantry-operations-eventsource-svc"])?;
+        let address = service["spec"]["clusterIP"].as_str().context("an address of the webhook")?;
+        Ok(Self {
+            world,
+            webhook: format!("http://{address}:12000/operations"),
+            program: cluster.part("argo-workflows")?["argo"].as_str().context("argo's command line")?.into(),
+        })
+    }
+
+    /// A team that has let the bridges in, by the shipped script.
+    pub fn team(&self, name: &str) -> Result<Team> {
+        let team = self.world.team(name)?;
+        let cluster = self.world.cluster()?;
+        let bin = self.world.folder().join("bin");
+        std::fs::create_dir_all(&bin)?;
+        // The script calls whatever kubectl is on the path.
+        cluster.kubectl_program(&bin.join("kubectl"))?;
+        let mut script = Command::new(repository().join("deploy/argo/let-in.sh"));
+        let path =
+            std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&std::env::var("PATH")?)))?;
+        Answer::of(script.arg(&team.namespace).env("PATH", path))?.expect(0)?;
+        Ok(team)
+    }
+
+    pub fn apply(&self, hooks: &[&Hook]) -> Result<()> {
+        self.world.cluster()?.apply(&hooks.iter().map(|hook| hook.manifest()).collect::<Vec<_>>())
+    }
+
+    /// Sends a request to the webhook; answers the status.
+    pub fn post(&self, token: &str, headers: &[&str], body: &str) -> Result<u16> {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "60",
+            "--output",
+            "/dev/null",
+        ]);
+        curl.args(["--write-out", "%{http_code}", "--header", &format!("Authorization: Bearer {token}")]);
+        for header in headers {
+            curl.args(["--header", header]);
+        }
+        let file = self.world.folder().join("body");
+        std::fs::write(&file, body)?;
+        let answer =
+            Answer::of(curl.arg("--data-binary").arg(format!("@{}", file.display())).arg(&self.webhook))?;
+        Ok(answer.expect(0)?.out.parse()?)
+    }
+
+    /// Sends a structured CloudEvent.
+    pub fn send(&self, event: &Value) -> Result<u16> {
+        self.post(TOKEN, &["Content-Type: application/cloudevents+json"], &event.to_string())
+    }
+
+    /// Sends the same as a binary one.
+    pub fn send_binary(&self, event: &Value) -> Result<u16> {
+        let header = |name: &str| format!("ce-{name}: {}", event[name].as_str().unwrap_or_default());
+        let headers = ["specversion", "id", "source", "type", "subject"].map(header);
+        let mut all: Vec<&str> = headers.iter().map(String::as_str).collect();
+        all.push("Content-Type: application/json");
+        self.post(TOKEN, &all, &event["data"].to_string())
+    }
+
+    pub fn post_with_token(&self, headers: &[&str], body: &str) -> Result<u16> {
+        self.post(TOKEN, headers, body)
+    }
+
+    pub fn workflow(&self, name: &str) -> Result<Value> {
+        self.world.cluster()?.get(&["workflow", "-n", ARGO, name])
+    }
+
+    /// Waits for the end of a Workflow; answers it.
+    pub fn ended(&self, name: &str) -> Result<Value> {
+        eventually(format!("the end of the Workflow {name}"), || {
+            let Ok(workflow) = self.workflow(name) else { return Ok(None) };
+            let phase = workflow["status"]["phase"].as_str().unwrap_or_default().to_owned();
+            Ok(["Succeeded", "Failed", "Error"].contains(&phase.as_str()).then_some(workflow))
+        })
+        .with_context(|| self.seen(name))
+    }
+
+    /// What a person would look at first when a Workflow does not end, or does not begin.
+    fn seen(&self, name: &str) -> String {
+        let sensor = ["logs", "-n", ARGO, "-l", "sensor-name=tenantry-operations", "--tail=5"];
+        let looked = self.world.cluster().and_then(|cluster| cluster.kubectl(&sensor));
+        let workflow = self.argo(&["get", name]);
+        let said = |words: Result<String>| words.unwrap_or_else(|error| format!("{error:#}"));
+        format!("{}\nthe sensor:\n{}", said(workflow), said(looked))
+    }
+
+    /// All Workflows, by name.
+    pub fn workflows(&self) -> Result<Vec<String>> {
+        let list = self.world.cluster()?.get(&["workflows", "-n", ARGO])?;
+        let mut names: Vec<String> = list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|workflow| workflow["metadata"]["name"].as_str().map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// What became no Workflow.
+    pub fn dead_letters(&self) -> Result<Vec<String>> {
+        let list = self.world.cluster()?.get(&["configmaps", "-n", ARGO, "-l", "tenantry.io/dead-letter"])?;
+        let items = list["items"].as_array().context("a list")?;
+        Ok(items.iter().filter_map(|item| item["data"]["body"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// `argo …`, as a user looks at a Workflow.
+    pub fn argo(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.arg("--kubeconfig").arg(&self.world.cluster()?.kubeconfig).args(["-n", ARGO]).args(args);
+        Ok(Answer::of(&mut command)?.expect(0)?.out)
+    }
+}
+
+/// What a portal sends: an operation of an environment.
+pub fn requested(operation: &str, id: &str, labels: &Value) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "/portal", "type": "io.tenantry.operation.requested.v1",
+        "subject": "acme/prod", "datacontenttype": "application/json",
+        "data": {
+            "operation": operation, "operationId": id,
+            "environment": {
+                "apiVersion": "tenantry.io/v1", "kind": "TenantEnvironment",
+                "metadata": {
+                    "id": "0192f0c8-0000-7000-8000-000000000001", "name": "prod", "tenant": "acme", "region": "eu1",
+                    "labels": labels, "generation": 3
+                },
+                "spec": {"settings": {"locale": "no", "greeting": "{{workflow.name}} {{=1+1}} ünï \"quoted\""}}
+            }
+        }
+    })
+}
+
+/// The nodes of a Workflow that ran a bridge: job, phase, exit code, output `reason`.
+pub fn bridges(workflow: &Value) -> Vec<(String, String, String, String)> {
+    let nodes = workflow["status"]["nodes"].as_object().into_iter().flatten().map(|(_, node)| node);
+    let of = |list: &Value, name: &str| {
+        let list = list.as_array().into_iter().flatten();
+        let value =
+            list.filter(|one| one["name"] == name).find_map(|one| one["value"].as_str().map(str::to_owned));
+        value.unwrap_or_default()
+    };
+    let mut found: Vec<_> = nodes
+        .filter(|node| node["type"] == "Pod" && node["templateName"] == "bridge")
+        .map(|node| {
+            (
+                of(&node["inputs"]["parameters"], "job"),
+                node["phase"].as_str().unwrap_or_default().to_owned(),
+                node["outputs"]["exitCode"].as_str().unwrap_or_default().to_owned(),
+                of(&node["outputs"]["parameters"], "reason"),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
