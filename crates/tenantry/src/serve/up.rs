@@ -8,9 +8,15 @@ use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tenantry_agent::{Agent, AgentConfig};
 use tenantry_manager::{Manager, ManagerError, Principal};
-use tenantry_model::RegionName;
+use tenantry_model::{AgentSessionId, RegionName};
+
+/// How long "ready" waits for the hooks of the region.
+const HOOKS_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it looks whether they are there; a read of one row in memory.
+const HOOKS_POLL: Duration = Duration::from_millis(20);
 
 /// Runs until a signal.
 pub async fn up(args: UpArgs) -> Result<Exit> {
@@ -37,6 +43,7 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
     let url = running.server.url();
     let token = admin_token(&running.manager, &data).await?;
 
+    let told_before = session(&running.manager, &region).await;
     let join_token = join(&running.manager, &region, &folder).await?;
     let (client, _) = joined::client(&url, &[], &folder, join_token).await?;
     let config = AgentConfig {
@@ -46,16 +53,21 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
     };
     let mut agent = tokio::spawn(Agent::run(config, executor, shutdown.clone()));
 
-    if let Some(file) = &args.env_file {
-        let token = token.as_deref().unwrap_or_default();
-        private::write(file, &format!("TENANTRY_URL={url}\nTENANTRY_TOKEN={token}\n"))?;
-    }
-    greet(&url, token.as_deref(), &region)?;
+    let greeting = async {
+        let known = hooks_known(&running.manager, &region, told_before).await;
+        if let Some(file) = &args.env_file {
+            let token = token.as_deref().unwrap_or_default();
+            private::write(file, &format!("TENANTRY_URL={url}\nTENANTRY_TOKEN={token}\n"))?;
+        }
+        greet(&url, token.as_deref(), &region, known)?;
+        std::future::pending::<Result<()>>().await
+    };
     let mut agent_ended = None;
     tokio::select! {
         () = shutdown.cancelled() => {}
         ended = running.server.ended() => ended?,
         ended = &mut agent => agent_ended = Some(ended),
+        failed = greeting => failed?,
     }
     shutdown.cancel();
     let agent_ended = match agent_ended {
@@ -90,8 +102,30 @@ async fn join(manager: &Manager, region: &RegionName, folder: &Path) -> Result<O
     Ok(Some(manager.create_join_token(&Principal::system(), region).await?.secret))
 }
 
-fn greet(url: &str, token: Option<&str>, region: &RegionName) -> Result<()> {
+/// Who last spoke for the region; nobody for one that is not there yet.
+async fn session(manager: &Manager, region: &RegionName) -> Option<AgentSessionId> {
+    manager.region(region).await.ok().and_then(|row| row.session)
+}
+
+/// Waits until the agent of this life has told its hooks: who reads "ready" may ask what an operation would run. Not for
+/// ever, because a cluster that does not answer is seen best in a manager that does.
+async fn hooks_known(manager: &Manager, region: &RegionName, before: Option<AgentSessionId>) -> bool {
+    let told = async {
+        loop {
+            match manager.region(region).await {
+                Ok(row) if row.session != before && row.inventory_complete => break,
+                _ => tokio::time::sleep(HOOKS_POLL).await,
+            }
+        }
+    };
+    tokio::time::timeout(HOOKS_DEADLINE, told).await.is_ok()
+}
+
+fn greet(url: &str, token: Option<&str>, region: &RegionName, known: bool) -> Result<()> {
     let token = token.unwrap_or("(shown at the first start)");
+    if !known {
+        tracing::warn!(%region, "the hooks of the region are not known yet: operations wait for them");
+    }
     output::print(&format!(
         "tenantry is ready at {url}\n\n  export TENANTRY_URL={url}\n  export TENANTRY_TOKEN={token}\n\nTry:\n  \
          tenantry hook list\n  \
