@@ -8,6 +8,7 @@ use crate::{
         approvals, attentions, audit, audit_list, commands, environments,
         events::{self, Unnumbered},
         holds, hooks, installation, leases, moved, operations, retention, schedules, steps, tenants,
+        workflows,
     },
 };
 use async_trait::async_trait;
@@ -21,9 +22,9 @@ use tenantry_model::{
     ScheduleRun, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
-    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command, CommandKind,
-    EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
-    IdempotentAnswer, Moved, OperationFilter, Read, Result, RunKey, StoreError, Write,
+    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
+    CommandKind, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow,
+    HookRow, IdempotentAnswer, Moved, OperationFilter, Read, Result, RunKey, StoreError, WorkflowRow, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -190,6 +191,24 @@ impl Read for Tx {
     }
     async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
         ask!(self, commands::has_free(region, now))
+    }
+    async fn step_commands(&mut self, operation: OperationId, hook: &HookRef) -> Result<Vec<Command>> {
+        ask!(self, commands::of_step(operation, hook))
+    }
+    async fn workflows(&mut self, operation: OperationId) -> Result<Vec<WorkflowRow>> {
+        ask!(self, workflows::list(operation))
+    }
+    async fn due_workflows(&mut self, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>> {
+        ask!(self, workflows::due(now, limit))
+    }
+    async fn next_workflow(&mut self) -> Result<Option<Timestamp>> {
+        ask!(self, workflows::next_due())
+    }
+    async fn bridges(&mut self, operation: OperationId) -> Result<Vec<BridgeRow>> {
+        ask!(self, workflows::bridges(operation))
+    }
+    async fn bridge(&mut self, operation: OperationId, hook: &HookRef) -> Result<Option<BridgeRow>> {
+        ask!(self, workflows::bridge(operation, hook))
     }
     async fn attention(&mut self, id: AttentionId) -> Result<Option<Attention>> {
         ask!(self, attentions::get(id))
@@ -417,6 +436,30 @@ impl Write for Tx {
     }
     async fn break_leases(&mut self, region: &RegionName, spared: Option<AgentSessionId>) -> Result<()> {
         ask!(self, commands::break_leases(region, spared))
+    }
+    async fn lease_step_commands(
+        &mut self,
+        operation: OperationId,
+        hook: &HookRef,
+        session: AgentSessionId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Command>> {
+        ask!(self, commands::lease_step(operation, hook, session, now, until))
+    }
+    async fn break_step_leases(
+        &mut self,
+        operation: OperationId,
+        hook: &HookRef,
+        spared: Option<AgentSessionId>,
+    ) -> Result<()> {
+        ask!(self, commands::break_step_leases(operation, hook, spared))
+    }
+    async fn put_workflow(&mut self, workflow: &WorkflowRow) -> Result<()> {
+        ask!(self, workflows::put(workflow))
+    }
+    async fn put_bridge(&mut self, bridge: &BridgeRow) -> Result<()> {
+        ask!(self, workflows::put_bridge(bridge))
     }
     async fn put_attention(&mut self, attention: &Attention) -> Result<()> {
         if !self.alone && attention.settled_at.is_none() {

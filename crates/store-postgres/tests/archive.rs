@@ -11,8 +11,8 @@ use tenantry_store::{
     CommandKind, EventFilter, Store,
     archive::{self, ArchiveError, Contents, TABLES, Whole},
     conformance::samples::{
-        answer, applied, approval, at, attempt, attention, command, definition, entry, environment, event,
-        hold_of, hook, operation, region, schedule, schedule_run, step, tenant, text, token,
+        answer, applied, approval, at, attempt, attention, bridge, command, definition, entry, environment,
+        event, hold_of, hook, operation, region, schedule, schedule_run, step, tenant, text, token, workflow,
     },
 };
 use tenantry_store_postgres::{Database, PostgresStore};
@@ -85,6 +85,11 @@ async fn fill(store: &dyn Store) {
     write.put_timer(run.id, Some(run.created_at)).await.unwrap();
     write.put_step(&step(run.id, "eu1/crm/crm-tenant")).await.unwrap();
     write.put_attempt(&execution).await.unwrap();
+    // One whose event is due, one whose event is not delivered any more.
+    write.put_workflow(&workflow(run.id, "eu1", 1)).await.unwrap();
+    let quiet = tenantry_store::WorkflowRow { deliver_at: None, ..workflow(run.id, "eu1", 2) };
+    write.put_workflow(&quiet).await.unwrap();
+    write.put_bridge(&bridge(run.id, "eu1/crm/crm-tenant")).await.unwrap();
     write.put_region(&region("eu1")).await.unwrap();
     for name in ["eu1/crm/crm-tenant", "eu1/crm-a/b", "eu-1/crm/x"] {
         write.put_hook(&hook(name)).await.unwrap();

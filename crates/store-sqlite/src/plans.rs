@@ -152,6 +152,7 @@ async fn every_written_out_statement_has_an_index() {
         include_str!("tables/schedules.rs"),
         include_str!("tables/steps.rs"),
         include_str!("tables/tenants.rs"),
+        include_str!("tables/workflows.rs"),
     ];
     let mut count = 0;
     for source in sources {

@@ -17,6 +17,7 @@ pub mod retention;
 pub mod schedules;
 pub mod steps;
 pub mod tenants;
+pub mod workflows;
 
 use sqlx::SqliteConnection;
 

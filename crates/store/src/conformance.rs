@@ -19,6 +19,7 @@ pub mod schedules;
 pub mod steering;
 pub mod together;
 pub mod transactions;
+pub mod workflows;
 
 /// The list of checks; makes one `#[tokio::test]` of each, or what another macro (`each_as_trial`) makes of them. `$make` is called as `$make().await` and gives a store and something
 /// that must live as long as it (a temporary folder), or `()`.
@@ -100,6 +101,19 @@ macro_rules! conformance_tests {
                 only_what_was_never_given_out_can_be_withdrawn
                 a_finished_command_is_gone_and_only_its_region_finishes_it
                 two_sessions_never_share_a_command
+            }
+            workflows {
+                workflows_come_by_region_and_round
+                workflows_whose_event_is_due_come_earliest_first
+                bridges_come_by_hook
+                workflows_and_bridges_go_with_their_operation
+                a_steps_commands_come_in_order_and_are_leased_once
+                a_steps_lease_that_has_run_out_is_given_again
+                a_steps_later_command_waits_while_somebody_has_an_earlier_one
+                a_step_and_its_region_lease_the_same_commands
+                breaking_a_steps_leases_spares_one_session_and_other_steps
+                a_step_overtakes_nothing_that_is_being_given_out
+                two_bridges_never_share_a_command
             }
             moved {
                 what_events_have_moved_is_put_at_once

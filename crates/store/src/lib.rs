@@ -13,6 +13,7 @@ mod records;
 mod retention;
 mod steering;
 mod store;
+mod workflows;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -23,3 +24,4 @@ pub use records::*;
 pub use retention::*;
 pub use steering::*;
 pub use store::*;
+pub use workflows::*;

@@ -1,9 +1,9 @@
 //! The door: a store gives read and write transactions.
 
 use crate::{
-    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, Command,
+    ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
     EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
-    IdempotentAnswer, Moved, OperationFilter, RunKey, StoreError, TimerChange,
+    IdempotentAnswer, Moved, OperationFilter, RunKey, StoreError, TimerChange, WorkflowRow,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -111,6 +111,10 @@ pub trait Read: Send {
     async fn unfinished(&mut self, id: EnvironmentId) -> Result<Vec<Operation>>;
     /// Steps of an operation, by hook.
     async fn steps(&mut self, id: OperationId) -> Result<Vec<Step>>;
+    /// One step. An implementation does better than this, which reads all of them.
+    async fn step(&mut self, operation: OperationId, hook: &HookRef) -> Result<Option<Step>> {
+        Ok(self.steps(operation).await?.into_iter().find(|step| step.hook == *hook))
+    }
     /// Attempts of an operation, by step and number.
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>>;
     /// One attempt, without the rest of its operation.
@@ -142,6 +146,18 @@ pub trait Read: Send {
         let commands = self.commands(region, 1000).await?;
         Ok(commands.iter().any(|command| command.lease.as_ref().is_none_or(|lease| lease.until <= now)))
     }
+    /// Commands about one step's attempts that are not done, in order (whoever leases them).
+    async fn step_commands(&mut self, operation: OperationId, hook: &HookRef) -> Result<Vec<Command>>;
+    /// The Workflows of an operation, by region and round.
+    async fn workflows(&mut self, operation: OperationId) -> Result<Vec<WorkflowRow>>;
+    /// Workflows whose event is due, earliest first.
+    async fn due_workflows(&mut self, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>>;
+    /// The earliest time at which an event of a Workflow is due.
+    async fn next_workflow(&mut self) -> Result<Option<Timestamp>>;
+    /// The bridges of an operation's steps, by hook.
+    async fn bridges(&mut self, operation: OperationId) -> Result<Vec<BridgeRow>>;
+    /// The bridge of one step.
+    async fn bridge(&mut self, operation: OperationId, hook: &HookRef) -> Result<Option<BridgeRow>>;
     /// One attention by id.
     async fn attention(&mut self, id: tenantry_model::AttentionId) -> Result<Option<Attention>>;
     /// Things that wait for a person, oldest first.
@@ -339,6 +355,26 @@ pub trait Write: Read {
     /// Gives back the region's leases, but those of the session that is spared: of all others when a new agent process has
     /// taken over, of every one when the answer that gave them out may be lost.
     async fn break_leases(&mut self, region: &RegionName, spared: Option<AgentSessionId>) -> Result<()>;
+    /// Like [`Write::lease_commands`] for the commands of one step, all of them.
+    async fn lease_step_commands(
+        &mut self,
+        operation: OperationId,
+        hook: &HookRef,
+        session: AgentSessionId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Command>>;
+    /// Like [`Write::break_leases`] for the commands of one step.
+    async fn break_step_leases(
+        &mut self,
+        operation: OperationId,
+        hook: &HookRef,
+        spared: Option<AgentSessionId>,
+    ) -> Result<()>;
+    /// Inserts or replaces; its operation exists, and takes it along when it is deleted.
+    async fn put_workflow(&mut self, workflow: &WorkflowRow) -> Result<()>;
+    /// Inserts or replaces; its operation exists, and takes it along when it is deleted.
+    async fn put_bridge(&mut self, bridge: &BridgeRow) -> Result<()>;
     /// Inserts or replaces by id; another unsettled one with its key is [`StoreError::Duplicate`].
     async fn put_attention(&mut self, attention: &Attention) -> Result<()>;
     /// The unsettled one with this key.
@@ -369,8 +405,8 @@ pub trait Write: Read {
     /// Keeps a signed head and notes that it names these chains at these positions; a taken number is
     /// [`StoreError::Duplicate`].
     async fn put_audit_head(&mut self, head: &AuditHead, chains: &[AuditChain]) -> Result<()>;
-    /// Removes an operation with its steps, attempts, timer, settled attentions, approvals and the ways to and from
-    /// replays; `false` if there was none. Its logs and events are others'.
+    /// Removes an operation with its steps, attempts, timer, Workflows, bridges, settled attentions, approvals and the
+    /// ways to and from replays; `false` if there was none. Its logs and events are others'.
     async fn delete_operation(&mut self, id: OperationId) -> Result<bool>;
     /// Removes up to `limit` of the oldest events, up to a position; the newest event of all stays. Says how many.
     async fn delete_events(&mut self, up_to: u64, limit: u32) -> Result<u32>;

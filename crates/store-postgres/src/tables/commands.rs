@@ -6,7 +6,7 @@ use crate::{
     errors::failed,
 };
 use jiff::Timestamp;
-use tenantry_model::{AgentSessionId, AttemptId, CommandId, RegionName};
+use tenantry_model::{AgentSessionId, AttemptId, CommandId, HookRef, OperationId, RegionName};
 use tenantry_store::{Command, CommandKind, Lease, Result};
 
 const TABLE: &str = "commands";
@@ -63,6 +63,19 @@ pub async fn of_region(db: Db<'_>, region: &RegionName, limit: u32) -> Result<Ve
     rows.into_iter().map(Row::command).collect()
 }
 
+pub async fn of_step(db: Db<'_>, operation: OperationId, hook: &HookRef) -> Result<Vec<Command>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT id, region, operation, step, number, kind, body, lease_session, lease_until FROM commands
+         WHERE operation = $1 AND step = $2 ORDER BY id",
+    )
+    .bind(operation.to_string())
+    .bind(hook.to_string())
+    .fetch_all(db)
+    .await
+    .map_err(failed("read a step's commands"))?;
+    rows.into_iter().map(Row::command).collect()
+}
+
 /// As [`lease`] would find one.
 pub async fn has_free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result<bool> {
     sqlx::query_scalar(
@@ -105,6 +118,34 @@ pub async fn put(db: Db<'_>, command: &Command) -> Result<()> {
     Ok(())
 }
 
+/// Leases commands of a scope to the session `$1` until `$2`; it is `$3` now.
+///
+/// Rows that another transaction has in its hands are passed over. An earlier command of the same attempt may be among
+/// them and look free in what this statement sees; so of an attempt only those are given out whose earlier ones are given
+/// out with them.
+macro_rules! lease {
+    ($scope:literal $(, $limit:literal)?) => {
+        concat!(
+            "WITH free AS (
+                 SELECT c.id, c.operation, c.step, c.number FROM commands c
+                 WHERE ", $scope, " AND (c.lease_until IS NULL OR c.lease_until <= $3)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM commands e
+                       WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
+                         AND e.id < c.id AND e.lease_until > $3)
+                 ORDER BY c.id ", $($limit,)? " FOR UPDATE SKIP LOCKED),
+             given AS (
+                 SELECT f.id FROM free f WHERE NOT EXISTS (
+                     SELECT 1 FROM commands e
+                     WHERE e.operation = f.operation AND e.step = f.step AND e.number = f.number
+                       AND e.id < f.id AND e.id NOT IN (SELECT id FROM free)))
+             UPDATE commands c SET lease_session = $1, lease_until = $2, given_out = 1
+             FROM given WHERE c.id = given.id
+             RETURNING c.id, region, operation, step, number, kind, body, lease_session, lease_until"
+        )
+    };
+}
+
 pub async fn lease(
     db: Db<'_>,
     region: &RegionName,
@@ -113,35 +154,40 @@ pub async fn lease(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Command>> {
-    // Rows that another transaction has in its hands are passed over. An earlier command of the same attempt may be
-    // among them and look free in what this statement sees; so of an attempt only those are given out whose earlier
-    // ones are given out with them.
-    let mut rows: Vec<Row> = sqlx::query_as(
-        "WITH free AS (
-             SELECT c.id, c.operation, c.step, c.number FROM commands c
-             WHERE c.region = $1 AND (c.lease_until IS NULL OR c.lease_until <= $2)
-               AND NOT EXISTS (
-                   SELECT 1 FROM commands e
-                   WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
-                     AND e.id < c.id AND e.lease_until > $2)
-             ORDER BY c.id LIMIT $3 FOR UPDATE SKIP LOCKED),
-         given AS (
-             SELECT f.id FROM free f WHERE NOT EXISTS (
-                 SELECT 1 FROM commands e
-                 WHERE e.operation = f.operation AND e.step = f.step AND e.number = f.number
-                   AND e.id < f.id AND e.id NOT IN (SELECT id FROM free)))
-         UPDATE commands c SET lease_session = $4, lease_until = $5, given_out = 1
-         FROM given WHERE c.id = given.id
-         RETURNING c.id, region, operation, step, number, kind, body, lease_session, lease_until",
-    )
-    .bind(region.as_str())
-    .bind(nanos(now))
-    .bind(bounded(limit))
-    .bind(session.to_string())
-    .bind(nanos(until))
-    .fetch_all(db)
-    .await
-    .map_err(failed("lease commands"))?;
+    let rows = sqlx::query_as(lease!("c.region = $4", "LIMIT $5"))
+        .bind(session.to_string())
+        .bind(nanos(until))
+        .bind(nanos(now))
+        .bind(region.as_str())
+        .bind(bounded(limit))
+        .fetch_all(db)
+        .await
+        .map_err(failed("lease commands"))?;
+    in_order(rows)
+}
+
+pub async fn lease_step(
+    db: Db<'_>,
+    operation: OperationId,
+    hook: &HookRef,
+    session: AgentSessionId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Command>> {
+    let rows = sqlx::query_as(lease!("c.operation = $4 AND c.step = $5"))
+        .bind(session.to_string())
+        .bind(nanos(until))
+        .bind(nanos(now))
+        .bind(operation.to_string())
+        .bind(hook.to_string())
+        .fetch_all(db)
+        .await
+        .map_err(failed("lease a step's commands"))?;
+    in_order(rows)
+}
+
+/// RETURNING has no order.
+fn in_order(mut rows: Vec<Row>) -> Result<Vec<Command>> {
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     rows.into_iter().map(Row::command).collect()
 }
@@ -193,5 +239,25 @@ pub async fn break_leases(db: Db<'_>, region: &RegionName, spared: Option<AgentS
     .execute(db)
     .await
     .map_err(failed("give back leases"))?;
+    Ok(())
+}
+
+pub async fn break_step_leases(
+    db: Db<'_>,
+    operation: OperationId,
+    hook: &HookRef,
+    spared: Option<AgentSessionId>,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE commands SET lease_session = NULL, lease_until = NULL
+         WHERE operation = $1 AND step = $2 AND lease_session <> $3",
+    )
+    .bind(operation.to_string())
+    .bind(hook.to_string())
+    // No session has the empty name.
+    .bind(spared.map(|session| session.to_string()).unwrap_or_default())
+    .execute(db)
+    .await
+    .map_err(failed("give back a step's leases"))?;
     Ok(())
 }

@@ -66,6 +66,8 @@ pub async fn delete_operation(db: Db<'_>, id: OperationId) -> Result<bool> {
         "DELETE FROM timers WHERE operation = $1",
         "DELETE FROM attempts WHERE operation = $1",
         "DELETE FROM steps WHERE operation = $1",
+        "DELETE FROM workflows WHERE operation = $1",
+        "DELETE FROM bridges WHERE operation = $1",
         "DELETE FROM attentions WHERE operation = $1 AND settled = 1",
         "DELETE FROM approvals WHERE operation = $1",
         "DELETE FROM replays WHERE original = $1 OR replay = $1",

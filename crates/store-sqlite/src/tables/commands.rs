@@ -6,7 +6,7 @@ use crate::{
     errors::{failed, taken},
 };
 use jiff::Timestamp;
-use tenantry_model::{AgentSessionId, AttemptId, CommandId, RegionName};
+use tenantry_model::{AgentSessionId, AttemptId, CommandId, HookRef, OperationId, RegionName};
 use tenantry_store::{Command, CommandKind, Lease, Result};
 
 const TABLE: &str = "commands";
@@ -64,6 +64,26 @@ pub async fn of_region(db: Db<'_>, region: &RegionName, limit: u32) -> Result<Ve
     .into_iter()
     .map(Row::command)
     .collect()
+}
+
+pub async fn of_step(db: Db<'_>, operation: OperationId, hook: &HookRef) -> Result<Vec<Command>> {
+    let (operation, step) = (operation.to_string(), hook.to_string());
+    let mut commands = sqlx::query_as!(
+        Row,
+        "SELECT id, region, operation, step, number, kind, body, lease_session, lease_until FROM commands
+         WHERE operation = ? AND step = ?",
+        operation,
+        step
+    )
+    .fetch_all(db)
+    .await
+    .map_err(failed("read a step's commands"))?
+    .into_iter()
+    .map(Row::command)
+    .collect::<Result<Vec<_>>>()?;
+    // A handful: an index in their order would be kept up for every command of every agent.
+    commands.sort_by_key(|command| command.id);
+    Ok(commands)
 }
 
 /// As [`lease`] would find one.
@@ -125,7 +145,7 @@ pub async fn lease(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Command>> {
-    let (region, limit, now_nanos) = (region.as_str(), bounded(limit), nanos(now));
+    let (region, limit, now) = (region.as_str(), bounded(limit), nanos(now));
     // In order of id, so whatever is free of an attempt comes before its later commands; what is left to rule out is
     // an earlier one that somebody still has.
     let ids = sqlx::query_scalar!(
@@ -137,12 +157,49 @@ pub async fn lease(
                  AND e.id < c.id AND e.lease_until > ?2)
          ORDER BY c.id LIMIT ?3",
         region,
-        now_nanos,
+        now,
         limit
     )
     .fetch_all(&mut *db)
     .await
     .map_err(failed("look for free commands"))?;
+    give_out(db, ids, session, until).await
+}
+
+/// By the rule of [`lease`].
+pub async fn lease_step(
+    db: Db<'_>,
+    operation: OperationId,
+    hook: &HookRef,
+    session: AgentSessionId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Command>> {
+    let (operation, step, now) = (operation.to_string(), hook.to_string(), nanos(now));
+    let ids = sqlx::query_scalar!(
+        "SELECT c.id FROM commands c
+         WHERE c.operation = ?1 AND c.step = ?2 AND (c.lease_until IS NULL OR c.lease_until <= ?3)
+           AND NOT EXISTS (
+               SELECT 1 FROM commands e
+               WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
+                 AND e.id < c.id AND e.lease_until > ?3)",
+        operation,
+        step,
+        now
+    )
+    .fetch_all(&mut *db)
+    .await
+    .map_err(failed("look for free commands of a step"))?;
+    give_out(db, ids, session, until).await
+}
+
+/// Leases these; in order.
+async fn give_out(
+    db: Db<'_>,
+    ids: Vec<String>,
+    session: AgentSessionId,
+    until: Timestamp,
+) -> Result<Vec<Command>> {
     let ids = serde_json::Value::from(ids).to_string();
     let (session, until) = (session.to_string(), nanos(until));
     sqlx::query!(
@@ -207,5 +264,27 @@ pub async fn break_leases(db: Db<'_>, region: &RegionName, spared: Option<AgentS
     .execute(db)
     .await
     .map_err(failed("give back leases"))?;
+    Ok(())
+}
+
+pub async fn break_step_leases(
+    db: Db<'_>,
+    operation: OperationId,
+    hook: &HookRef,
+    spared: Option<AgentSessionId>,
+) -> Result<()> {
+    let (operation, step) = (operation.to_string(), hook.to_string());
+    // No session has the empty name.
+    let session = spared.map(|session| session.to_string()).unwrap_or_default();
+    sqlx::query!(
+        "UPDATE commands SET lease_session = NULL, lease_until = NULL
+         WHERE operation = ? AND step = ? AND lease_session <> ?",
+        operation,
+        step,
+        session
+    )
+    .execute(db)
+    .await
+    .map_err(failed("give back a step's leases"))?;
     Ok(())
 }

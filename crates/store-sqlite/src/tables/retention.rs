@@ -64,6 +64,8 @@ pub async fn delete_operation(db: Db<'_>, id: OperationId) -> Result<bool> {
         sqlx::query!("DELETE FROM timers WHERE operation = ?", id),
         sqlx::query!("DELETE FROM attempts WHERE operation = ?", id),
         sqlx::query!("DELETE FROM steps WHERE operation = ?", id),
+        sqlx::query!("DELETE FROM workflows WHERE operation = ?", id),
+        sqlx::query!("DELETE FROM bridges WHERE operation = ?", id),
         sqlx::query!("DELETE FROM attentions WHERE operation = ? AND +settled = 1", id),
         sqlx::query!("DELETE FROM approvals WHERE operation = ?", id),
         sqlx::query!("DELETE FROM replays WHERE original = ?", id),

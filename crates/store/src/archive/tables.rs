@@ -69,6 +69,8 @@ pub const TABLES: &[Table] = &[
     table("timers", 1, &[t("operation"), n("due")]),
     table("steps", 2, &[t("operation"), t("hook"), t("payload")]),
     table("attempts", 3, &[t("operation"), t("step"), n("number"), t("region"), n("ended"), t("payload")]),
+    table("workflows", 3, &[t("operation"), t("region"), n("round"), n("deliver_at"), t("payload")]),
+    table("bridges", 2, &[t("operation"), t("hook"), t("payload")]),
     table("regions", 1, &[t("name"), t("payload")]),
     table("hooks", 3, &[t("region"), t("namespace"), t("name"), t("payload")]),
     table(

@@ -1,6 +1,9 @@
 //! Rows to store. Each is complete, so that a column that an implementation forgets is missed.
 
-use crate::{AuditEntry, Command, CommandKind, EventRecord, HoldRow, HookRow, IdempotentAnswer, Retired};
+use crate::{
+    AuditEntry, BridgeRow, Command, CommandKind, EventRecord, HoldRow, HookRow, IdempotentAnswer, Retired,
+    StagedHooks, WorkflowEnded, WorkflowRow,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -408,6 +411,42 @@ pub fn hold_of(region: Option<&str>) -> HoldRow {
         },
         lifted: None,
         told: false,
+    }
+}
+
+/// A Workflow with everything set but the pages of a discovery that has spoken.
+pub fn workflow(operation: OperationId, region: &str, round: u32) -> WorkflowRow {
+    WorkflowRow {
+        operation,
+        region: text(region),
+        round,
+        requested_at: at(33),
+        deliver_at: Some(at(34)),
+        tries: 2,
+        problem: Some("503".to_owned()),
+        accepted_at: Some(at(35)),
+        name: Some("argo/crm-reindex-x".to_owned()),
+        discovered_at: Some(at(36)),
+        staged: None,
+        ordered: BTreeSet::from([text("crm/crm-tenant"), text("billing/accounts")]),
+        ended: Some(WorkflowEnded { at: at(37), how: "shutdown".to_owned() }),
+    }
+}
+
+/// Pages that have come.
+pub fn staged() -> StagedHooks {
+    StagedHooks { session: session(), named: BTreeSet::from([text("crm/crm-tenant")]) }
+}
+
+/// A bridge that has left.
+pub fn bridge(operation: OperationId, hook: &str) -> BridgeRow {
+    BridgeRow {
+        operation,
+        hook: text(hook),
+        round: 2,
+        session: session(),
+        seen_at: at(38),
+        left_at: Some(at(39)),
     }
 }
 
