@@ -2,19 +2,47 @@
 
 use crate::{CloudEvent, Sink, Undelivered};
 use async_trait::async_trait;
-use reqwest::{Client, StatusCode, Url, header, redirect};
+use reqwest::{Certificate, Client, StatusCode, Url, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
 use std::time::Duration;
 use tenantry_model::with_causes;
 
 /// How long one delivery may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The bearer token that a receiver asks for.
+#[derive(Debug)]
+pub enum Bearer {
+    /// It asks for none.
+    None,
+    /// This one.
+    Token(SecretString),
+    /// What the file holds when an event is delivered: somebody else renews it.
+    File(PathBuf),
+}
+
+impl Bearer {
+    async fn token(&self) -> Result<Option<SecretString>, Undelivered> {
+        match self {
+            Self::None => Ok(None),
+            Self::Token(token) => Ok(Some(token.clone())),
+            Self::File(path) => match tokio::fs::read_to_string(path).await {
+                Ok(text) => Ok(Some(SecretString::from(text.trim()))),
+                Err(error) => Err(Undelivered {
+                    message: format!("the token's file {} cannot be read: {error}", path.display()),
+                    permanent: false,
+                }),
+            },
+        }
+    }
+}
+
 /// A receiver at a URL.
 pub struct HttpSink {
     name: String,
     url: Url,
-    token: Option<SecretString>,
+    token: Bearer,
     client: Client,
 }
 
@@ -25,6 +53,14 @@ impl HttpSink {
     /// # Errors
     /// A sentence that says what is wrong with the address, without it.
     pub fn new(url: &str, token: Option<SecretString>) -> Result<Self, String> {
+        Self::with(url, token.map_or(Bearer::None, Bearer::Token), None)
+    }
+
+    /// The same, with certificates checked with these authorities (PEM) instead of the machine's.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the address or the authorities.
+    pub fn with(url: &str, token: Bearer, authorities: Option<&[u8]>) -> Result<Self, String> {
         let url: Url =
             url.parse().map_err(|error| format!("the address of an HTTP sink is no URL: {error}"))?;
         let host = url.host_str().ok_or("the address of an HTTP sink has no host")?.to_owned();
@@ -39,6 +75,10 @@ impl HttpSink {
         if url.scheme() == "http" {
             // No certificate is ever checked, so a machine without any authorities must not be an error.
             builder = builder.tls_certs_only([]);
+        } else if let Some(pem) = authorities {
+            let certificates = Certificate::from_pem_bundle(pem)
+                .map_err(|error| format!("the authorities of an HTTP sink are no PEM: {error}"))?;
+            builder = builder.tls_certs_only(certificates);
         }
         let client = builder.build().map_err(|error| format!("HTTP sinks cannot be used: {error}"))?;
         Ok(Self { name: format!("http:{host}{port}"), url, token, client })
@@ -61,7 +101,7 @@ impl Sink for HttpSink {
             .post(self.url.clone())
             .header(header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
             .body(body);
-        if let Some(token) = &self.token {
+        if let Some(token) = self.token.token().await? {
             request = request.bearer_auth(token.expose_secret());
         }
         let answer = request.send().await.map_err(|error| {

@@ -10,5 +10,5 @@ mod sink;
 
 pub use command::CommandSink;
 pub use envelope::CloudEvent;
-pub use http::HttpSink;
+pub use http::{Bearer, HttpSink};
 pub use sink::{Sink, Undelivered};
