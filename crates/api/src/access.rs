@@ -16,6 +16,8 @@ pub enum Access {
     Join,
     /// A region's agent.
     Agent,
+    /// A bridge of a region of Argo, by the projected token of its service account.
+    Bridge,
     /// An API token with at least this role on this target.
     Api(Role, On),
 }
@@ -64,7 +66,7 @@ const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule 
     Rule { method, path, access }
 }
 
-use Access::{Agent, Api, Join, Public};
+use Access::{Agent, Api, Bridge, Join, Public};
 use On::{
     Approval, Body, Environment, EnvironmentInQuery, Hold, Hook, Installation, Operation, Own, Region,
     Schedule, Tenant,
@@ -177,6 +179,13 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/agent/v1/commands:finish", Agent),
     rule("POST", "/agent/v1/observations", Agent),
     rule("POST", "/agent/v1/logs", Agent),
+    rule("POST", "/bridge/v1/hooks", Bridge),
+    rule("POST", "/bridge/v1/order:wait", Bridge),
+    rule("POST", "/bridge/v1/commands:lease", Bridge),
+    rule("POST", "/bridge/v1/commands:finish", Bridge),
+    rule("POST", "/bridge/v1/observations", Bridge),
+    rule("POST", "/bridge/v1/logs", Bridge),
+    rule("POST", "/bridge/v1/workflows:end", Bridge),
 ];
 
 /// The row of an endpoint; `path` in its public form.
@@ -206,8 +215,8 @@ pub(crate) fn methods(path: &str) -> Vec<&'static str> {
 #[must_use]
 pub fn table() -> String {
     let mut text = format!(
-        "{:<6} {:<80} {:<20} {:<7} {:<9} {:<6} {:<6} {:<5} {}\n",
-        "method", "path", "scope on", "viewer", "operator", "admin", "agent", "join", "nobody"
+        "{:<6} {:<80} {:<20} {:<7} {:<9} {:<6} {:<6} {:<5} {:<6} {}\n",
+        "method", "path", "scope on", "viewer", "operator", "admin", "agent", "join", "bridge", "nobody"
     );
     for Rule { method, path, access } in RULES {
         let mark = |yes: bool| if yes { "yes" } else { "-" };
@@ -220,12 +229,13 @@ pub fn table() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{method:<6} {path:<80} {scope:<20} {:<7} {:<9} {:<6} {:<6} {:<5} {}",
+            "{method:<6} {path:<80} {scope:<20} {:<7} {:<9} {:<6} {:<6} {:<5} {:<6} {}",
             api(Viewer),
             api(Operator),
             api(Admin),
             mark(public || *access == Agent),
             mark(public || *access == Join),
+            mark(public || *access == Bridge),
             mark(public),
         );
     }

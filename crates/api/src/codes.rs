@@ -174,6 +174,14 @@ pub const CODES: &[Code] = &[
         "Use a new key for a new request. The same key is only for the same method, path, query and body.",
     ),
     code(
+        "identity-unavailable",
+        503,
+        Server,
+        true,
+        "The keys of a region of Argo cannot be read",
+        "The manager's log names the file and what is wrong with it. The bridge repeats its call by itself.",
+    ),
+    code(
         "if-match-invalid",
         400,
         Client,
@@ -382,6 +390,14 @@ pub const CODES: &[Code] = &[
         false,
         "The region cannot be changed by an update",
         "Hooks have run there for the environment: migrate it.",
+    ),
+    code(
+        "region-of-argo",
+        409,
+        Region,
+        false,
+        "The region is one of Argo",
+        "Hooks of this region run in Workflows of Argo: stop the agent, or take the region out of the manager's regions of Argo.",
     ),
     code(
         "replay-deselected",

@@ -16,10 +16,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use std::net::SocketAddr;
-use tenantry_api_types::agent::{MAX_POLL_SECONDS, REGION_HEADER, VERSION, VERSION_HEADER};
+use tenantry_api_types::{agent, bridge};
 use tenantry_manager::{Credential, EnvironmentKey, ErrorClass, ManagerError, Principal, Target};
-use tenantry_model::{HookRef, OperationId, RegionName, Role, Scope, TokenId};
+use tenantry_model::{HookRef, OperationId, RegionName, Role, Scope, TokenId, with_causes};
 
 /// The public form of the matched path, for metrics; travels back with the answer.
 #[derive(Clone)]
@@ -31,6 +32,12 @@ pub(crate) struct Region {
     pub(crate) token: TokenId,
     pub(crate) name: RegionName,
     pub(crate) origin: Option<String>,
+}
+
+/// The calling bridge, or discovery, of a region of Argo.
+#[derive(Clone, Debug)]
+pub(crate) struct BridgeCaller {
+    pub(crate) region: RegionName,
 }
 
 /// The caller of a `/v1` endpoint.
@@ -60,6 +67,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Region {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for BridgeCaller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Problem::new("internal", "a handler without a guard"))
+    }
+}
+
 /// The layer.
 pub(crate) async fn guard(
     State(state): State<ApiState>,
@@ -79,8 +94,8 @@ pub(crate) async fn guard(
 
 async fn run(state: &ApiState, rule: &Rule, request: Request, next: Next) -> Response {
     let mut limit = state.request_timeout;
-    if rule.path.ends_with(":lease") {
-        limit += std::time::Duration::from_secs(u64::from(MAX_POLL_SECONDS));
+    if rule.path.ends_with(":lease") || rule.path.ends_with(":wait") {
+        limit += std::time::Duration::from_secs(u64::from(agent::MAX_POLL_SECONDS));
     }
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
@@ -110,6 +125,11 @@ async fn admit(
         .get::<ConnectInfo<SocketAddr>>()
         .map(|ConnectInfo(address)| address.ip().to_string());
     let secret = bearer(request.headers())?.to_owned();
+    if rule.access == Access::Bridge {
+        let caller = bridge_caller(state, request.headers(), &secret)?;
+        request.extensions_mut().insert(caller);
+        return Ok(rule);
+    }
     let credential = state.manager.verify(&secret, origin.clone()).await?;
     match (rule.access, credential) {
         (Access::Api(least, target), Credential::Api(mut principal)) => {
@@ -120,7 +140,7 @@ async fn admit(
         }
         (Access::Agent, Credential::Agent { token, region })
         | (Access::Join, Credential::Join { token, region }) => {
-            protocol_version(request.headers())?;
+            protocol_version(request.headers(), "agent", (agent::VERSION_HEADER, agent::VERSION))?;
             own_credential(request.headers(), &region)?;
             request.extensions_mut().insert(Region { token, name: region, origin });
         }
@@ -128,7 +148,7 @@ async fn admit(
             let wanted = match access {
                 Access::Agent => "a region's agent credential (from `POST /agent/v1/join`)",
                 Access::Join => "a join token that was not used yet",
-                Access::Public | Access::Api(..) => "an API token",
+                Access::Public | Access::Bridge | Access::Api(..) => "an API token",
             };
             return Err(Problem::new("forbidden", format!("this endpoint takes only {wanted}")));
         }
@@ -258,21 +278,48 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     shape.then(|| text.to_owned())
 }
 
-fn protocol_version(headers: &HeaderMap) -> Answer<()> {
-    let sent = headers.get(VERSION_HEADER).and_then(|value| value.to_str().ok()).unwrap_or("none");
-    if sent == VERSION.to_string() {
+fn protocol_version(headers: &HeaderMap, who: &str, (header, version): (&str, u32)) -> Answer<()> {
+    let sent = headers.get(header).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    if sent == version.to_string() {
         return Ok(());
     }
     Err(Problem::new(
         "protocol-version",
-        format!("the agent speaks version {sent} of the protocol, this manager version {VERSION}"),
+        format!("the {who} speaks version {sent} of the protocol, this manager version {version}"),
     ))
+}
+
+/// Who a bridge is: the header says which region's keys its token is checked with, the token whether that is so.
+fn bridge_caller(state: &ApiState, headers: &HeaderMap, token: &str) -> Answer<BridgeCaller> {
+    let refused = |why: String| Problem::unauthenticated(why);
+    let region: RegionName = headers
+        .get(bridge::REGION_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| refused(format!("the header {} does not name a region", bridge::REGION_HEADER)))?;
+    let identities =
+        state.identities.as_ref().ok_or_else(|| refused("this manager has no regions of Argo".to_owned()))?;
+    match identities.verify(&region, token, Timestamp::now()) {
+        Ok(caller) => {
+            protocol_version(headers, "bridge", (bridge::VERSION_HEADER, bridge::VERSION))?;
+            Ok(BridgeCaller { region: caller.region })
+        }
+        Err(error) if error.is_ours() => {
+            tracing::warn!(%region, error = %with_causes(&error), "a bridge's token cannot be checked");
+            Err(Problem::new("identity-unavailable", error.to_string()))
+        }
+        Err(error) => {
+            // The message is for whoever runs the bridge, and for whoever wonders here why nothing comes.
+            tracing::debug!(%region, %error, "a bridge's token is refused");
+            Err(refused(error.to_string()))
+        }
+    }
 }
 
 /// The agent of one region with the credential of another (a folder or Secret that was copied) would take that region's
 /// commands, and lose its own facts: they are about attempts that the credential's region does not have.
 fn own_credential(headers: &HeaderMap, credential: &RegionName) -> Answer<()> {
-    let served = headers.get(REGION_HEADER).and_then(|value| value.to_str().ok());
+    let served = headers.get(agent::REGION_HEADER).and_then(|value| value.to_str().ok());
     match served {
         Some(served) if served != credential.as_str() => Err(Problem::new(
             "wrong-region",

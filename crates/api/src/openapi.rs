@@ -71,6 +71,7 @@ fn complete(path: &str, method: &str, operation: &mut Map<String, Value>) {
         Access::Public => (json!([]), "anybody".to_owned()),
         Access::Join => (json!([{ "token": [] }]), "a join token".to_owned()),
         Access::Agent => (json!([{ "token": [] }]), "a region's agent".to_owned()),
+        Access::Bridge => (json!([{ "token": [] }]), "a bridge of a region of Argo".to_owned()),
         Access::Api(least, target) => (
             json!([{ "token": [] }]),
             format!("{} on {}", format!("{least:?}").to_lowercase(), scope(target)),

@@ -40,6 +40,7 @@ fn collect() -> (Router<ApiState>, String) {
         .merge(routes::check::routes())
         .merge(routes::retention::routes())
         .merge(routes::agent::routes())
+        .merge(routes::bridge::routes())
         .split_for_parts();
     (router, openapi::text(document))
 }

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tenantry_identity::Identities;
 use tenantry_manager::Manager;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub struct ApiConfig {
     pub request_timeout: Duration,
     /// How often the TLS files are looked at for changes.
     pub tls_check_interval: Duration,
+    /// How bridges of regions of Argo are known; `None`: there are no such regions.
+    pub identities: Option<Arc<Identities>>,
 }
 
 /// A certificate and its key.
@@ -45,6 +48,7 @@ impl ApiConfig {
             tls: None,
             request_timeout: Duration::from_secs(30),
             tls_check_interval: Duration::from_secs(10),
+            identities: None,
         }
     }
 }
@@ -118,6 +122,7 @@ pub async fn serve(config: ApiConfig, manager: Manager) -> Result<Server, ServeE
         metrics: Arc::new(Metrics::new()),
         stopping: stopping.clone(),
         request_timeout: config.request_timeout,
+        identities: config.identities,
         openapi: openapi.into(),
     };
     let app: Router = router::finish(app, state);

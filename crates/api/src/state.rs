@@ -2,6 +2,7 @@
 
 use crate::metrics::Metrics;
 use std::{sync::Arc, time::Duration};
+use tenantry_identity::Identities;
 use tenantry_manager::Manager;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,8 @@ pub(crate) struct ApiState {
     pub(crate) stopping: CancellationToken,
     /// Of one request; long polls have their own on top.
     pub(crate) request_timeout: Duration,
+    /// How bridges of regions of Argo are known; none: there are no such regions.
+    pub(crate) identities: Option<Arc<Identities>>,
     /// `/openapi.json`, as text.
     pub(crate) openapi: Arc<str>,
 }

@@ -25,6 +25,8 @@ pub struct ManagerConfig {
     pub cross_namespace_after: bool,
     /// The regions whose hooks take part besides the environment's own.
     pub further_regions: BTreeSet<RegionName>,
+    /// The regions without an agent: their hooks run in Workflows of Argo, which events ask for.
+    pub argo_regions: BTreeSet<RegionName>,
     /// Largest `spec` of an environment, in bytes as JSON.
     pub max_spec_bytes: usize,
     /// Largest `parameters` of an operation, in bytes as JSON.
@@ -58,6 +60,8 @@ pub struct ManagerConfig {
     pub idempotency_retention: SignedDuration,
     /// A leased command that is not finished within this time is given out again.
     pub lease_time: SignedDuration,
+    /// How often it is looked whether something in a region of Argo needs a further Workflow.
+    pub workflow_check_interval: Duration,
     /// How often the regions' silence is judged.
     pub region_check_interval: Duration,
     /// An operation that waits for a region looks again after this time even if nothing wakes it; long, since the
@@ -124,6 +128,7 @@ impl Default for ManagerConfig {
             max_retention: SignedDuration::from_hours(3660 * 24),
             cross_namespace_after: true,
             further_regions: BTreeSet::new(),
+            argo_regions: BTreeSet::new(),
             max_spec_bytes: 1024 * 1024,
             max_parameters_bytes: 64 * 1024,
             max_labels: 64,
@@ -139,6 +144,7 @@ impl Default for ManagerConfig {
             join_token_time: SignedDuration::from_hours(1),
             idempotency_retention: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
+            workflow_check_interval: Duration::from_secs(2),
             region_check_interval: Duration::from_secs(5),
             planning_retry: SignedDuration::from_mins(5),
             audit: AuditConfig::default(),

@@ -26,11 +26,13 @@ pub enum Duty {
     Schedules,
     /// Judging the deadlines of scheduled runs.
     Deadlines,
+    /// Asking for further Workflows in regions of Argo.
+    Workflows,
 }
 
 impl Duty {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Regions,
         Self::Expiry,
         Self::Steering,
@@ -38,6 +40,7 @@ impl Duty {
         Self::Retention,
         Self::Schedules,
         Self::Deadlines,
+        Self::Workflows,
     ];
 
     /// The name of its role, as the lease's row has it.
@@ -51,6 +54,7 @@ impl Duty {
             Self::Retention => "retention",
             Self::Schedules => "schedules",
             Self::Deadlines => "deadlines",
+            Self::Workflows => "workflows",
         }
     }
 }
@@ -77,6 +81,7 @@ impl Manager {
                     Duty::Retention => self.retire_as(&who).await.map(drop),
                     Duty::Schedules => self.run_schedules_as(&who).await.map(drop),
                     Duty::Deadlines => self.watch_deadlines_as(&who).await.map(drop),
+                    Duty::Workflows => self.check_workflows_as(&who).await,
                 }
             })
             .await?;

@@ -208,6 +208,9 @@ pub enum ManagerError {
     /// Another agent process has taken over the region.
     #[error("another agent has taken over region {0}")]
     SessionSuperseded(String),
+    /// The region is one of Argo, where no agent speaks.
+    #[error("region {0} is one of Argo (argo-regions): it has no agent")]
+    RegionOfArgo(String),
     /// Pages of an inventory are missing: begin again.
     #[error("the first page of region {0}'s inventory is missing: send the whole inventory again")]
     InventoryRestart(String),
@@ -291,6 +294,7 @@ impl ManagerError {
             Self::Forbidden(_) => "forbidden",
             Self::SessionExpired(_) => "session-expired",
             Self::SessionSuperseded(_) => "session-superseded",
+            Self::RegionOfArgo(_) => "region-of-argo",
             Self::InventoryRestart(_) => "inventory-restart",
             Self::AlreadyApplied(_) => "request-already-applied",
             Self::KeyReused => "idempotency-key-reused",
@@ -344,6 +348,7 @@ impl ManagerError {
             | Self::ScheduleTooWide { .. }
             | Self::SessionExpired(_)
             | Self::SessionSuperseded(_)
+            | Self::RegionOfArgo(_)
             | Self::InventoryRestart(_)
             | Self::AlreadyApplied(_)
             | Self::RetentionClock(_)

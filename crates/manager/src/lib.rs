@@ -6,6 +6,7 @@
 mod access;
 mod agents;
 mod approvals;
+mod argo;
 mod attention;
 mod audit;
 mod check;
@@ -40,6 +41,7 @@ mod work;
 pub use access::*;
 pub use agents::*;
 pub use approvals::*;
+pub use argo::{ArgoSinks, StepLease};
 pub use audit::{AuditExport, AuditKey};
 pub use check::CheckOptions;
 pub use config::{AuditConfig, ManagerConfig, ScheduleConfig};

@@ -46,13 +46,17 @@ impl Manager {
     pub async fn run(&self, shutdown: CancellationToken) {
         let every = |duty, interval| Box::pin(repeat(duty, interval, move || self.attend_to(duty)));
         let config = &self.config;
-        let all = futures::future::join_all([
+        let mut all = vec![
             every(Duty::Regions, config.region_check_interval),
             every(Duty::Expiry, EXPIRY_INTERVAL),
             every(Duty::Steering, config.steering_interval),
             every(Duty::AuditHeads, SEAL_CHECK),
             every(Duty::Deadlines, config.schedules.deadline_check),
-        ]);
+        ];
+        if !config.argo_regions.is_empty() {
+            all.push(every(Duty::Workflows, config.workflow_check_interval));
+        }
+        let all = futures::future::join_all(all);
         let retention = Box::pin(repeat(Duty::Retention, config.retention.every, || self.retire_all()));
         let (timers, schedules) = (Box::pin(self.timers()), Box::pin(self.schedules_loop()));
         let all = async {

@@ -219,6 +219,16 @@ const PLANTED: &[(&str, &str)] = &[
         "INSERT INTO commands (id, region, operation, step, number, kind, body, given_out) VALUES ('01a1fe80-0000-7000-8000-000000000001', 'eu1', $ended('done'), 'eu1/crm/a', 1, 'start', '{}', 0);
          UPDATE attempts SET payload = json_set(payload, '$.endedAt', '2020-01-01T00:00:00Z') WHERE operation = $ended('done')",
     ),
+    (
+        "bridge-step",
+        "INSERT INTO bridges (operation, hook, payload) VALUES ($operation('busy'), 'eu1/crm/z', json_object(
+             'operation', $operation('busy'), 'hook', 'eu1/crm/z', 'round', 1,
+             'session', '01a1fe80-0000-7000-8000-000000000001', 'seenAt', '2026-01-01T00:00:00Z'))",
+    ),
+    (
+        "unreadable",
+        "INSERT INTO workflows (operation, region, round, payload) VALUES ($operation('busy'), 'eu1', 1, '{}')",
+    ),
     ("attention-missing", "DELETE FROM attentions"),
     (
         "attention-cause",

@@ -61,6 +61,10 @@ pub enum AttentionKind {
     ScheduleClock,
     /// Retention removes nothing, since the clock may be wrong.
     RetentionClock,
+    /// The Workflow of an operation does not come: its event is not taken, or its discovery says nothing.
+    WorkflowMissing,
+    /// A Workflow was ended before its operation, which is paused.
+    WorkflowEnded,
     /// A decommissioned environment is past its retention, and nobody has purged it.
     RetentionOver,
 }

@@ -14,6 +14,8 @@ pub enum Executor {
     Kubernetes,
     /// Local processes.
     Process,
+    /// Workflows of Argo, started by events: there is no agent.
+    Argo,
 }
 
 /// A region's row.
@@ -22,7 +24,7 @@ pub enum Executor {
 pub struct Region {
     /// Unique.
     pub name: RegionName,
-    /// What its agent said it runs; `None` before one joined.
+    /// What its agent said it runs, or the configuration; `None` before.
     pub executor: Option<Executor>,
     /// The agent's version.
     pub agent_version: Option<String>,

@@ -12,8 +12,8 @@ use base64::Engine as _;
 use serde::Deserialize;
 use std::time::Duration;
 use tenantry_api_types::agent::{
-    FinishAnswer, FinishRequest, InventoryAnswer, InventoryRequest, JoinAnswer, JoinRequest, LeaseAnswer,
-    LeaseRequest, LeasedCommand, LogChunk, LogsAnswer, LogsRequest, MAX_BATCH, MAX_LOG_BYTES,
+    FinishAnswer, FinishRequest, HookReport, InventoryAnswer, InventoryRequest, JoinAnswer, JoinRequest,
+    LeaseAnswer, LeaseRequest, LeasedCommand, LogChunk, LogsAnswer, LogsRequest, MAX_BATCH, MAX_LOG_BYTES,
     MAX_POLL_SECONDS, ObservationsAnswer, ObservationsRequest, OpenAttempt, Order, SessionAnswer,
     SessionRequest,
 };
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(report_logs))
 }
 
-fn bounded(what: &str, count: usize) -> Answer<()> {
+pub(super) fn bounded(what: &str, count: usize) -> Answer<()> {
     if count <= MAX_BATCH {
         return Ok(());
     }
@@ -61,18 +61,23 @@ async fn open_session(
     Json(body): Json<SessionRequest>,
 ) -> Answer<Response> {
     let open = state.manager.agent_session(&region.name, body.session, body.executor, &body.version).await?;
-    let open_attempts = open
-        .into_iter()
-        .map(|from| OpenAttempt {
-            attempt: from.attempt,
-            nonce: from.nonce,
-            observed: from.observed,
-            log_offset: from.log_offset,
-            unknown: from.unknown,
-        })
-        .collect();
+    let open_attempts = open.into_iter().map(open_attempt).collect();
     let silent_after_seconds = Some(state.manager.silent_after_seconds());
     answer(StatusCode::OK, None, &SessionAnswer { open_attempts, silent_after_seconds })
+}
+
+pub(super) fn open_attempt(from: tenantry_manager::OpenAttempt) -> OpenAttempt {
+    OpenAttempt {
+        attempt: from.attempt,
+        nonce: from.nonce,
+        observed: from.observed,
+        log_offset: from.log_offset,
+        unknown: from.unknown,
+    }
+}
+
+pub(super) fn reported(from: HookReport) -> ReportedHook {
+    ReportedHook { path: from.path, hook: from.hook, problems: from.problems }
 }
 
 /// Hooks of the region, whole or changed.
@@ -87,11 +92,7 @@ async fn report_inventory(
     let part = InventoryPart {
         begin: body.begin,
         end: body.end,
-        present: body
-            .present
-            .into_iter()
-            .map(|from| ReportedHook { path: from.path, hook: from.hook, problems: from.problems })
-            .collect(),
+        present: body.present.into_iter().map(reported).collect(),
         absent: body.absent,
     };
     let keep = state.manager.agent_inventory(&region.name, body.session, part).await?;
@@ -124,7 +125,7 @@ struct KillBody {
     cause: KillCause,
 }
 
-fn command(from: Command) -> Answer<LeasedCommand> {
+pub(super) fn command(from: Command) -> Answer<LeasedCommand> {
     let id = from.id;
     let damaged = |why: serde_json::Error| {
         tracing::error!(error = %with_causes(&why), command = %id, "a stored command cannot be read");
@@ -171,15 +172,20 @@ async fn report_logs(
     region: Region,
     Json(body): Json<LogsRequest>,
 ) -> Answer<Response> {
-    bounded("chunks", body.chunks.len())?;
-    let pieces = body.chunks.into_iter().enumerate().map(piece).collect::<Answer<Vec<_>>>()?;
+    let unknown = state.manager.agent_logs(&region.name, pieces(body.chunks)?).await?;
+    answer(StatusCode::OK, None, &LogsAnswer { unknown })
+}
+
+/// Chunks within the limits of one call.
+pub(super) fn pieces(chunks: Vec<LogChunk>) -> Answer<Vec<LogPiece>> {
+    bounded("chunks", chunks.len())?;
+    let pieces = chunks.into_iter().enumerate().map(piece).collect::<Answer<Vec<_>>>()?;
     let size: usize = pieces.iter().map(|piece| piece.data.len()).sum();
     if size > MAX_LOG_BYTES {
         let detail = format!("{size} bytes of log in one call; at most {MAX_LOG_BYTES} are allowed");
         return Err(Problem::new("invalid-request", detail.clone()).at("/chunks", detail));
     }
-    let unknown = state.manager.agent_logs(&region.name, pieces).await?;
-    answer(StatusCode::OK, None, &LogsAnswer { unknown })
+    Ok(pieces)
 }
 
 fn piece((at, chunk): (usize, LogChunk)) -> Answer<LogPiece> {

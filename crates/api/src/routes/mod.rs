@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod approvals;
 pub(crate) mod attention;
 pub(crate) mod audit;
+pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod definitions;
 pub(crate) mod environments;

@@ -5,6 +5,7 @@
 mod agent;
 mod authorisation;
 mod bad_input;
+mod bridge;
 mod changes;
 mod checks;
 mod documents;

@@ -155,7 +155,7 @@ impl Work<'_> {
         Ok(self.tx.put_setting(key, &value).await?)
     }
 
-    async fn present(&mut self, region: &RegionName, report: &ReportedHook) -> Result<bool> {
+    pub(crate) async fn present(&mut self, region: &RegionName, report: &ReportedHook) -> Result<bool> {
         let hook = HookRef::new(region.clone(), report.path.clone());
         let before = self.tx.hook(&hook).await?;
         let unchanged = before.as_ref().is_some_and(|row| {
@@ -185,7 +185,7 @@ impl Work<'_> {
         Ok(true)
     }
 
-    async fn absent(&mut self, hook: &HookRef) -> Result<bool> {
+    pub(crate) async fn absent(&mut self, hook: &HookRef) -> Result<bool> {
         let Some(mut row) = self.tx.hook(hook).await?.filter(|row| row.absent_since.is_none()) else {
             return Ok(false);
         };

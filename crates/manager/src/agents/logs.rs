@@ -31,7 +31,7 @@ impl Manager {
         Ok(unknown.into_iter().collect())
     }
 
-    pub(super) async fn log_end(&self, attempt: &AttemptId) -> Result<u64> {
+    pub(crate) async fn log_end(&self, attempt: &AttemptId) -> Result<u64> {
         let extent = self.logs.extent(attempt).await.map_err(|error| failed(attempt, error))?;
         Ok(extent.end)
     }

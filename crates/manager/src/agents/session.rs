@@ -86,6 +86,9 @@ impl Manager {
     ) -> Result<()> {
         let mut work = self.begin(who).await?;
         let mut row = work.region(region).await?;
+        if self.is_argo(region) {
+            return Err(ManagerError::RegionOfArgo(region.to_string()));
+        }
         // The same session again (its answer was lost) keeps what it has reported so far.
         if row.session != Some(session) {
             row.session = Some(session);

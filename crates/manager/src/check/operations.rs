@@ -1,4 +1,4 @@
-//! Operations with their steps, attempts, timers and attention: each read in one transaction.
+//! Operations with their steps, attempts, timers, bridges and attention: each read in one transaction.
 
 use super::{Checked, Checker, RESTORE, rules};
 use std::collections::BTreeSet;
@@ -53,6 +53,7 @@ impl Checker<'_> {
             self.error(fault.check, place, fault.message, fault.remedy).await?;
         }
         self.timer(&run, timer.is_some(), &row).await?;
+        self.bridges(read, &run, &row).await?;
         self.scheduled(read, run.operation()).await?;
         self.steered(read, &run).await?;
         self.waiting(read, id, &run, &row).await
@@ -77,6 +78,19 @@ impl Checker<'_> {
             let remedy =
                 "any verb on one of its steps sets the timer again; or tenantry op cancel ID --reason …";
             self.error("timer", row.to_owned(), message, remedy).await?;
+        }
+        Ok(())
+    }
+
+    /// A bridge belongs to a step. Of Workflows only that they read back: what one waits for is not here.
+    async fn bridges(&mut self, read: &mut dyn Read, run: &Run, row: &str) -> Checked {
+        let id = run.operation().id;
+        read.workflows(id).await?;
+        for bridge in read.bridges(id).await? {
+            if !run.steps().contains_key(&bridge.hook) {
+                let message = format!("its bridge of {} belongs to no step", bridge.hook);
+                self.error("bridge-step", row.to_owned(), message, RESTORE).await?;
+            }
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ impl Work<'_> {
     /// Moves the environment's state when an operation with an effect has succeeded.
     pub(super) async fn ended(&mut self, operation: &Operation, state: OperationState) -> Result<()> {
         self.scheduled_run_ended(operation).await?;
+        self.workflows_ended(operation.id).await?;
         if state != OperationState::Succeeded {
             return Ok(());
         }

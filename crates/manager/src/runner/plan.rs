@@ -62,7 +62,7 @@ impl Manager {
         Ok(PlanBasis { hooks, planned, applied, holds, policy, unready })
     }
 
-    fn regions_of(&self, environment: &Environment) -> BTreeSet<RegionName> {
+    pub(crate) fn regions_of(&self, environment: &Environment) -> BTreeSet<RegionName> {
         let mut names = self.config.further_regions.clone();
         names.insert(environment.region.clone());
         names
@@ -85,6 +85,8 @@ impl Manager {
     fn unready(&self, name: &RegionName, region: Option<&Region>, now: Timestamp) -> Option<Unready> {
         let missing = |why, silent| Some(Unready { name: name.clone(), why, silent });
         match region {
+            // Whether its hooks are known is asked for each operation.
+            Some(_) if self.is_argo(name) => None,
             None => missing("there is no such region", true),
             Some(region) if region.session.is_none() => missing("it has no agent", true),
             Some(region) if !self.alive_at(region, now) => missing("its agent is silent", true),
@@ -159,7 +161,10 @@ impl Work<'_> {
     pub(super) async fn plan(&mut self, operation: &Operation) -> Result<bool> {
         let environment = self.environment_at(operation.generation).await?;
         let manager = self.manager;
-        let unready = manager.unready_regions(&mut *self.tx, &environment, self.now).await?;
+        let mut unready = manager.unready_regions(&mut *self.tx, &environment, self.now).await?;
+        let undiscovered = self.undiscovered(operation.id, &environment).await?;
+        let why = "its Workflow has not told the hooks yet";
+        unready.extend(undiscovered.into_iter().map(|name| Unready { name, why, silent: false }));
         if !unready.is_empty() {
             self.wait_for_regions(operation, &unready).await?;
             return Ok(false);

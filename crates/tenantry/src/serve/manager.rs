@@ -1,7 +1,7 @@
 //! `tenantry manager`, and the part of `up` that is the same.
 
 use super::storage::{self, refused};
-use super::{log, notify, private, shutdown_on_signal};
+use super::{argo, log, notify, private, shutdown_on_signal};
 use crate::cli::ManagerArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
 use tenantry_engine::VerbKind;
-use tenantry_manager::{Manager, ManagerConfig, ManagerError, PURGE};
+use tenantry_manager::{ArgoSinks, Manager, ManagerConfig, ManagerError, PURGE};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ pub struct Running {
     pub manager: Manager,
     /// Its HTTP server.
     pub server: Server,
+    /// Where events for regions of Argo go, until [`Running::begin`].
+    argo: ArgoSinks,
     /// From [`Running::begin`] on.
     loops: Option<JoinHandle<()>>,
 }
@@ -37,7 +39,11 @@ impl Running {
     /// has then nothing to bring to an end.
     pub async fn start<G: OfGroup>(settings: &Settings<G>, data: &Path, listen: SocketAddr) -> Result<Self> {
         let (store, logs) = storage::open(settings, data).await?;
-        let manager = Manager::new(store, logs, configuration(settings, data)?);
+        let argo = argo::regions(settings)?;
+        let mut config = configuration(settings, data)?;
+        config.argo_regions = argo.iter().flat_map(|argo| argo.sinks.keys().cloned()).collect();
+        let manager = Manager::new(store, logs, config);
+        manager.declare_argo_regions().await?;
         if let Some(file) = settings.get("platform-schema") {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
             let schema = serde_json::from_str(&text).with_context(|| format!("{file} is no JSON"))?;
@@ -50,19 +56,27 @@ impl Running {
             (None, None) => None,
             _ => return Err(Failure::new(Exit::Usage, "tls-cert and tls-key go together").into()),
         };
-        let server = serve(ApiConfig { tls, ..ApiConfig::new(listen) }, manager.clone())
+        let (identities, argo) = argo.map(|argo| (argo.identities, argo.sinks)).unzip();
+        let server = serve(ApiConfig { tls, identities, ..ApiConfig::new(listen) }, manager.clone())
             .await
             .map_err(|error| refused(&error))?;
-        Ok(Self { manager, server, loops: None })
+        Ok(Self { manager, server, argo: argo.unwrap_or_default(), loops: None })
     }
 
     /// Starts the loops.
     pub fn begin<G: OfGroup>(&mut self, settings: &Settings<G>, shutdown: &CancellationToken) -> Result<()> {
         let (manager, shutdown) = (self.manager.clone(), shutdown.clone());
         let sinks = notify::sinks(settings)?;
+        let argo = std::mem::take(&mut self.argo);
         self.loops = Some(tokio::spawn(async move {
             // Each ends by itself when it is told to; neither waits for the other.
-            tokio::join!(manager.run(shutdown.clone()), manager.notify(sinks, shutdown));
+            let workflows = async {
+                if !argo.is_empty() {
+                    manager.deliver_workflows(argo, shutdown.clone()).await;
+                }
+            };
+            let notify = manager.notify(sinks, shutdown.clone());
+            tokio::join!(manager.run(shutdown.clone()), notify, workflows);
         }));
         Ok(())
     }

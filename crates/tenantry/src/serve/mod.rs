@@ -2,6 +2,7 @@
 //! become one cancellation; nothing here decides anything about operations.
 
 mod agent;
+mod argo;
 mod executor;
 mod joined;
 mod log;

@@ -233,6 +233,13 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         Manager,
+        "argo-regions",
+        "FILE",
+        None,
+        "Document that names the regions whose hooks run in Workflows of Argo, without an agent (docs/argo.md)",
+    ),
+    setting(
+        Manager,
         "platform-schema",
         "FILE",
         None,
