@@ -5,7 +5,7 @@
 #![allow(clippy::doc_markdown)] // these comments are the program's help, which has no markup
 
 use crate::{
-    BridgeError,
+    BridgeError, dag,
     environment::{Encoding, Named},
 };
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use tenantry_hook::{AnnotationDomains, Privilege, RegionPolicy};
 use tenantry_kube_run::{Connection, Scope};
-use tenantry_model::{HookPath, Namespace, OperationId, OperationName};
+use tenantry_model::{HookPath, Namespace, OperationId, OperationName, RegionName};
 
 /// The exit code of `bridge` when the hook has none: nothing ran, or what ran was not the hook's to decide.
 pub const PLATFORM: u8 = 125;
@@ -62,6 +62,26 @@ pub struct Region {
     pub object_store_claim: Option<String>,
 }
 
+/// Whether a manager decides, and how it is reached.
+#[derive(Args, Clone, Debug)]
+pub struct Managed {
+    /// Manager that decides what runs: its URL. Without one the cluster's objects are all that counts
+    #[arg(long, value_name = "URL", requires = "region_name", requires = "operation_id")]
+    pub manager: Option<String>,
+    /// With --manager: the token of the Pod's service account; read for each call, because it changes
+    #[arg(long, value_name = "FILE", default_value = dag::TOKEN_FILE)]
+    pub manager_token_file: PathBuf,
+    /// With --manager: certificates of its authority; those of the image without
+    #[arg(long, value_name = "FILE")]
+    pub manager_ca_file: Option<PathBuf>,
+    /// With --manager: which Workflow of the operation this is
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub round: u32,
+    /// With --manager: name of the region, as the manager has it
+    #[arg(id = "region_name", long = "region", value_name = "NAME")]
+    pub region_name: Option<RegionName>,
+}
+
 /// Flags of `discovery`.
 #[allow(clippy::struct_excessive_bools)] // as many as there are flags
 #[derive(Args, Debug)]
@@ -94,8 +114,8 @@ pub struct Discovery {
     /// Print a list of levels: those of a level may run at once, after all levels before
     #[arg(long, conflicts_with = "as_dag")]
     pub levels: bool,
-    /// Print a Workflow with one task per hook and the exact order
-    #[arg(long, requires = "operation_id", requires = "environment_file")]
+    /// Print a Workflow with one task per hook and the exact order; needs --environment-file or --manager
+    #[arg(long, requires = "operation_id")]
     pub as_dag: bool,
     /// With --as-dag: make the Workflow instead of printing it; one of its name that is there is left as it is
     #[arg(long, requires = "as_dag", requires = "workflow_namespace", conflicts_with = "output")]
@@ -106,9 +126,12 @@ pub struct Discovery {
     /// Jobs to ask for at a time
     #[arg(long, value_name = "COUNT", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub page: u32,
-    /// With --as-dag: the operation's id
+    /// With --as-dag or --manager: the operation's id
     #[arg(long, value_name = "UUID")]
     pub operation_id: Option<OperationId>,
+    /// With --manager: Workflow that this is a step of
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "manager")]
+    pub workflow: Option<Named>,
     /// With --as-dag: name of the Workflow; tenantry-UUID without
     #[arg(long, value_name = "NAME", requires = "as_dag")]
     pub workflow_name: Option<String>,
@@ -124,6 +147,15 @@ pub struct Discovery {
     /// With --as-dag: image of this program
     #[arg(long, value_name = "IMAGE", default_value = concat!("tenantry-bridge:", env!("CARGO_PKG_VERSION")))]
     pub image: String,
+    /// With --as-dag and --manager: audience of the bridges' tokens
+    #[arg(long, value_name = "AUDIENCE", default_value = tenantry_api_types::bridge::AUDIENCE)]
+    pub manager_audience: String,
+    /// With --as-dag and --manager: Secret with the manager's authority (ca.crt) for the bridges
+    #[arg(long, value_name = "NAME")]
+    pub manager_ca_secret: Option<String>,
+    /// Whether a manager decides.
+    #[command(flatten)]
+    pub managed: Managed,
     /// Which cluster, and what counts there.
     #[command(flatten)]
     pub region: Region,
@@ -141,9 +173,9 @@ pub struct Bridge {
     /// The operation's id; attempts are named by it, so that the same step is never run twice at once
     #[arg(long, value_name = "UUID")]
     pub operation_id: OperationId,
-    /// The environment (a TenantEnvironment), as the hook gets it
-    #[arg(long, value_name = "FILE")]
-    pub environment_file: PathBuf,
+    /// The environment (a TenantEnvironment), as the hook gets it; with --manager not read
+    #[arg(long, value_name = "FILE", required_unless_present = "manager")]
+    pub environment_file: Option<PathBuf>,
     /// The changeset (a TenantChangeset); without, the hook is told that what is there is unknown
     #[arg(long, value_name = "FILE")]
     pub changeset_file: Option<PathBuf>,
@@ -165,6 +197,9 @@ pub struct Bridge {
     /// Keep the Pod (or Job) of an attempt that succeeded
     #[arg(long)]
     pub keep_succeeded: bool,
+    /// Whether a manager decides.
+    #[command(flatten)]
+    pub managed: Managed,
     /// Which cluster, and what counts there.
     #[command(flatten)]
     pub region: Region,

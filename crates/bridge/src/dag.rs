@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_hook::{LABEL_OPERATION, short_hash};
-use tenantry_model::{HookPath, Namespace, OperationId, OperationName};
+use tenantry_model::{HookPath, Namespace, OperationId, OperationName, RegionName};
 
 /// Everything about the Workflow but its tasks.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct Submit<'a> {
     pub operation: &'a OperationName,
     /// Its id.
     pub id: OperationId,
-    /// The text of `environment.yaml`.
-    pub environment: String,
+    /// The text of `environment.yaml`; `None`: the manager has it.
+    pub environment: Option<String>,
     /// Where the Workflow is made; `None`: where it is submitted.
     pub namespace: Option<&'a Namespace>,
     /// The service account of its Pods.
@@ -30,7 +30,33 @@ pub struct Submit<'a> {
     pub name: String,
     /// Seconds that it stays after its end.
     pub stays: u32,
+    /// The manager that its bridges ask.
+    pub manager: Option<SubmitManager<'a>>,
 }
+
+/// How the bridges of the Workflow reach the manager.
+#[derive(Clone, Debug)]
+pub struct SubmitManager<'a> {
+    /// Its URL.
+    pub url: &'a str,
+    /// The region's name.
+    pub region: &'a RegionName,
+    /// Which Workflow of the operation.
+    pub round: u32,
+    /// The audience of their tokens.
+    pub audience: &'a str,
+    /// A Secret with the manager's authority.
+    pub ca_secret: Option<&'a str>,
+}
+
+/// Where a Pod of a Workflow has what it needs to speak to the manager.
+const TOKEN_FOLDER: &str = "/var/run/secrets/tenantry";
+/// The token of the service account.
+pub(crate) const TOKEN_FILE: &str = "/var/run/secrets/tenantry/token";
+/// It is replaced when four fifths of this have passed.
+const TOKEN_SECONDS: u32 = 3600;
+/// The manager's authority, in the Secret and in the folder.
+const AUTHORITY: &str = "ca.crt";
 
 /// Argo allows 128 characters; node names, which begin with the Workflow's, become Pods' names.
 const TASK_NAME: usize = 63;
@@ -57,6 +83,12 @@ pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
             task
         })
         .collect();
+    let hooks = if tasks.is_empty() {
+        // Argo refuses a graph without a task: this waits for a second, without a Pod.
+        json!({"name": "hooks", "suspend": {"duration": "1"}})
+    } else {
+        json!({"name": "hooks", "dag": {"tasks": tasks}})
+    };
     let mut workflow = json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
@@ -67,13 +99,16 @@ pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
         "spec": {
             "entrypoint": "hooks",
             "serviceAccountName": submit.service_account,
-            // In base64: a value of the environment that looks like one of Argo's expressions is none.
-            "arguments": {"parameters": [{"name": "environment", "value": STANDARD.encode(&submit.environment)}]},
             "ttlStrategy": {"secondsAfterCompletion": submit.stays},
             "podGC": {"strategy": "OnWorkflowSuccess", "deleteDelayDuration": "1h"},
-            "templates": [{"name": "hooks", "dag": {"tasks": tasks}}, bridge(submit)],
+            "templates": [hooks, bridge(submit)],
         },
     });
+    if let Some(environment) = &submit.environment {
+        // In base64: a value of the environment that looks like one of Argo's expressions is none.
+        workflow["spec"]["arguments"] =
+            json!({"parameters": [{"name": "environment", "value": STANDARD.encode(environment)}]});
+    }
     if let Some(namespace) = submit.namespace {
         workflow["metadata"]["namespace"] = json!(namespace.as_str());
     }
@@ -86,23 +121,32 @@ fn bridge(submit: &Submit<'_>) -> Value {
         "--job={{inputs.parameters.job}}".to_owned(),
         format!("--operation={}", submit.operation),
         format!("--operation-id={}", submit.id),
-        "--environment-file=/tenantry/environment".to_owned(),
-        "--base64".to_owned(),
+    ];
+    let mut inputs = json!({"parameters": [{"name": "job"}]});
+    if submit.environment.is_some() {
+        args.extend(["--environment-file=/tenantry/environment".to_owned(), "--base64".to_owned()]);
+        inputs["artifacts"] = json!([{
+            "name": "environment",
+            "path": "/tenantry/environment",
+            "raw": {"data": "{{workflow.parameters.environment}}"},
+        }]);
+    }
+    args.extend([
         "--workflow={{workflow.namespace}}/{{workflow.name}}".to_owned(),
         "--reason-file=/tmp/reason".to_owned(),
         "--outputs-file=/tmp/outputs".to_owned(),
-    ];
+    ]);
+    let mut mounts = vec![json!({"name": "tmp", "mountPath": "/tmp"})];
+    let mut volumes = vec![json!({"name": "tmp", "emptyDir": {"sizeLimit": "8Mi"}})];
+    if let Some(manager) = &submit.manager {
+        args.extend(manager.flags());
+        mounts.push(json!({"name": "manager", "mountPath": TOKEN_FOLDER, "readOnly": true}));
+        volumes.push(manager.volume());
+    }
     args.extend(submit.flags.iter().cloned());
     json!({
         "name": "bridge",
-        "inputs": {
-            "parameters": [{"name": "job"}],
-            "artifacts": [{
-                "name": "environment",
-                "path": "/tenantry/environment",
-                "raw": {"data": "{{workflow.parameters.environment}}"},
-            }],
-        },
+        "inputs": inputs,
         "outputs": {
             "parameters": [
                 {"name": "reason", "valueFrom": {"path": "/tmp/reason", "default": "lost"}},
@@ -132,10 +176,38 @@ fn bridge(submit: &Submit<'_>) -> Value {
                 "runAsUser": 65532,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+            "volumeMounts": mounts,
         },
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "8Mi"}}],
+        "volumes": volumes,
     })
+}
+
+impl SubmitManager<'_> {
+    fn flags(&self) -> Vec<String> {
+        let mut flags = vec![
+            format!("--manager={}", self.url),
+            format!("--manager-token-file={TOKEN_FILE}"),
+            format!("--region={}", self.region),
+            format!("--round={}", self.round),
+        ];
+        if self.ca_secret.is_some() {
+            flags.push(format!("--manager-ca-file={TOKEN_FOLDER}/{AUTHORITY}"));
+        }
+        flags
+    }
+
+    /// A token of the Pod's service account for the manager alone, and the manager's authority.
+    fn volume(&self) -> Value {
+        let mut sources = vec![json!({"serviceAccountToken": {
+            "path": "token",
+            "audience": self.audience,
+            "expirationSeconds": TOKEN_SECONDS,
+        }})];
+        if let Some(name) = self.ca_secret {
+            sources.push(json!({"secret": {"name": name, "items": [{"key": AUTHORITY, "path": AUTHORITY}]}}));
+        }
+        json!({"name": "manager", "projected": {"sources": sources}})
+    }
 }
 
 /// What people read in Argo's graph: `namespace-name`, with a hash where that would be another's, or no name that Argo

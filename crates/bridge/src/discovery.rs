@@ -4,9 +4,9 @@
 //! plan does, but for last good versions, which nobody keeps here. Of each hook no more is held than its order.
 
 use crate::{
-    BridgeError, EnvironmentFile, Listing, Submit,
+    BridgeError, EnvironmentFile, Listing, Submit, SubmitManager,
     cli::{Bridge, Discovery},
-    dag, output, submit,
+    dag, managed, output, submit,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{
@@ -18,7 +18,7 @@ use tenantry_hook::{
     resolve_targets,
 };
 use tenantry_kube_run::{Candidate, CandidatePages, Cluster, Settings, read_template};
-use tenantry_model::{HookPath, OnFailure, OperationName, Problem};
+use tenantry_model::{HookPath, OnFailure, OperationId, OperationName, Problem};
 use tokio::time::Instant;
 
 /// Templates that are read at the same time.
@@ -81,41 +81,32 @@ pub(crate) async fn main(arguments: &Discovery) -> Result<(), BridgeError> {
     if let Some(environment) = &environment {
         environment.check_operation(arguments.operation_id, &arguments.operation)?;
     }
-    let (domains, policy) = (arguments.region.domains()?, arguments.region.policy());
-    let settings = Settings::default();
-    let cluster = Cluster::connect(&arguments.region.connection(), &settings).await?;
-    let look = || async {
-        let pages = CandidatePages::new(cluster.clone(), &arguments.scope(), domains.clone(), arguments.page);
-        look(&cluster, pages, &arguments.operation, &domains, &policy).await
-    };
-    let mut found = look().await;
-    for _ in 1..LISTINGS {
-        match &found {
-            Err(BridgeError::Run(error)) if error.code() == Some(410) => found = look().await,
-            _ => break,
-        }
+    if arguments.as_dag && environment.is_none() && arguments.managed.manager.is_none() {
+        return Err(BridgeError::Usage("--as-dag needs --environment-file or --manager".to_owned()));
     }
-    let rules = Rules {
-        operation: &arguments.operation,
-        labels: environment.as_ref().map(EnvironmentFile::labels),
-        expect: &arguments.expect,
-        allow_empty: arguments.allow_empty,
-        order: OrderPolicy { cross_namespace_after: !arguments.same_namespace_only },
+    let cluster = Cluster::connect(&arguments.region.connection(), &Settings::default()).await?;
+    let look = Look {
+        cluster: &cluster,
+        arguments,
+        domains: arguments.region.domains()?,
+        policy: arguments.region.policy(),
     };
-    let order = judge(found?, &rules)?;
-    let text = match (environment, arguments.operation_id) {
-        (Some(environment), Some(id)) if arguments.as_dag => {
-            let submit = Submit {
+    let order = match managed::manager(arguments)? {
+        Some(manager) => managed::order(&manager, &look).await?,
+        None => {
+            let rules = Rules {
                 operation: &arguments.operation,
-                id,
-                environment: environment.environment_yaml(id, &arguments.operation)?,
-                namespace: arguments.workflow_namespace.as_ref(),
-                service_account: &arguments.service_account,
-                image: &arguments.image,
-                flags: region_flags(arguments),
-                name: arguments.workflow_name.clone().unwrap_or_else(|| format!("tenantry-{id}")),
-                stays: arguments.workflow_ttl,
+                labels: environment.as_ref().map(EnvironmentFile::labels),
+                expect: &arguments.expect,
+                allow_empty: arguments.allow_empty,
+                order: OrderPolicy { cross_namespace_after: !arguments.same_namespace_only },
             };
+            judge(anew(|| look.all()).await?, &rules)?
+        }
+    };
+    let text = match arguments.operation_id {
+        Some(id) if arguments.as_dag => {
+            let submit = submit(arguments, id, environment.as_ref())?;
             let workflow = dag::workflow(&order, &submit);
             match &arguments.workflow_namespace {
                 Some(namespace) if arguments.submit => {
@@ -130,6 +121,39 @@ pub(crate) async fn main(arguments: &Discovery) -> Result<(), BridgeError> {
     output::give(&text, arguments.output.as_deref())
 }
 
+/// Everything about the Workflow of `--as-dag` but its tasks. With a manager its bridges need no environment.
+fn submit<'a>(
+    arguments: &'a Discovery,
+    id: OperationId,
+    environment: Option<&EnvironmentFile>,
+) -> Result<Submit<'a>, BridgeError> {
+    let flags = &arguments.managed;
+    let manager =
+        flags.manager.as_deref().zip(flags.region_name.as_ref()).map(|(url, region)| SubmitManager {
+            url,
+            region,
+            round: flags.round,
+            audience: &arguments.manager_audience,
+            ca_secret: arguments.manager_ca_secret.as_deref(),
+        });
+    let environment = environment.filter(|_| manager.is_none());
+    let name = arguments.workflow_name.clone();
+    Ok(Submit {
+        operation: &arguments.operation,
+        id,
+        environment: environment
+            .map(|environment| environment.environment_yaml(id, &arguments.operation))
+            .transpose()?,
+        namespace: arguments.workflow_namespace.as_ref(),
+        service_account: &arguments.service_account,
+        image: &arguments.image,
+        flags: region_flags(arguments),
+        name: name.unwrap_or_else(|| managed::workflow_name(id, flags.round)),
+        stays: arguments.workflow_ttl,
+        manager,
+    })
+}
+
 /// What holds for discovery holds for the bridges of the Workflow that it prints.
 fn region_flags(arguments: &Discovery) -> Vec<String> {
     let region = &arguments.region;
@@ -142,44 +166,98 @@ fn region_flags(arguments: &Discovery) -> Vec<String> {
     flags
 }
 
-async fn look(
-    cluster: &Cluster,
-    mut pages: CandidatePages,
-    operation: &OperationName,
-    domains: &AnnotationDomains,
-    policy: &RegionPolicy,
-) -> Result<Found, BridgeError> {
-    let mut found = Found::default();
-    while let Some(page) = pages.next().await? {
-        let mut to_read = Vec::new();
+/// A listing that took too long is begun anew, a few times.
+pub(crate) async fn anew<T, F>(mut listing: impl FnMut() -> F) -> Result<T, BridgeError>
+where
+    F: Future<Output = Result<T, BridgeError>>,
+{
+    let mut left = LISTINGS;
+    loop {
+        left -= 1;
+        match listing().await {
+            Err(BridgeError::Run(error)) if left > 0 && error.code() == Some(410) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// What a candidate is to the operation.
+pub(crate) enum Seen {
+    /// Its hook.
+    Hook(Box<Hook>),
+    /// A hook of other operations only.
+    Other,
+    /// It cannot be read.
+    Wrong(Vec<Problem>),
+}
+
+/// Looks through the cluster.
+pub(crate) struct Look<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) arguments: &'a Discovery,
+    pub(crate) domains: AnnotationDomains,
+    pub(crate) policy: RegionPolicy,
+}
+
+impl Look<'_> {
+    pub(crate) fn pages(&self) -> CandidatePages {
+        let Discovery { page, .. } = self.arguments;
+        CandidatePages::new(self.cluster.clone(), &self.arguments.scope(), self.domains.clone(), *page)
+    }
+
+    /// The next page, each candidate read; `None` after the last.
+    pub(crate) async fn next(
+        &self,
+        pages: &mut CandidatePages,
+    ) -> Result<Option<Vec<(HookPath, Seen)>>, BridgeError> {
+        let operation = &self.arguments.operation;
+        let Some(page) = pages.next().await? else { return Ok(None) };
+        let (mut seen, mut to_read) = (Vec::new(), Vec::new());
         for Candidate { path, annotations } in page {
             // One that is plainly for other operations need not be sound for this one.
-            if plain_operations(&annotations, domains).is_some_and(|plain| !plain.contains(operation)) {
-                found.others.insert(path);
+            if plain_operations(&annotations, &self.domains).is_some_and(|plain| !plain.contains(operation)) {
+                seen.push((path, Seen::Other));
             } else {
                 to_read.push(path);
             }
         }
         let mut read = stream::iter(to_read)
             .map(|path| async move {
-                let template = read_listed(cluster, &path).await?;
-                Ok::<_, BridgeError>((path, parse(&template, domains, policy)))
+                let template = read_listed(self.cluster, &path).await?;
+                Ok::<_, BridgeError>((path, parse(&template, &self.domains, &self.policy)))
             })
             .buffer_unordered(AT_ONCE);
         while let Some((path, hook)) = read.try_next().await? {
-            match hook {
-                Ok(hook) if hook.operations.contains(operation) => {
-                    found.hooks.insert(path, Slim::of(hook, operation));
+            let what = match hook {
+                Ok(hook) if hook.operations.contains(operation) => Seen::Hook(Box::new(hook)),
+                Ok(_) => Seen::Other,
+                Err(problems) => Seen::Wrong(problems),
+            };
+            seen.push((path, what));
+        }
+        drop(read);
+        Ok(Some(seen))
+    }
+
+    async fn all(&self) -> Result<Found, BridgeError> {
+        let mut found = Found::default();
+        let mut pages = self.pages();
+        while let Some(page) = self.next(&mut pages).await? {
+            for (path, seen) in page {
+                match seen {
+                    Seen::Hook(hook) => {
+                        found.hooks.insert(path, Slim::of(*hook, &self.arguments.operation));
+                    }
+                    Seen::Other => {
+                        found.others.insert(path);
+                    }
+                    Seen::Wrong(problems) => found.wrong.push((path, problems)),
                 }
-                Ok(_) => {
-                    found.others.insert(path);
-                }
-                Err(problems) => found.wrong.push((path, problems)),
             }
         }
+        found.wrong.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(found)
     }
-    found.wrong.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(found)
 }
 
 impl Slim {

@@ -9,6 +9,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::Path,
     str::FromStr,
 };
@@ -83,6 +84,13 @@ impl FromStr for Named {
             }
             _ => Err("write it as namespace/name"),
         }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name } = self;
+        write!(f, "{namespace}/{name}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong, how the program then ends, and what to do about it.
 
-use crate::rights::Missing;
+use crate::{ManagerError, rights::Missing};
 use std::{fmt::Write, path::PathBuf};
 use tenantry_kube_run::RunError;
 use tenantry_model::{HookPath, Problem};
@@ -70,6 +70,15 @@ pub enum BridgeError {
     /// The Workflow that this would be a step of.
     #[error("the Workflow {0} is gone or over: nothing is begun for it")]
     WorkflowOver(String),
+    /// The manager.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
+    /// The manager will run nothing.
+    #[error("the operation is over and has not succeeded: {0}")]
+    OperationOver(String),
+    /// SIGTERM before there was anything to print.
+    #[error("asked to end before the manager said what is to run")]
+    Asked,
 }
 
 impl From<RunError> for BridgeError {
@@ -90,8 +99,11 @@ impl BridgeError {
             Self::Usage(_)
             | Self::File { .. }
             | Self::NoLabels(_)
+            | Self::Manager(ManagerError::Config { .. })
             | Self::Run(RunError::Kubeconfig { .. }) => Exit::Usage,
             Self::Forbidden(_) => Exit::Refused,
+            Self::Manager(error) if error.is_unauthorized() => Exit::Refused,
+            Self::Asked => Exit::Unreachable,
             Self::Run(error) if error.code() == Some(403) => Exit::Refused,
             Self::Run(error) if error.is_transient() => Exit::Unreachable,
             _ => Exit::Failed,
@@ -107,6 +119,7 @@ impl BridgeError {
             Self::Run(_) => "unreachable",
             Self::WorkflowOver(_) => "workflow-over",
             Self::Wrong(_) => "rejected",
+            Self::Manager(ManagerError::Refused { .. } | ManagerError::Protocol { .. }) => "manager-refused",
             _ => "usage",
         }
     }
@@ -116,6 +129,7 @@ impl BridgeError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Forbidden(missing) => Some(format!("grant it: {}", missing.command())),
+            Self::Manager(error) => error.remedy().map(str::to_owned),
             Self::Absent(_) => Some(
                 "ship them, give the namespaces they are in, or take them out of --expect if they are gone for good"
                     .to_owned(),

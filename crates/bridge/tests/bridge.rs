@@ -5,6 +5,7 @@ use clap::{Command, CommandFactory};
 use std::{collections::BTreeMap, fs, path::PathBuf};
 use tenantry_bridge::{
     BridgeError, Encoding, EnvironmentFile, Found, Listing, Order, Rules, STDOUT_LIMIT, Slim, Submit,
+    SubmitManager,
     cli::{Cli, DETACHED, PLATFORM},
     judge, workflow,
 };
@@ -161,15 +162,44 @@ fn the_workflow_has_the_exact_edges() {
     let submit = Submit {
         operation: &operation,
         id: "0192f0c8-a7b3-7c3e-8f00-00000000abcd".parse::<OperationId>().unwrap(),
-        environment: "apiVersion: 'tenantry.io/v1'\n".to_owned(),
+        environment: Some("apiVersion: 'tenantry.io/v1'\n".to_owned()),
         namespace: None,
         service_account: "tenantry-bridge",
         image: "tenantry-bridge:1",
         flags: vec!["--domain=collibra.com".to_owned()],
         name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-graph".to_owned(),
         stays: 604_800,
+        manager: None,
     };
     insta::assert_yaml_snapshot!(workflow(&order, &submit));
+}
+
+#[test]
+fn the_bridges_of_a_workflow_ask_the_manager_with_a_token_of_their_own() {
+    let order = judged(found(&[hook("a/one", &[], ""), hook("a/two", &["a/one"], "")]), &[], &[]).unwrap();
+    let (operation, region) = (operation(), "eu1".parse().unwrap());
+    let mut submit = Submit {
+        operation: &operation,
+        id: "0192f0c8-a7b3-7c3e-8f00-00000000abcd".parse::<OperationId>().unwrap(),
+        environment: None,
+        namespace: None,
+        service_account: "tenantry-bridge",
+        image: "tenantry-bridge:1",
+        flags: vec!["--domain=collibra.com".to_owned()],
+        name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-2-graph".to_owned(),
+        stays: 604_800,
+        manager: Some(SubmitManager {
+            url: "https://tenantry.example:7777",
+            region: &region,
+            round: 2,
+            audience: "tenantry",
+            ca_secret: Some("tenantry-ca"),
+        }),
+    };
+    insta::assert_yaml_snapshot!(workflow(&order, &submit));
+    submit.manager = None;
+    let nothing = workflow(&Order::default(), &submit);
+    assert_eq!(nothing["spec"]["templates"][0]["suspend"]["duration"], "1", "Argo refuses an empty graph");
 }
 
 #[test]

@@ -58,6 +58,11 @@ pub struct RequestsSoFar {
     pub others: u64,
 }
 
+/// One provider for the whole process; a second install (another cluster, a test) changes nothing.
+pub fn provide_cryptography() {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+}
+
 impl Requests {
     fn count(&self, uri: &str) {
         let counter = if uri.contains("watch=true") { &self.watches } else { &self.others };
@@ -77,8 +82,7 @@ impl Requests {
 impl Cluster {
     /// Prepares the connection; nothing is sent yet.
     pub async fn connect(connection: &Connection, settings: &Settings) -> Result<Self, RunError> {
-        // One provider for the whole process; a second install (another cluster, a test) changes nothing.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        provide_cryptography();
         let shown = connection
             .kubeconfig
             .as_ref()

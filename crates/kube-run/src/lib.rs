@@ -25,7 +25,7 @@ mod view;
 
 pub use classify::{Ending, LogSource, Verdict, Wait, WaitKind, classify};
 pub use cleanup::Drained;
-pub use client::{Cluster, Connection, Requests, RequestsSoFar};
+pub use client::{Cluster, Connection, Requests, RequestsSoFar, provide_cryptography};
 pub use discovery::{Discovered, Scope, discover, read_template};
 pub use error::{CreateError, RunError};
 pub use follow::Observer;

@@ -196,6 +196,29 @@ impl Runner {
         Ok(if here { Settled::Here } else { Settled::Absent })
     }
 
+    /// Looks for an attempt that is not to be started (any more), and follows it if it is there. Absent: nothing of it can
+    /// still appear.
+    pub async fn settle(&self, known: &Known, observer: Arc<dyn Observer>) -> Result<Settled, RunError> {
+        if self.look(known).await?.is_some() {
+            self.follow(known, observer);
+            return Ok(Settled::Here);
+        }
+        if let Some(retry_in) = self.unsettled_life(&known.attempt).filter(|_| known.start_tried) {
+            return Err(RunError::NotSettled { retry_in });
+        }
+        self.unfollow(&known.attempt);
+        Ok(Settled::Absent)
+    }
+
+    /// As [`Runner::find`], but one that is followed is followed anew: its log from `log_from` on and its facts are told
+    /// again, for an observer that could not keep them.
+    pub async fn find_again(&self, known: &Known, observer: Arc<dyn Observer>) -> Result<Settled, RunError> {
+        if let Some(task) = lock(&self.inner.followers).remove(&known.attempt) {
+            task.abort();
+        }
+        self.find(known, observer).await
+    }
+
     /// Ends it: marks why, deletes with the author's grace; the end comes as a fact. Never forces: what the kubelet
     /// has not confirmed is not over.
     pub async fn kill(&self, known: &Known, cause: KillCause) -> Result<Settled, RunError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::{
     io::Write,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -22,7 +22,7 @@ pub(super) struct Follow(mpsc::UnboundedReceiver<Outcome>);
 impl Follow {
     pub(super) fn new() -> (Self, Arc<Console>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(receiver), Arc::new(Console { ended: sender, broken: AtomicBool::new(false) }))
+        (Self(receiver), Arc::new(Console { ended: sender, stdout: Stdout::default() }))
     }
 
     /// One that is over already.
@@ -46,7 +46,34 @@ impl Follow {
 /// The log goes to stdout as it comes, everything else to stderr.
 pub(super) struct Console {
     ended: mpsc::UnboundedSender<Outcome>,
+    stdout: Stdout,
+}
+
+/// Where the hook's log goes, and nothing else.
+pub(crate) struct Stdout {
+    out: Mutex<Box<dyn Write + Send>>,
     broken: AtomicBool,
+}
+
+impl Default for Stdout {
+    fn default() -> Self {
+        Self::to(std::io::stdout())
+    }
+}
+
+impl Stdout {
+    pub(crate) fn to(out: impl Write + Send + 'static) -> Self {
+        Self { out: Mutex::new(Box::new(out)), broken: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn print(&self, attempt: &AttemptId, bytes: &[u8]) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush())
+            && !self.broken.swap(true, Ordering::Relaxed)
+        {
+            eprintln!("tenantry-bridge: {attempt}: nobody takes the log any more: {error}");
+        }
+    }
 }
 
 #[async_trait]
@@ -61,12 +88,7 @@ impl Observer for Console {
 
     /// Waits while the reader of our stdout is slow: then the hook's log waits in its kubelet, not here.
     async fn log(&self, attempt: &AttemptId, _: u64, bytes: Bytes) {
-        let mut stdout = std::io::stdout().lock();
-        if let Err(error) = stdout.write_all(&bytes).and_then(|()| stdout.flush())
-            && !self.broken.swap(true, Ordering::Relaxed)
-        {
-            eprintln!("tenantry-bridge: {attempt}: nobody takes the log any more: {error}");
-        }
+        self.stdout.print(attempt, &bytes);
     }
 
     async fn log_end(&self, _: &AttemptId, _: u64) {}

@@ -5,21 +5,24 @@
 
 mod decide;
 mod follow;
-mod told;
+pub(crate) mod told;
 mod workflow;
 
 pub use decide::{Next, next};
+pub(crate) use follow::Stdout;
+pub(crate) use workflow::Owner;
 
 use crate::{
     BridgeError, EnvironmentFile,
     cli::{self, Bridge},
-    tell,
+    managed, tell,
 };
 use decide::Tally;
 use follow::Follow;
 use futures::future::{Either, select};
 use jiff::SignedDuration;
 use std::{collections::BTreeMap, pin::pin, time::Duration};
+use tenantry_api_types::bridge::StepEnd;
 use tenantry_hook::{
     AnnotationDomains, AttemptRequest, Hook, LABEL_OPERATION, LABEL_STEP, ObjectStoreUse, RegionPolicy,
     attempt_nonce, build, step_label,
@@ -27,7 +30,6 @@ use tenantry_hook::{
 use tenantry_kube_run::{Cluster, CreateError, Known, Runner, SeenAttempt, Settings, Settled};
 use tenantry_model::{AttemptId, FailureReason, HookRef, KillCause, OperationId, Outcome};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use workflow::Owner;
 
 /// A failed attempt stays: its number must not be used again. It goes when a later one succeeds.
 const FOR_GOOD: Duration = Duration::from_hours(24 * 365 * 10);
@@ -35,9 +37,11 @@ const FOR_GOOD: Duration = Duration::from_hours(24 * 365 * 10);
 const CREATE_AGAIN: Duration = Duration::from_secs(2);
 
 /// How the program ends.
-enum End {
+pub(crate) enum End {
     /// The last attempt is over.
     Over(Outcome),
+    /// The manager says so.
+    Settled(StepEnd),
     /// Asked to end; the attempt goes on.
     Detached,
 }
@@ -46,7 +50,11 @@ enum End {
 pub(crate) async fn main(arguments: &Bridge) -> u8 {
     // Nothing of an earlier life in the same Pod may be taken for this one's.
     let ended = match told::begin(arguments) {
-        Ok(()) => step(arguments).await,
+        Ok(()) => match Box::pin(managed::step(arguments)).await {
+            Ok(None) => step(arguments).await,
+            Ok(Some(end)) => Ok(end),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     };
     let (reason, outputs, code) = match ended {
@@ -54,6 +62,7 @@ pub(crate) async fn main(arguments: &Bridge) -> u8 {
             let code = exit_code(&outcome);
             (outcome.reason.map(told::word).unwrap_or_default(), outcome.outputs, code)
         }
+        Ok(End::Settled(end)) => settled(end),
         Ok(End::Detached) => ("detached".to_owned(), BTreeMap::new(), cli::DETACHED),
         Err(error) => {
             tell(&error);
@@ -72,6 +81,28 @@ fn exit_code(outcome: &Outcome) -> u8 {
         (true, _) => 0,
         (false, Some(code)) if code != 0 => u8::try_from(code & 0xff).unwrap_or(cli::PLATFORM).max(1),
         (false, _) => cli::PLATFORM,
+    }
+}
+
+/// Reason, outputs and exit code of a step that the manager calls settled. One that is not done never ends with 0: what comes
+/// after it would begin.
+fn settled(end: StepEnd) -> (String, BTreeMap<String, String>, u8) {
+    let StepEnd { done, state, outcome } = end;
+    let outcome = outcome.unwrap_or_default();
+    if done {
+        return (String::new(), outcome.outputs, 0);
+    }
+    let code = if outcome.is_success() { cli::PLATFORM } else { exit_code(&outcome) };
+    (outcome.reason.map_or(state, told::word), outcome.outputs, code)
+}
+
+/// Attempts of this step alone, and how long they stay.
+pub(crate) fn settings(arguments: &Bridge, hook: &HookRef) -> Settings {
+    Settings {
+        attempts: format!("{LABEL_OPERATION}={},{LABEL_STEP}={}", arguments.operation_id, step_label(hook)),
+        keep_succeeded: if arguments.keep_succeeded { FOR_GOOD } else { Duration::ZERO },
+        keep_failed: FOR_GOOD,
+        ..Settings::default()
     }
 }
 
@@ -98,18 +129,16 @@ async fn step(arguments: &Bridge) -> Result<End, BridgeError> {
         path: "SIGTERM".into(),
         source,
     })?;
-    let environment = EnvironmentFile::read(&arguments.environment_file, arguments.encoding())?;
+    let Some(file) = &arguments.environment_file else {
+        return Err(BridgeError::Usage("give --environment-file or --manager".to_owned()));
+    };
+    let environment = EnvironmentFile::read(file, arguments.encoding())?;
     environment.check_operation(Some(arguments.operation_id), &arguments.operation)?;
     let hook = HookRef::new(environment.region().clone(), arguments.job.clone());
-    let settings = Settings {
-        attempts: format!("{LABEL_OPERATION}={},{LABEL_STEP}={}", arguments.operation_id, step_label(&hook)),
-        keep_succeeded: if arguments.keep_succeeded { FOR_GOOD } else { Duration::ZERO },
-        keep_failed: FOR_GOOD,
-        ..Settings::default()
-    };
+    let settings = settings(arguments, &hook);
     let cluster = Cluster::connect(&arguments.region.connection(), &settings).await?;
     let owner = Owner::new(&cluster, arguments.workflow.clone());
-    if owner.is_over().await? {
+    if owner.ended().await?.is_some() {
         return Err(BridgeError::WorkflowOver(owner.to_string()));
     }
     let mut step = Step {
@@ -264,8 +293,8 @@ impl Step<'_> {
         let asked = {
             let asked = pin!(async {
                 tokio::select! {
-                    _ = terms.recv() => Ok(self.owner.is_shutting_down().await),
-                    () = self.owner.until_over() => Ok(true),
+                    _ = terms.recv() => Ok(self.owner.is_shutting_down().await.is_some()),
+                    _ = self.owner.until_over() => Ok(true),
                     error = self.runner.forbidden(&self.arguments.job.namespace) => Err(error),
                 }
             });
@@ -339,13 +368,13 @@ impl Step<'_> {
         tokio::select! {
             () = tokio::time::sleep(pause) => false,
             _ = terms.recv() => true,
-            () = self.owner.until_over() => true,
+            _ = self.owner.until_over() => true,
         }
     }
 
     /// Asked to end while no attempt runs.
     async fn asked_between(&self) -> Result<End, BridgeError> {
-        if self.owner.is_shutting_down().await {
+        if self.owner.is_shutting_down().await.is_some() {
             return Err(BridgeError::WorkflowOver(self.owner.to_string()));
         }
         Ok(End::Detached)

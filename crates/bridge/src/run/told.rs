@@ -1,6 +1,6 @@
 //! What the bridge says besides the hook's log: words on stderr, and the files of Argo's output parameters.
 
-use super::Owner;
+use super::workflow::Owner;
 use crate::{BridgeError, cli::Bridge, output, tell};
 use std::{collections::BTreeMap, time::Duration};
 use tenantry_hook::attempt_name;
@@ -28,7 +28,7 @@ pub(super) fn write(
 }
 
 /// A reason as the contract writes it.
-pub(super) fn word(reason: FailureReason) -> String {
+pub(crate) fn word(reason: FailureReason) -> String {
     let word = serde_json::to_value(reason).ok();
     word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
@@ -41,7 +41,7 @@ pub(super) fn adopted(attempt: &AttemptId) {
     say(attempt, "found the attempt of an earlier bridge; its log from the start:");
 }
 
-pub(super) fn fact(attempt: &AttemptId, fact: &Fact) {
+pub(crate) fn fact(attempt: &AttemptId, fact: &Fact) {
     match fact {
         Fact::Starting { waiting_for: Some(what), .. } => say(attempt, &format!("waits for {what}")),
         Fact::Running { node: Some(node), .. } => say(attempt, &format!("runs on {node}")),
@@ -50,7 +50,7 @@ pub(super) fn fact(attempt: &AttemptId, fact: &Fact) {
     }
 }
 
-pub(super) fn outcome(attempt: &AttemptId, outcome: &Outcome) {
+pub(crate) fn outcome(attempt: &AttemptId, outcome: &Outcome) {
     let Some(reason) = outcome.reason else { return say(attempt, "succeeded") };
     let code = outcome.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
     let words = format!("{}{code}: {}", word(reason), outcome.message);
@@ -65,11 +65,23 @@ pub(super) fn unanswered(attempt: &AttemptId, error: &RunError) {
     say(attempt, &format!("the create was not answered, and is repeated: {}", with_causes(error)));
 }
 
+pub(crate) fn taken_up(attempt: &AttemptId, from: u64) {
+    say(attempt, &format!("found the attempt of an earlier bridge; its log from byte {from} on:"));
+}
+
+pub(crate) fn repeated(attempt: &AttemptId, error: &RunError) {
+    say(attempt, &format!("an order is repeated: {}", with_causes(error)));
+}
+
+pub(crate) fn timed_out(attempt: &AttemptId) {
+    say(attempt, "its timeout is over");
+}
+
 pub(super) fn ending(attempt: &AttemptId, owner: &Owner) {
     say(attempt, &format!("is ended: its Workflow {owner} is over"));
 }
 
-pub(super) fn cannot(verb: &str, attempt: &AttemptId, error: RunError) {
+pub(crate) fn cannot(verb: &str, attempt: &AttemptId, error: RunError) {
     say(attempt, &format!("cannot {verb} it"));
     tell(&error.into());
 }

@@ -8,6 +8,7 @@ use crate::{BridgeError, Named};
 use kube::{Client, core::Request};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, time::Duration};
+use tenantry_api_types::bridge::WorkflowEnd;
 use tenantry_kube_run::{Cluster, RunError};
 use tenantry_model::with_causes;
 
@@ -46,10 +47,15 @@ struct Spec {
 }
 
 impl Seen {
-    fn is_over(&self) -> bool {
-        self.metadata.deletion_timestamp.is_some()
-            || self.metadata.labels.get(COMPLETED).is_some_and(|completed| completed == "true")
-            || self.spec.shutdown.as_deref().is_some_and(|how| !how.is_empty())
+    fn end(&self) -> Option<WorkflowEnd> {
+        if self.metadata.deletion_timestamp.is_some() {
+            return Some(WorkflowEnd::Deleted);
+        }
+        if self.spec.shutdown.as_deref().is_some_and(|how| !how.is_empty()) {
+            return Some(WorkflowEnd::Shutdown);
+        }
+        let completed = self.metadata.labels.get(COMPLETED).is_some_and(|completed| completed == "true");
+        completed.then_some(WorkflowEnd::Over)
     }
 }
 
@@ -65,37 +71,37 @@ impl Owner {
     }
 
     /// It is gone, going or ended. An error: that is not known.
-    pub(crate) async fn is_over(&self) -> Result<bool, BridgeError> {
+    pub(crate) async fn ended(&self) -> Result<Option<WorkflowEnd>, BridgeError> {
         self.look(Part::Metadata).await
     }
 
     /// After SIGTERM: it is gone, going, ended or shut down. What is not known is no reason to end anything.
-    pub(crate) async fn is_shutting_down(&self) -> bool {
+    pub(crate) async fn is_shutting_down(&self) -> Option<WorkflowEnd> {
         match tokio::time::timeout(ANSWER, self.look(Part::Whole)).await {
-            Ok(Ok(over)) => over,
+            Ok(Ok(end)) => end,
             Ok(Err(error)) => {
                 eprintln!("tenantry-bridge: {}; the attempt is left running", with_causes(&error));
-                false
+                None
             }
             Err(_) => {
                 eprintln!(
                     "tenantry-bridge: no answer about the Workflow {self}; the attempt is left running"
                 );
-                false
+                None
             }
         }
     }
 
     /// Waits until it is gone, going or ended; for ever without one.
-    pub(crate) async fn until_over(&self) {
+    pub(crate) async fn until_over(&self) -> WorkflowEnd {
         if self.workflow.is_none() {
             return std::future::pending().await;
         }
         loop {
             tokio::time::sleep(LOOK).await;
-            match self.is_over().await {
-                Ok(true) => return,
-                Ok(false) => {}
+            match self.ended().await {
+                Ok(Some(end)) => return end,
+                Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(error = %with_causes(&error), "cannot look at the Workflow");
                 }
@@ -103,8 +109,8 @@ impl Owner {
         }
     }
 
-    async fn look(&self, part: Part) -> Result<bool, BridgeError> {
-        let Some(Named { namespace, name }) = &self.workflow else { return Ok(false) };
+    async fn look(&self, part: Part) -> Result<Option<WorkflowEnd>, BridgeError> {
+        let Some(Named { namespace, name }) = &self.workflow else { return Ok(None) };
         let request = Request::new(format!("/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"));
         let request = match part {
             Part::Metadata => request.get_metadata(name, &kube::api::GetParams::default()),
@@ -115,8 +121,8 @@ impl Owner {
             Err(error) => Err(kube::Error::BuildRequest(error)),
         };
         match asked {
-            Ok(seen) => Ok(seen.is_over()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+            Ok(seen) => Ok(seen.end()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Some(WorkflowEnd::Deleted)),
             Err(error) => {
                 let what = format!("look at the Workflow {self}");
                 Err(RunError::Api { what, source: Box::new(error) }.into())
@@ -128,7 +134,7 @@ impl Owner {
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.workflow {
-            Some(Named { namespace, name }) => write!(f, "{namespace}/{name}"),
+            Some(named) => named.fmt(f),
             None => f.write_str("(none)"),
         }
     }
@@ -141,12 +147,19 @@ mod tests {
 
     #[test]
     fn a_workflow_is_over_when_it_is_deleted_ended_or_shut_down() {
-        let is_over = |workflow| serde_json::from_value::<Seen>(workflow).unwrap().is_over();
-        assert!(!is_over(json!({"metadata": {}, "spec": {"templates": []}, "status": {"phase": "Running"}})));
-        assert!(!is_over(json!({"metadata": {"labels": {COMPLETED: "false"}}})));
-        assert!(is_over(json!({"metadata": {"labels": {COMPLETED: "true"}}})));
-        assert!(is_over(json!({"metadata": {"deletionTimestamp": "2026-11-21T12:00:00Z"}})));
-        assert!(is_over(json!({"metadata": {}, "spec": {"shutdown": "Terminate"}})));
-        assert!(!is_over(json!({"metadata": {}, "spec": {"shutdown": ""}})));
+        let end = |workflow| serde_json::from_value::<Seen>(workflow).unwrap().end();
+        assert_eq!(
+            end(json!({"metadata": {}, "spec": {"templates": []}, "status": {"phase": "Running"}})),
+            None
+        );
+        assert_eq!(end(json!({"metadata": {"labels": {COMPLETED: "false"}}})), None);
+        assert_eq!(end(json!({"metadata": {"labels": {COMPLETED: "true"}}})), Some(WorkflowEnd::Over));
+        let deleted = json!({"metadata": {"deletionTimestamp": "2026-11-21T12:00:00Z"}});
+        assert_eq!(end(deleted), Some(WorkflowEnd::Deleted));
+        let shut_down = json!({
+            "metadata": {"labels": {COMPLETED: "true"}}, "spec": {"shutdown": "Terminate"}
+        });
+        assert_eq!(end(shut_down), Some(WorkflowEnd::Shutdown), "that is why it is over");
+        assert_eq!(end(json!({"metadata": {}, "spec": {"shutdown": ""}})), None);
     }
 }

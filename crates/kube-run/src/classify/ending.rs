@@ -63,7 +63,8 @@ impl Ending {
     }
 
     /// What the end then counts as; `None`: the hook's own exit code counts.
-    pub(crate) fn reason(self) -> Option<FailureReason> {
+    #[must_use]
+    pub fn reason(self) -> Option<FailureReason> {
         match self {
             Self::Kill(KillCause::Timeout) => Some(FailureReason::Deadline),
             Self::Kill(KillCause::Operator | KillCause::Cancel) => Some(FailureReason::Killed),

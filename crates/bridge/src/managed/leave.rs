@@ -1,0 +1,43 @@
+//! Leaving because somebody asks for it, and telling the manager when that was the Workflow's end.
+//!
+//! It must never end an attempt: with a manager the manager decides what an ended Workflow means.
+
+use super::Manager;
+use crate::{BridgeError, run::Owner};
+use std::time::Duration;
+use tenantry_api_types::bridge::{WorkflowEnd, WorkflowEndAnswer, WorkflowEndRequest};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
+
+/// A Pod has 30 s from SIGTERM on, and the look at the Workflow took up to five of them.
+const FAREWELL: Duration = Duration::from_secs(15);
+
+/// From now on SIGTERM does not end the program by itself.
+pub(super) fn terms() -> Result<Signal, BridgeError> {
+    signal(SignalKind::terminate()).map_err(|source| BridgeError::File {
+        verb: "listen to",
+        path: "SIGTERM".into(),
+        source,
+    })
+}
+
+/// Waits until there is a reason to leave: the Workflow's end, or (`None`) that of this Pod alone.
+pub(super) async fn asked(terms: &mut Signal, owner: &Owner) -> Option<WorkflowEnd> {
+    tokio::select! {
+        _ = terms.recv() => owner.is_shutting_down().await,
+        end = owner.until_over() => Some(end),
+    }
+}
+
+/// Tells how the Workflow ended; gives up when there is no time left, since others of its steps tell it too.
+pub(super) async fn tell(manager: &Manager, end: WorkflowEnd) {
+    let request = |_| WorkflowEndRequest { workflow: manager.workflow.clone(), end };
+    let told = manager.ask::<_, WorkflowEndAnswer>("workflows:end", Duration::ZERO, request);
+    match timeout(FAREWELL, told).await {
+        Ok(Ok(WorkflowEndAnswer {})) => {}
+        Ok(Err(error)) => crate::tell(&error.into()),
+        Err(_) => eprintln!("tenantry-bridge: the manager could not be told that the Workflow was ended"),
+    }
+}
