@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +30,8 @@ pub struct Cluster {
     pub kubeconfig: PathBuf,
     /// The API server's address.
     pub server: String,
+    /// This machine's address in the cluster's network.
+    pub host: IpAddr,
     containerd: PathBuf,
     /// Teams whose names are given by files that must stay as they are: one test at a time.
     given_names: Mutex<()>,
@@ -40,6 +43,7 @@ pub struct Cluster {
 struct Up {
     kubeconfig: PathBuf,
     server: String,
+    host_address: IpAddr,
     nodes: Vec<Node>,
 }
 
@@ -88,6 +92,7 @@ impl Cluster {
             name: name.to_owned(),
             kubeconfig: up.kubeconfig,
             server: up.server,
+            host: up.host_address,
             containerd,
             given_names: Mutex::new(()),
             owned,

@@ -14,6 +14,7 @@ mod program;
 mod proxy;
 mod reap;
 mod runner;
+mod secure;
 mod site;
 mod site_log;
 mod team;

@@ -7,7 +7,7 @@ use crate::site::Site;
 use crate::{Program, Proxy, World, eventually};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -37,15 +37,21 @@ pub struct Ways {
 impl ManagerLife {
     /// The only one, with rows in its data folder.
     pub fn alone(folder: &Path, flags: &[&str]) -> Result<Self> {
-        Self::new("manager", folder, folder.join("data"), flags.iter().map(ToString::to_string).collect())
+        Self::listening(folder, Ipv4Addr::LOCALHOST.into(), flags)
     }
 
-    fn new(name: &str, folder: &Path, data: PathBuf, flags: Vec<String>) -> Result<Self> {
+    /// The same, on another address of this machine.
+    pub fn listening(folder: &Path, on: IpAddr, flags: &[&str]) -> Result<Self> {
+        let flags = flags.iter().map(ToString::to_string).collect();
+        Self::new("manager", folder, folder.join("data"), on, flags)
+    }
+
+    fn new(name: &str, folder: &Path, data: PathBuf, on: IpAddr, flags: Vec<String>) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
             data,
-            address: TcpListener::bind(("127.0.0.1", 0))?.local_addr()?,
+            address: TcpListener::bind((on, 0))?.local_addr()?,
             flags,
             store: Vec::new(),
             program: None,
@@ -107,7 +113,8 @@ impl Site {
             for (flag, name) in [("--logs-folder", "logs"), ("--audit-key", "audit-key.pem")] {
                 shared.extend([flag.to_owned(), folder.join(name).display().to_string()]);
             }
-            let mut life = ManagerLife::new(&name, &folder, folder.join(format!("data-{n}")), shared)?;
+            let data = folder.join(format!("data-{n}"));
+            let mut life = ManagerLife::new(&name, &folder, data, Ipv4Addr::LOCALHOST.into(), shared)?;
             let to_store = Proxy::start(postgres.address)?;
             life.store = postgres.settings(database, to_store.address);
             life.ways = Some(Ways { to_store, from_balancer: Proxy::start(life.address)? });
@@ -115,7 +122,7 @@ impl Site {
         }
         let ways = lives.iter().filter_map(|life| life.ways.as_ref());
         let balancer = Proxy::balancing(&ways.map(|ways| ways.from_balancer.address).collect::<Vec<_>>())?;
-        Self::begin(folder, lives, Some(balancer), &[])
+        Self::begin(folder, lives, Some(balancer), &[], None)
     }
 
     /// The ways of one of several managers.

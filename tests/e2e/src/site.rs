@@ -93,6 +93,8 @@ pub struct Site {
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) managers: Vec<ManagerLife>,
     _balancer: Option<Proxy>,
+    /// Of the manager's certificate; without one it is reached by plain HTTP.
+    pub(crate) authority: Option<PathBuf>,
     revived: usize,
     agents: BTreeMap<String, AgentLife>,
     /// The administrator's token.
@@ -113,7 +115,7 @@ impl Site {
         std::fs::create_dir_all(folder)?;
         let mut alone = ManagerLife::alone(folder, flags)?;
         alone.keep_rows_in(postgres.settings(&postgres.database()?, postgres.address));
-        Self::begin(folder.to_owned(), vec![alone], None, variables)
+        Self::begin(folder.to_owned(), vec![alone], None, variables, None)
     }
 
     /// Starts a manager; `flags` besides those for its folder, port and log.
@@ -130,7 +132,7 @@ impl Site {
     pub fn start_at(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let alone = ManagerLife::alone(folder, flags)?;
-        Self::begin(folder.to_owned(), vec![alone], None, variables)
+        Self::begin(folder.to_owned(), vec![alone], None, variables, None)
     }
 
     /// Starts the managers; the first of them tells the administrator's token.
@@ -139,6 +141,7 @@ impl Site {
         managers: Vec<ManagerLife>,
         balancer: Option<Proxy>,
         variables: &[(&str, &str)],
+        authority: Option<PathBuf>,
     ) -> Result<Self> {
         let first = managers.first().context("a site without managers")?.address;
         let address = balancer.as_ref().map_or(first, |balancer| balancer.address);
@@ -152,6 +155,7 @@ impl Site {
                 .collect(),
             managers,
             _balancer: balancer,
+            authority,
             revived: 0,
             agents: BTreeMap::new(),
             token: String::new(),
@@ -169,7 +173,7 @@ impl Site {
             Ok(site.manager()?.out_text()?.lines().next().map(str::to_owned))
         })?;
         let config = ClientConfig::new(site.url()).with_token(site.token.clone());
-        site.client = Client::new(&config)?;
+        site.client = Client::new(&ClientConfig { ca_file: site.authority.clone(), ..config })?;
         // Only now: of two that start at once, either may be the one that is told the token.
         for manager in 1..site.managers.len() {
             site.start_nth_manager(manager)?;
@@ -184,7 +188,8 @@ impl Site {
     /// The manager's URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The manager's command line.
@@ -358,6 +363,9 @@ impl Site {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = tenantry();
         command.args(args).env("TENANTRY_URL", self.url()).env("TENANTRY_TOKEN", &self.token);
+        if let Some(file) = &self.authority {
+            command.env("TENANTRY_CA_FILE", file);
+        }
         command
     }
 

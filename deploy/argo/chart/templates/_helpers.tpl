@@ -17,6 +17,34 @@ app.kubernetes.io/part-of: tenantry
 {{- end }}
 {{- end }}
 
+{{/* How discovery and bridges ask the manager, if there is one. */}}
+{{- define "tenantry.manager" -}}
+{{- with .Values.manager }}{{ if .url -}}
+- --manager={{ .url }}
+- --manager-token-file=/var/run/secrets/tenantry/token
+- --region={{ required "region: the name of this region, as the manager has it" $.Values.region }}
+- --round={{ "{{workflow.parameters.round}}" }}
+- --workflow={{ "{{workflow.namespace}}/{{workflow.name}}" }}
+{{- if .caSecret }}
+- --manager-ca-file=/var/run/secrets/tenantry/ca.crt
+{{- end }}
+{{- end }}{{ end }}
+{{- end }}
+
+{{/* A token of the Pod's service account for the manager alone, and the manager's authority. */}}
+{{- define "tenantry.volumes" -}}
+{{- with .Values.manager }}{{ if .url -}}
+- name: manager
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, audience: {{ .audience | quote }}, expirationSeconds: 3600}
+      {{- with .caSecret }}
+      - secret: {name: {{ . | quote }}, items: [{key: ca.crt, path: ca.crt}]}
+      {{- end }}
+{{ end }}{{ end -}}
+- {name: tmp, emptyDir: {sizeLimit: 8Mi}}
+{{- end }}
+
 {{/* Nothing may write into the image; /tmp is all that a step needs. */}}
 {{- define "tenantry.container" -}}
 image: {{ include "tenantry.image" . }}
@@ -29,7 +57,11 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   seccompProfile: {type: RuntimeDefault}
-volumeMounts: [{name: tmp, mountPath: /tmp}]
+volumeMounts:
+  - {name: tmp, mountPath: /tmp}
+  {{- if .Values.manager.url }}
+  - {name: manager, mountPath: /var/run/secrets/tenantry, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "tenantry.environment" -}}
@@ -124,6 +156,8 @@ arguments:
     - name: operation-id
     # In base64: a value that looks like one of Argo's expressions must reach the hook as it was written.
     - name: environment
+    # Which Workflow of the operation this is: above 1 it runs what an earlier one left.
+    - {name: round, value: "1"}
 {{- end }}
 
 {{/* Discovery; its last flags are the caller's. */}}
@@ -142,6 +176,9 @@ container:
     {{- range .flags }}
     - {{ . }}
     {{- end }}
+    {{- with include "tenantry.manager" .root }}
+    {{- . | nindent 4 }}
+    {{- end }}
     {{- include "tenantry.flags" .root | trim | nindent 4 }}
     {{- range .root.Values.discoveryFlags }}
     - {{ . | quote }}
@@ -149,5 +186,6 @@ container:
   resources:
     requests: {cpu: 5m, memory: 16Mi}
     limits: {memory: 64Mi}
-volumes: [{name: tmp, emptyDir: {sizeLimit: 8Mi}}]
+volumes:
+  {{- include "tenantry.volumes" .root | nindent 2 }}
 {{- end }}

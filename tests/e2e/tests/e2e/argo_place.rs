@@ -9,7 +9,8 @@ use tenantry_e2e::{Answer, Hook, Team, World, eventually, repository};
 pub const PARTS: &[&str] = &["--with", "argo-workflows,argo-events"];
 /// The namespace of the Workflows, as shipped.
 pub const ARGO: &str = "tenantry-argo";
-const TOKEN: &str = "the-token-of-the-test";
+/// Whoever may ask for operations has it.
+pub const TOKEN: &str = "the-token-of-the-test";
 
 /// What is installed.
 pub struct Argo<'a> {
@@ -51,6 +52,11 @@ impl<'a> Argo<'a> {
             webhook: format!("http://{address}:12000/operations"),
             program: cluster.part("argo-workflows")?["argo"].as_str().context("argo's command line")?.into(),
         })
+    }
+
+    /// Where events go.
+    pub fn webhook(&self) -> &str {
+        &self.webhook
     }
 
     /// A team that has let the bridges in, by the shipped script.
