@@ -19,18 +19,18 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-const REGION: &str = "eu1";
+pub const REGION: &str = "eu1";
 
 /// Argo in the cluster, and a manager that the cluster's Pods reach, without an agent.
-struct Managed<'a> {
-    world: &'a World,
-    argo: Argo<'a>,
-    site: Site,
-    team: Team,
+pub struct Managed<'a> {
+    pub world: &'a World,
+    pub argo: Argo<'a>,
+    pub site: Site,
+    pub team: Team,
 }
 
 impl<'a> Managed<'a> {
-    fn new(world: &'a World) -> Result<Self> {
+    pub fn new(world: &'a World) -> Result<Self> {
         let (argo, cluster) = (Argo::install(world)?, world.cluster()?);
         let file = |name: &str, text: &str| {
             let path = world.folder().join(name);
@@ -53,7 +53,7 @@ impl<'a> Managed<'a> {
         Ok(Self { world, argo, site, team })
     }
 
-    fn name(id: OperationId, round: u32) -> String {
+    pub fn name(id: OperationId, round: u32) -> String {
         if round == 1 { format!("tenantry-{id}") } else { format!("tenantry-{id}-{round}") }
     }
 
@@ -85,7 +85,7 @@ impl<'a> Managed<'a> {
         })
     }
 
-    fn wait_for_start(&self, id: OperationId, hook: &Hook, times: usize) -> Result<()> {
+    pub fn wait_for_start(&self, id: OperationId, hook: &Hook, times: usize) -> Result<()> {
         eventually(format!("{} to begin", hook.path()), || {
             Ok((self.world.witness().starts(id, hook.name())? == times).then_some(()))
         })
