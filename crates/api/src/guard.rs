@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use tenantry_api_types::{agent, bridge};
 use tenantry_manager::{Credential, EnvironmentKey, ErrorClass, ManagerError, Principal, Target};
 use tenantry_model::{HookRef, OperationId, RegionName, Role, Scope, TokenId, with_causes};
+use tenantry_mutants::{self as mutants, Mutant};
 
 /// The public form of the matched path, for metrics; travels back with the answer.
 #[derive(Clone)]
@@ -130,7 +131,17 @@ async fn admit(
         request.extensions_mut().insert(caller);
         return Ok(rule);
     }
-    let credential = state.manager.verify(&secret, origin.clone()).await?;
+    let mut credential = match state.manager.verify(&secret, origin.clone()).await {
+        Err(ManagerError::Unauthenticated(why)) if mutants::on(Mutant::SecretInError) => {
+            return Err(Problem::new("unauthenticated", format!("{secret}: {why}")));
+        }
+        other => other?,
+    };
+    if let (Credential::Api(principal), Some(name)) = (&mut credential, request.headers().get("x-actor"))
+        && mutants::on(Mutant::ActorFromHeader)
+    {
+        principal.actor.name = String::from_utf8_lossy(name.as_bytes()).into_owned();
+    }
     match (rule.access, credential) {
         (Access::Api(least, target), Credential::Api(mut principal)) => {
             principal.traceparent = traceparent(request.headers());

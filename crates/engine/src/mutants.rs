@@ -62,6 +62,10 @@ pub enum Mutant {
     RestartDoesNotWait,
     /// §7: steps start while the operation is paused.
     PauseStarts,
+    /// Invariant 6: a verb that changes what runs needs no reason.
+    ReasonOptional,
+    /// Invariant 6: what the caller saw of a step is not compared.
+    ExpectationIgnored,
     /// §7: `ignore-dependency` of one ignores all.
     IgnoresAll,
     /// §7: a replay runs what it was to keep.

@@ -117,7 +117,12 @@ fn a_released_program_has_no_failpoints() {
     };
     let released = tree("normal,build,features");
     assert!(released.contains("tenantry-failpoints v"), "{released}");
-    for feature in ["tenantry-failpoints feature \"armed\"", "tenantry-engine feature \"mutants\""] {
+    for feature in [
+        "tenantry-failpoints feature \"armed\"",
+        "tenantry-engine feature \"mutants\"",
+        "tenantry-schedule feature \"mutants\"",
+        "tenantry-mutants feature \"planted\"",
+    ] {
         assert!(!released.contains(feature), "{feature} is in what is released");
     }
 }

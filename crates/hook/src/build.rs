@@ -23,6 +23,7 @@ use k8s_openapi::api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use tenantry_model::FailureReason;
+use tenantry_mutants::{self as mutants, Mutant};
 
 /// Both files together travel as annotations up to this size; above it in a config map.
 pub const FILES_INLINE_LIMIT: usize = 200 * 1024;
@@ -119,11 +120,12 @@ fn deadline(hook: &Hook) -> Option<i64> {
 }
 
 fn config_map(hook: &Hook, request: &AttemptRequest) -> ConfigMap {
+    let elsewhere = mutants::on(Mutant::CopyElsewhere);
     // No finalizer: it holds no outcome. Without an owner either, it is swept by its labels.
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(attempt_name(&request.attempt)),
-            namespace: Some(hook.path.namespace.to_string()),
+            namespace: Some(if elsewhere { "other".to_owned() } else { hook.path.namespace.to_string() }),
             labels: Some(labels(request)),
             annotations: Some(annotations(request, hook)),
             ..ObjectMeta::default()

@@ -19,6 +19,8 @@ use std::{
 use tenantry_model::AttemptId;
 
 const SUFFIX: &str = ".seg";
+/// What the way out of [`LogError::Damaged`] makes of a segment.
+const MOVED: &str = ".seg.damaged";
 
 /// What an append did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub enum Missing {
     LeftOut(u64),
     /// The agent could not send so many bytes (its spool was full, its disk was lost).
     Lost(u64),
+    /// It was in a file that was damaged and has been moved away.
+    Damaged,
 }
 
 /// A piece of a log.
@@ -74,17 +78,20 @@ pub struct AttemptLog {
     silent: Silent,
     /// It ended without a line.
     ended_silent: bool,
+    /// Where segments began that were damaged and have been moved away.
+    moved: Vec<u64>,
 }
 
 impl AttemptLog {
     /// Looks through the attempt's files; there may be none yet.
     pub fn load(root: &Path, attempt: &AttemptId) -> Result<Self, LogError> {
         let (folder, number) = (folder(root, attempt), attempt.number);
-        let starts = starts(&folder, number)?;
+        let moved = starts(&folder, number, MOVED)?;
+        let starts = starts(&folder, number, SUFFIX)?;
         let newest = starts.last().copied();
         let silent = Silent::of(root, attempt);
         let ended_silent = starts.is_empty() && silent.is_noted()?;
-        let mut log = Self { folder, number, segments: VecDeque::new(), silent, ended_silent };
+        let mut log = Self { folder, number, segments: VecDeque::new(), silent, ended_silent, moved };
         for start in starts {
             let segment = Segment::load(log.path(start), start, Some(start) == newest)?;
             log.segments.push_back(segment);
@@ -95,7 +102,7 @@ impl AttemptLog {
     /// Whether the files are as this knows them: another process may have appended.
     pub fn is_current(&self) -> Result<bool, LogError> {
         let known = self.segments.iter().map(|segment| segment.start);
-        if !starts(&self.folder, self.number)?.into_iter().eq(known) {
+        if !starts(&self.folder, self.number, SUFFIX)?.into_iter().eq(known) {
             return Ok(false);
         }
         match self.segments.back() {
@@ -215,8 +222,19 @@ impl AttemptLog {
         };
         // The first segment that goes beyond `from`.
         let Some(segment) = self.segments.iter().find(|segment| segment.end > from) else {
+            if self.moved.iter().any(|start| *start >= from.max(extent.end)) {
+                // How far it went is not known, nor whether it was the end; more than this cannot be read.
+                let line = "\n… the rest of this log was in a damaged file, which was moved away …\n";
+                let missing = Some(Missing::Damaged);
+                return Ok(Chunk { end: true, ..chunk(line.as_bytes().to_vec(), from + 1, missing) });
+            }
             return Ok(chunk(Vec::new(), from, None));
         };
+        if segment.start > from && self.moved.iter().any(|start| (from..segment.start).contains(start)) {
+            let count = segment.start - from;
+            let line = format!("\n… {count} bytes were in a damaged file, which was moved away …\n");
+            return Ok(chunk(line.into_bytes(), segment.start, Some(Missing::Damaged)));
+        }
         if segment.start > from {
             let count = segment.start - from;
             let line = format!("\n… {count} bytes left out: the log was longer than is kept …\n");
@@ -237,11 +255,11 @@ impl AttemptLog {
 }
 
 /// Where the segments in a folder begin, in order.
-fn starts(folder: &Path, number: u32) -> Result<Vec<u64>, LogError> {
+fn starts(folder: &Path, number: u32, suffix: &str) -> Result<Vec<u64>, LogError> {
     let mut starts: Vec<u64> = match fs::read_dir(folder) {
         Ok(entries) => entries
             .filter_map(|entry| {
-                entry.map(|entry| start_of(&entry.file_name().to_string_lossy(), number)).transpose()
+                entry.map(|entry| start_of(&entry.file_name().to_string_lossy(), number, suffix)).transpose()
             })
             .collect::<io::Result<_>>()
             .map_err(LogError::io("list", folder))?,
@@ -253,8 +271,8 @@ fn starts(folder: &Path, number: u32) -> Result<Vec<u64>, LogError> {
 }
 
 /// The offset in the name of a segment of attempt `number`; other files are nobody's business here.
-fn start_of(name: &str, number: u32) -> Option<u64> {
-    let (attempt, start) = name.strip_suffix(SUFFIX)?.split_once('.')?;
+fn start_of(name: &str, number: u32, suffix: &str) -> Option<u64> {
+    let (attempt, start) = name.strip_suffix(suffix)?.split_once('.')?;
     (attempt.parse() == Ok(number)).then(|| start.parse().ok()).flatten()
 }
 

@@ -315,9 +315,22 @@ async fn a_damaged_file_is_named_with_the_way_out_which_works() {
     let [mv, from, to] = command.split(' ').collect::<Vec<_>>()[..] else { panic!("{command}") };
     assert_eq!((mv, Path::new(from)), ("mv", file.as_path()));
     fs::rename(from, to).unwrap();
-    let (_, own, missing) = whole(&logs, &id, 100).await;
-    assert_eq!(missing.len(), 1);
+    let (text, own, missing) = whole(&logs, &id, 100).await;
+    assert_eq!(missing, [Missing::Damaged]);
     assert_eq!(own.len(), 2750, "all but the one file");
+    assert!(String::from_utf8_lossy(&text).contains("250 bytes were in a damaged file"));
+
+    // The last one: what it held, and whether it was the end, nobody knows any more.
+    let last = files(folder.path()).pop().unwrap();
+    fs::rename(&last, format!("{}.damaged", last.display())).unwrap();
+    let logs = LogStore::with_limits(folder.path(), SMALL).unwrap();
+    let (text, own, missing) = whole(&logs, &id, 100).await;
+    assert_eq!(missing, [Missing::Damaged, Missing::Damaged]);
+    assert!(own.len() < 2750 && own.len() > 1000, "{}", own.len());
+    assert!(
+        String::from_utf8_lossy(&text)
+            .ends_with("the rest of this log was in a damaged file, which was moved away …\n")
+    );
 }
 
 #[tokio::test]
@@ -375,7 +388,7 @@ proptest! {
             let (_, own, missing) = whole(&logs, &attempt(1), 500).await;
             assert!(own.iter().all(|(offset, found)| *found == byte(*offset)));
             assert!(own.windows(2).all(|pair| pair[0].0 < pair[1].0));
-            let gone: u64 = missing.iter().map(|m| match m { Missing::LeftOut(n) | Missing::Lost(n) => n }).sum();
+            let gone: u64 = missing.iter().map(|m| match m { Missing::LeftOut(n) | Missing::Lost(n) => *n, Missing::Damaged => 0 }).sum();
             assert_eq!(own.len() as u64 + gone, end);
         });
     }

@@ -15,6 +15,7 @@ use tenantry_failpoints::Point;
 use tenantry_model::{
     Approval, Environment, Operation, OperationDefinition, Region, Schedule, Tenant, Token,
 };
+use tenantry_mutants::{self as mutants, Mutant};
 use tenantry_store::{HookRow, IdempotentAnswer, StoreError};
 
 /// What a request under a key came to.
@@ -109,6 +110,9 @@ impl Manager {
     /// `KeyReused` for another request under the same key, `AlreadyApplied` when the answer held a secret.
     pub async fn replay(&self, who: &Principal) -> Result<Option<KeptAnswer>> {
         let Some(request) = &who.request else { return Ok(None) };
+        if mutants::on(Mutant::KeyForgotten) {
+            return Ok(None);
+        }
         let kept = self.store.read().await?.idempotent(&claim_key(who, &request.key)).await?;
         match kept {
             None => Ok(None),

@@ -11,12 +11,13 @@ use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tenantry_failpoints::Point;
 use tenantry_model::{
     Actor, ActorKind, Page, Paged, RegionName, Role, Scope, Token, TokenId, TokenKind, hex,
 };
+use tenantry_mutants::{self as mutants, Mutant};
 use uuid::Uuid;
 
 const PREFIX: &str = "tnt_";
@@ -111,9 +112,16 @@ impl Manager {
             if expires_at.is_some_and(|at| at <= work.now) {
                 return Err(ManagerError::field("/expiresAt", "lies in the past"));
             }
-            let issued = issue(name, TokenKind::Api { role, scopes }, expires_at, work.now)?;
+            let mut issued = issue(name, TokenKind::Api { role, scopes }, expires_at, work.now)?;
+            if mutants::on(Mutant::SecretInRow) {
+                issued.token.secret_hash = issued.secret.expose_secret().to_owned();
+            }
+            if mutants::on(Mutant::SecretInLog) {
+                tracing::info!(secret = issued.secret.expose_secret(), "a token was made");
+            }
+            let reason = mutants::on(Mutant::SecretInAudit).then(|| issued.secret.expose_secret());
             work.tx.put_token(&issued.token).await?;
-            work.audit(note("token.create", &issued.token, None, Value::Null)).await?;
+            work.audit(note("token.create", &issued.token, reason, Value::Null)).await?;
             // With no answer: the secret is shown once and kept nowhere.
             work.commit(Point::TokenCreate).await?;
             Ok(issued)

@@ -270,6 +270,30 @@ async fn a_clock_years_ahead_at_the_very_first_run_removes_nothing_either() {
     assert_eq!(doubts(&manager).await, []);
 }
 
+/// Version 1 kept no moment of a run. What the upgraded manager does before retention's first turn it does by the wrong clock,
+/// which is then the newest moment that the rows have seen.
+#[tokio::test]
+async fn a_clock_that_was_wrong_during_the_upgrade_is_not_believed_for_what_it_has_written() {
+    for wrong in [YEAR * 5, YEAR * -20] {
+        let world = world();
+        let (manager, _) = in_use_before_its_first_run(&world).await;
+        let before = everything(&manager).await;
+        drop(manager);
+        world.pass(wrong);
+        let manager = world.manager().await;
+        create(&manager, "late").await;
+        turns(&manager).await;
+        let after = everything(&manager).await;
+        assert_eq!((after.0.len(), after.1, after.2), (before.0.len() + 1, before.1, before.2), "{wrong:?}");
+        assert_eq!(doubts(&manager).await.len(), 1, "{wrong:?}");
+        // Mended within a week of what was believed, it goes on by itself.
+        world.pass(-wrong + SignedDuration::from_hours(6 * 24));
+        turns(&manager).await;
+        assert_eq!(doubts(&manager).await, [], "{wrong:?}");
+        assert!(everything(&manager).await.1 > before.1, "old events go");
+    }
+}
+
 #[tokio::test]
 async fn an_installation_that_was_switched_off_for_a_year_goes_on_after_a_persons_word() {
     let world = world();

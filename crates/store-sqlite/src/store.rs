@@ -45,6 +45,21 @@ impl SqliteStore {
     /// [`StoreError::InUse`] if another process holds the folder (with its pid), [`StoreError::TooNew`] if a newer
     /// version wrote it, [`StoreError::Unavailable`] if it cannot be read or written, or is damaged.
     pub async fn open(data_folder: &Path) -> Result<Self> {
+        Ok(Self::open_and_tell(data_folder).await?.0)
+    }
+
+    /// Brings the schema of a folder at rest up to this version, as [`SqliteStore::open`] does; gives the version before
+    /// (`None`: there was no schema) and now.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn migrate(data_folder: &Path) -> Result<(Option<i64>, i64)> {
+        let (store, (found, known)) = Self::open_and_tell(data_folder).await?;
+        store.close().await;
+        Ok(((found > 0).then_some(found), known))
+    }
+
+    async fn open_and_tell(data_folder: &Path) -> Result<(Self, (i64, i64))> {
         let folder = Folder::take(data_folder)?;
         let options = SqliteConnectOptions::new()
             .filename(&folder.database)
@@ -62,7 +77,7 @@ impl SqliteStore {
             )
             .await
             .map_err(failed("open the database"))?;
-        migrate(&writer).await?;
+        let versions = migrate(&writer).await?;
         // Whoever held them is gone: the folder is ours.
         sqlx::query("UPDATE leases SET until = 0")
             .execute(&writer)
@@ -70,7 +85,9 @@ impl SqliteStore {
             .map_err(failed("take over leases"))?;
         let readers =
             pool(READERS).connect_with(options.read_only(true)).await.map_err(failed("open the database"))?;
-        Ok(Self { writer, readers, commits: Arc::default(), schedules: Notify::new(), _folder: folder })
+        let store =
+            Self { writer, readers, commits: Arc::default(), schedules: Notify::new(), _folder: folder };
+        Ok((store, versions))
     }
 
     /// Opens the database of a folder at rest to look at it: takes the folder, changes nothing, brings nothing up to
@@ -151,7 +168,8 @@ async fn versions(pool: &SqlitePool) -> Result<(i64, i64)> {
     Ok((found, known))
 }
 
-async fn migrate(writer: &SqlitePool) -> Result<()> {
+/// Gives what [`versions`] gave before.
+async fn migrate(writer: &SqlitePool) -> Result<(i64, i64)> {
     let (found, known) = versions(writer).await?;
     if found > known {
         return Err(StoreError::TooNew { found, known });
@@ -167,7 +185,8 @@ async fn migrate(writer: &SqlitePool) -> Result<()> {
                     .to_owned(),
             source: Box::new(other),
         },
-    })
+    })?;
+    Ok((found, known))
 }
 
 #[async_trait]

@@ -44,7 +44,8 @@ pub(super) fn apply(draft: &mut Draft<'_>, request: &Request<'_>) -> Result<(), 
 /// told the present one first.
 fn check(draft: &Draft<'_>, step: &Step, request: &Request<'_>) -> Result<(), Rejected> {
     let kind = request.verb.kind();
-    if kind.requires_reason() && request.reason.is_none_or(|reason| reason.trim().is_empty()) {
+    let silent = request.reason.is_none_or(|reason| reason.trim().is_empty());
+    if kind.requires_reason() && silent && !mutants::on(Mutant::ReasonOptional) {
         return Err(Rejected::ReasonRequired(kind.name()));
     }
     if let StepVerb::Confirm { outputs } = request.verb {
@@ -63,7 +64,7 @@ fn check(draft: &Draft<'_>, step: &Step, request: &Request<'_>) -> Result<(), Re
     if !possible {
         return Err(Rejected::OperationState { what: kind.name(), state });
     }
-    if let Some(expected) = request.expected {
+    if let Some(expected) = request.expected.filter(|_| !mutants::on(Mutant::ExpectationIgnored)) {
         let other_state = expected.state.is_some_and(|state| state != step.state);
         if other_state || expected.attempt.is_some_and(|attempt| attempt != step.attempt) {
             let hook = step.hook.clone();

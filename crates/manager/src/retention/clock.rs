@@ -22,6 +22,9 @@ const CLOCK_APART: &str = "retention-clock/apart";
 /// Runs are an hour apart: no clock that anything keeps moves further between two of them.
 const NEAR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// Events that are read at a time, before the first run.
+const EVENTS: u32 = 1000;
+
 /// Why nothing is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockDoubt {
@@ -108,7 +111,7 @@ fn is_far(one: Timestamp, other: Timestamp) -> bool {
     one.duration_since(other).abs() > NEAR
 }
 
-/// The last run's moment; before the first one the newest that the rows have seen.
+/// The last run's moment; before the first one the newest that can be believed.
 async fn last_run(read: &mut dyn Read) -> Result<Option<Timestamp>> {
     if let Some(kept) = read.setting(LAST_RUN).await? {
         let at = kept["lastRun"].as_str().and_then(|text| text.parse().ok());
@@ -117,8 +120,27 @@ async fn last_run(read: &mut dyn Read) -> Result<Option<Timestamp>> {
             StoreError::Damaged { table: "settings", key: LAST_RUN.to_owned(), source }.into()
         });
     }
-    let Some(before) = read.last_event().await?.checked_sub(1) else { return Ok(None) };
-    Ok(read.events(&EventFilter::default(), before, 1).await?.first().map(|event| event.at))
+    newest_of_one_clock(read).await
+}
+
+/// The newest moment that the rows have seen, as far as they hang together: where two events that follow each other lie far
+/// apart, one of two clocks that wrote them is wrong, or nothing happened for long. Nobody can tell which, so that the earlier
+/// one counts, also when what wrote the later one is the clock of now: an installation that is upgraded with a wrong clock
+/// writes events before this is asked for the first time.
+async fn newest_of_one_clock(read: &mut dyn Read) -> Result<Option<Timestamp>> {
+    let (mut newest, mut before_a_jump) = (None, None);
+    let mut after = 0;
+    loop {
+        let events = read.events(&EventFilter::default(), after, EVENTS).await?;
+        let Some(last) = events.last() else { return Ok(before_a_jump.or(newest)) };
+        after = last.position;
+        for event in events {
+            if let Some(newest) = newest.filter(|newest| is_far(*newest, event.at)) {
+                before_a_jump = Some(newest);
+            }
+            newest = Some(event.at);
+        }
+    }
 }
 
 impl Manager {

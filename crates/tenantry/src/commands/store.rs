@@ -32,17 +32,13 @@ fn here(settings: Settings<settings::Store>) -> Result<Place> {
 }
 
 async fn migrate(place: &Place) -> Result<Exit> {
-    match place {
-        Place::Sqlite(data) => {
-            SqliteStore::open(data).await.map_err(|error| refused(&error))?.close().await;
-            output::print("the schema is of this version\n")?;
-        }
-        Place::Postgres(database) => {
-            let (before, now) = PostgresStore::migrate(database).await.map_err(|error| refused(&error))?;
-            let before = before.map_or_else(|| "none".to_owned(), |version| version.to_string());
-            output::print(&format!("schema version {now} (before: {before})\n"))?;
-        }
+    let (before, now) = match place {
+        Place::Sqlite(data) => SqliteStore::migrate(data).await,
+        Place::Postgres(database) => PostgresStore::migrate(database).await,
     }
+    .map_err(|error| refused(&error))?;
+    let before = before.map_or_else(|| "none".to_owned(), |version| version.to_string());
+    output::print(&format!("schema version {now} (before: {before})\n"))?;
     Ok(Exit::Done)
 }
 

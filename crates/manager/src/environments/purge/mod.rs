@@ -19,6 +19,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use tenantry_failpoints::Point;
 use tenantry_model::{ApprovalTarget, Environment, EnvironmentId, EnvironmentState, GuardedVerb};
+use tenantry_mutants::{self as mutants, Mutant};
 
 /// The verb, as approvals and the setting `four-eyes` name it.
 pub const PURGE: &str = "purge";
@@ -46,7 +47,7 @@ impl Manager {
         let mut work = self.begin_one(who).await?;
         work.lock(id).await?;
         let environment = work.environment()?;
-        if environment.name != wish.name {
+        if environment.name != wish.name && !mutants::on(Mutant::PurgeAnyName) {
             let (expected, stated) = (environment.name.clone(), wish.name.clone());
             return Err(PurgeRefusal::OtherName { environment: path(environment), expected, stated }.into());
         }
@@ -104,6 +105,7 @@ impl Work<'_> {
         let environment = self.environment()?.clone();
         let hint = match environment.state {
             EnvironmentState::Decommissioned => None,
+            EnvironmentState::Active if mutants::on(Mutant::PurgeInUse) => None,
             EnvironmentState::Purged => Some("; nothing is left to purge"),
             _ => Some("; decommission it first"),
         };
@@ -116,6 +118,7 @@ impl Work<'_> {
             });
         }
         let until = environment.retention.as_ref().map(|retention| retention.until);
+        let before_retention_ends = before_retention_ends || mutants::on(Mutant::PurgeWithinRetention);
         if let Some(until) = until.filter(|until| *until > self.now && !before_retention_ends) {
             return Err(PurgeRefusal::Retained { environment: path(&environment), until }.into());
         }

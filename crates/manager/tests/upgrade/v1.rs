@@ -1,15 +1,10 @@
-//! Data that an older version wrote: what it had begun goes on under this one.
+//! What version 1 had begun goes on under this one.
 //!
 //! `crates/store-sqlite/fixtures/v1-running` is the data folder of a version 1 that was killed in the middle of a
 //! night: `load` has succeeded, `calculate` runs, `check` has failed and waits, `report` is blocked, and a second
 //! run of the same operation is queued.
 
-#![allow(clippy::large_futures)] // a test's stack is large enough
-#![allow(clippy::unwrap_used)] // in tests a panic is the message
-
-mod common;
-
-use common::*;
+use super::common::*;
 use jiff::SignedDuration;
 use std::path::Path;
 use tenantry_engine::StepVerb;
@@ -47,8 +42,7 @@ async fn killed_night() -> (World, Vec<ReportedHook>) {
     (world, rows.into_iter().map(|row| readable(row.current.unwrap())).collect())
 }
 
-#[tokio::test]
-async fn an_operation_that_version_1_began_runs_to_its_end() {
+pub async fn runs_to_its_end() {
     let (world, hooks) = killed_night().await;
     let manager = world.manager().await;
     let filter = OperationFilter { unfinished: true, ..OperationFilter::default() };
@@ -96,8 +90,7 @@ async fn an_operation_that_version_1_began_runs_to_its_end() {
     assert!(manager.verify_audit(None).await.unwrap().is_ok());
 }
 
-#[tokio::test]
-async fn every_row_of_version_1_reads_back_after_the_upgrade() {
+pub async fn every_row_reads_back() {
     let (world, _) = killed_night().await;
     let data = world.folder.path().join("data");
     let store = SqliteStore::open(&data).await.unwrap();
