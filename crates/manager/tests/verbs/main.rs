@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod lasting;
 mod second_person;
 
 use common::*;
