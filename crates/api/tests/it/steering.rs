@@ -135,6 +135,10 @@ async fn a_repeated_verb_gets_the_same_answer_and_is_carried_out_once() {
     assert_eq!(second.headers[IDEMPOTENCY_REPLAYED], "true");
     assert_eq!(first.body, second.body);
     assert_eq!(site.starts().await.len(), 1);
+    let environment = first.body["environment"].as_str().unwrap();
+    let path = format!("/v1/environments/{environment}/audit?action=step.rerun");
+    let log = site.bench.get(&site.bench.admin, &path).await.body["items"].clone();
+    assert_eq!((log.as_array().unwrap().len(), &log[0]["request"]), (1, &json!("once")), "{log}");
 }
 
 #[tokio::test]

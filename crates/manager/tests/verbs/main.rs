@@ -1,5 +1,5 @@
-//! What is true of every verb: a second person where one is wanted, an entry in the audit log, a remedy that works; and
-//! what becomes of an operation that another one replaces.
+//! What is true of every verb: a second person where one is wanted, an entry in the audit log. What lasts, what is replaced,
+//! and what is reported in any order.
 
 #![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod audited;
 mod lasting;
 mod second_person;
 
