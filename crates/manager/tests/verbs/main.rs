@@ -9,6 +9,7 @@ mod common;
 
 mod audited;
 mod lasting;
+mod replaced;
 mod second_person;
 
 use common::*;
