@@ -247,6 +247,7 @@ pub(crate) fn audit(from: AuditEntry) -> v1::AuditEntry {
         target: from.target,
         reason: from.reason,
         origin: from.origin,
+        request: from.request,
         before: from.before,
         after: from.after,
         hash: from.hash,

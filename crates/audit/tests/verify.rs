@@ -25,6 +25,7 @@ fn next(head: Option<&AuditEntry>, environment: Option<EnvironmentId>, what: &st
         target: what.to_owned(),
         reason: None,
         origin: None,
+        request: None,
         before: json!(null),
         after: json!({ "what": what, "share": 0.1 }),
         hash: String::new(),

@@ -199,6 +199,9 @@ pub struct AuditEntry {
     pub reason: Option<String>,
     /// From where (address of the client), if over the network.
     pub origin: Option<String>,
+    /// The Idempotency-Key of the request that brought it about. What has none is hashed as it was before there was this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// The changed part before.
     pub before: Value,
     /// The changed part after.

@@ -29,6 +29,9 @@ pub struct AuditEntry {
     /// From where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// The Idempotency-Key of the request that brought it about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// The changed part before.
     pub before: Value,
     /// The changed part after.

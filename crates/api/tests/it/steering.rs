@@ -5,9 +5,10 @@ use crate::site::{A, B, Site, hooks, why};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tenantry_api_types::v1::IDEMPOTENCY_REPLAYED;
+use tenantry_client::Call;
 use tenantry_engine::VerbKind;
 use tenantry_manager::ManagerConfig;
-use tenantry_model::{Role, Scope};
+use tenantry_model::{ConflictPolicy, OperationDefinition, Role, Scope};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -135,6 +136,67 @@ async fn a_repeated_verb_gets_the_same_answer_and_is_carried_out_once() {
     assert_eq!(second.headers[IDEMPOTENCY_REPLAYED], "true");
     assert_eq!(first.body, second.body);
     assert_eq!(site.starts().await.len(), 1);
+    let environment = first.body["environment"].as_str().unwrap();
+    let path = format!("/v1/environments/{environment}/audit?action=step.rerun");
+    let log = site.bench.get(&site.bench.admin, &path).await.body["items"].clone();
+    assert_eq!((log.as_array().unwrap().len(), &log[0]["request"]), (1, &json!("once")), "{log}");
+}
+
+#[tokio::test]
+async fn what_waits_is_replaced_as_the_caller_or_the_definition_says() {
+    let site = Site::new(ManagerConfig::default()).await;
+    let environment = site.bench.environment("one").await.environment.id;
+    site.run_all().await;
+    let ask = async |method: &str, body: Value| {
+        let path = format!("/v1/environments/{environment}:{method}");
+        site.bench.post(&site.bench.admin, &path, &body).await
+    };
+    let made = async |method: &str, body: Value| {
+        let answer = ask(method, body).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.body["operation"]["id"].as_str().unwrap().to_owned()
+    };
+    let states = async |ids: &[&String]| {
+        let mut states = Vec::new();
+        for id in ids {
+            states.push(site.show(id).await["state"].as_str().unwrap().to_owned());
+        }
+        states.join(" ")
+    };
+    let reindex = || json!({ "operation": "crm.reindex" });
+    let choice = |what: &str| json!({ "operation": "crm.reindex", "onConflict": what });
+    let running = made("run", reindex()).await;
+    let waiting = made("run", reindex()).await;
+    let seen = ask("run?validateOnly=true", choice("replace")).await;
+    assert_eq!(seen.body["preview"]["cancels"], json!([waiting]), "{seen:?}");
+    ask("run", choice("refuse")).await.is_problem(409, "operation-conflict");
+    let chosen = made("run", choice("replace")).await;
+    assert_eq!(states(&[&running, &waiting, &chosen]).await, "running cancelled pending");
+    assert_eq!(site.show(&waiting).await["cancel"]["reason"], "crm.reindex takes its place");
+
+    // Methods of the environment's life have the same choice.
+    let first = made("reconcile", json!({})).await;
+    let second = made("reconcile", json!({ "onConflict": "replace" })).await;
+    assert_eq!(states(&[&chosen, &first, &second]).await, "pending cancelled pending");
+
+    // The definition says so for who does not choose.
+    let mut definition = OperationDefinition::undefined("crm.reindex".parse().unwrap());
+    definition.on_conflict = ConflictPolicy::Replace;
+    site.bench.admin().put_definition(&definition, &Call::default()).await.unwrap();
+    let queued = made("run", choice("queue")).await;
+    let last = made("run", reindex()).await;
+    assert_eq!(states(&[&running, &chosen, &queued, &last]).await, "running cancelled cancelled pending");
+    loop {
+        let starts = site.starts().await;
+        for attempt in &starts {
+            assert!([&running, &second, &last].iter().any(|id| attempt["operation"] == id.as_str()));
+            site.end(attempt, 0).await;
+        }
+        if starts.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(states(&[&running, &second, &last]).await, "succeeded succeeded succeeded");
 }
 
 #[tokio::test]

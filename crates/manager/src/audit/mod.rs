@@ -34,6 +34,7 @@ pub(crate) fn entry(
         target: note.target,
         reason: note.reason.map(str::to_owned),
         origin: who.origin.clone(),
+        request: who.request.as_ref().map(|request| request.key.clone()),
         before: note.before,
         after: note.after,
         hash: String::new(),

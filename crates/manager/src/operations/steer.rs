@@ -10,7 +10,7 @@ use crate::{KeptAnswer, Manager, Principal};
 use serde_json::{Value, json};
 use tenantry_engine::{Event, Moment, StepVerb};
 use tenantry_failpoints::Point;
-use tenantry_model::{HookRef, OperationId};
+use tenantry_model::{AttemptId, HookRef, OperationId};
 use uuid::Uuid;
 
 impl Manager {
@@ -159,15 +159,17 @@ impl Work<'_> {
     }
 
     async fn step_state(&mut self, operation: OperationId, hook: &HookRef) -> Result<Value> {
-        let steps = self.tx.steps(operation).await?;
-        Ok(steps.into_iter().find(|step| step.hook == *hook).map_or(Value::Null, |step| {
-            json!({
-                "state": step.state,
-                "attempt": step.attempt,
-                "waiting": step.waiting,
-                "held": step.is_held(),
-                "stale": step.is_stale(),
-            })
+        let Some(step) = self.tx.step(operation, hook).await? else { return Ok(Value::Null) };
+        let id = AttemptId { operation, step: hook.clone(), number: step.attempt };
+        let attempt = if step.attempt == 0 { None } else { self.tx.attempt(&id).await? };
+        Ok(json!({
+            "state": step.state,
+            "attempt": step.attempt,
+            "waiting": step.waiting,
+            "held": step.is_held(),
+            "stale": step.is_stale(),
+            "ending": attempt.is_some_and(|attempt| !attempt.state.is_over() && attempt.kill.is_some()),
+            "ignored": step.ignored.keys().collect::<Vec<_>>(),
         }))
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, clippy::wildcard_imports)] // each test file uses a part; a panic is a failed test
 
 pub mod pager;
+pub mod replace;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};

@@ -64,6 +64,7 @@ fn main() {
         test("many_requests_at_two_managers_about_the_same_environments_are_all_answered", || {
             block(conflicts::many());
         }),
+        test("an_operation_that_waits_is_replaced_by_choice_and_by_definition", || block(replaced())),
         test("a_key_that_two_managers_replace_at_once_is_replaced_twice", || block(keys::rotated_at_once())),
         test("a_manager_whose_clock_is_far_from_the_databases_removes_nothing", || {
             block(retention::clocks_apart());
@@ -127,6 +128,12 @@ async fn by_turns() {
     agent.ended(&two, &last.attempt, world.now(), success()).await;
     assert_eq!(state(&one, operation).await, OperationState::Succeeded);
     assert!(two.verify_audit(Some(environment.id)).await.unwrap().is_ok());
+}
+
+async fn replaced() {
+    let world = World::new();
+    let (one, _two) = two(&world).await;
+    replace::what_waits_is_replaced(&world, &one).await;
 }
 
 /// Both managers' loops run, and the agent speaks to whichever; each report goes to both at the same time.

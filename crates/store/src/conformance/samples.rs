@@ -305,6 +305,7 @@ pub fn entry(environment: Option<EnvironmentId>, position: u64) -> AuditEntry {
         target: "operations/x".to_owned(),
         reason: Some("known".to_owned()),
         origin: Some("127.0.0.1".to_owned()),
+        request: Some("once".to_owned()),
         before: json!({"state": "failed"}),
         after: json!({"state": "skipped"}),
         hash: format!("hash {position}"),

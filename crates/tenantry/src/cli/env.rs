@@ -1,6 +1,6 @@
 //! `tenantry tenant` and `tenantry env`.
 
-use super::{ChangeArgs, Connection, StartArgs};
+use super::{ChangeArgs, ConflictArgs, Connection, StartArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -184,6 +184,8 @@ pub struct PurgeArgs {
 pub struct EnvOperation {
     /// Id, TENANT/NAME or alias
     pub environment: String,
+    #[command(flatten)]
+    pub conflict: ConflictArgs,
     #[command(flatten)]
     pub start: StartArgs,
     #[command(flatten)]

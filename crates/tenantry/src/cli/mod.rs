@@ -201,3 +201,42 @@ pub struct StartArgs {
     #[arg(long, visible_alias = "dry-run")]
     pub validate_only: bool,
 }
+
+/// What happens when another operation of the environment is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnConflict {
+    /// It waits its turn
+    Queue,
+    /// It is refused (exit code 5)
+    Refuse,
+    /// What waits under the same name is cancelled, and it waits its turn; what runs goes on
+    Replace,
+    /// What runs and what waits is cancelled, and it starts when all of that is over
+    CancelRunning,
+}
+
+impl From<OnConflict> for tenantry_model::ConflictPolicy {
+    fn from(choice: OnConflict) -> Self {
+        match choice {
+            OnConflict::Queue => Self::Queue,
+            OnConflict::Refuse => Self::Refuse,
+            OnConflict::Replace => Self::Replace,
+            OnConflict::CancelRunning => Self::CancelRunning,
+        }
+    }
+}
+
+/// The caller's choice, of commands that ask for an operation which may meet another one.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct ConflictArgs {
+    /// When another operation is in the way; default: what the operation's definition says
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_conflict: Option<OnConflict>,
+}
+
+impl ConflictArgs {
+    /// As the API takes it.
+    pub fn policy(self) -> Option<tenantry_model::ConflictPolicy> {
+        self.on_conflict.map(Into::into)
+    }
+}

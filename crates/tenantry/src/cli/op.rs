@@ -1,6 +1,6 @@
 //! `tenantry op` and `tenantry attention`.
 
-use super::{ChangeArgs, Connection, StartArgs, Wait};
+use super::{ChangeArgs, ConflictArgs, Connection, StartArgs, Wait};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -15,6 +15,8 @@ pub enum OpCommand {
         /// Parameter, KEY=VALUE (VALUE as YAML); several allowed
         #[arg(long = "parameter", short = 'p', value_name = "KEY=VALUE")]
         parameters: Vec<String>,
+        #[command(flatten)]
+        conflict: ConflictArgs,
         #[command(flatten)]
         start: StartArgs,
         #[command(flatten)]
@@ -139,6 +141,8 @@ pub enum OpCommand {
         /// Parameter that is different, KEY=VALUE (VALUE as YAML; null takes it away); several allowed
         #[arg(long = "set", value_name = "KEY=VALUE")]
         set: Vec<String>,
+        #[command(flatten)]
+        conflict: ConflictArgs,
         #[command(flatten)]
         start: StartArgs,
         #[command(flatten)]

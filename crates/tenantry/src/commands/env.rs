@@ -84,7 +84,7 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
         EnvCommand::Resume(args) => simple(context, args, Lifecycle::Resume).await,
         EnvCommand::Backup(args) => simple(context, args, Lifecycle::Backup).await,
         EnvCommand::Decommission { retention, operation } => {
-            let EnvOperation { environment: text, start, connection } = operation;
+            let EnvOperation { environment: text, conflict, start, connection } = operation;
             let client = connect(connection)?;
             let id = environment(&client, &text).await?.id;
             let retention = retention
@@ -93,6 +93,7 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
             let body = DecommissionEnvironment {
                 retention,
                 reason: start.reason.clone(),
+                on_conflict: conflict.policy(),
                 ..DecommissionEnvironment::default()
             };
             let accepted = client.decommission(id, &body, &call(&start)).await?;
@@ -100,12 +101,19 @@ pub async fn run(context: Context, command: EnvCommand) -> Result<Exit> {
         }
         EnvCommand::Purge(args) => super::purge::run(context, args).await,
         EnvCommand::Undelete(args) => simple(context, args, Lifecycle::Undelete).await,
-        EnvCommand::Restore { backup, operation: EnvOperation { environment: text, start, connection } } => {
+        EnvCommand::Restore {
+            backup,
+            operation: EnvOperation { environment: text, conflict, start, connection },
+        } => {
             let client = connect(connection)?;
             let now = environment(&client, &text).await?;
             let backup = backup.as_deref().map(super::resolve::operation).transpose()?;
-            let body =
-                RestoreEnvironment { backup, reason: start.reason.clone(), ..RestoreEnvironment::default() };
+            let body = RestoreEnvironment {
+                backup,
+                reason: start.reason.clone(),
+                on_conflict: conflict.policy(),
+                ..RestoreEnvironment::default()
+            };
             let accepted = client.restore(now.id, &body, &call(&start)).await?;
             finish(context, &client, accepted, &start).await
         }
@@ -122,10 +130,14 @@ enum Lifecycle {
 }
 
 async fn simple(context: Context, args: EnvOperation, lifecycle: Lifecycle) -> Result<Exit> {
-    let EnvOperation { environment: text, start, connection } = args;
+    let EnvOperation { environment: text, conflict, start, connection } = args;
     let client = connect(connection)?;
     let id = environment(&client, &text).await?.id;
-    let body = StartOperation { reason: start.reason.clone(), ..StartOperation::default() };
+    let body = StartOperation {
+        reason: start.reason.clone(),
+        on_conflict: conflict.policy(),
+        ..StartOperation::default()
+    };
     let accepted = request(&client, id, lifecycle, &body, &call(&start)).await?;
     finish(context, &client, accepted, &start).await
 }

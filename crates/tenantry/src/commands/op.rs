@@ -63,13 +63,13 @@ async fn lines<'a>(client: &Client, operations: &'a [Operation]) -> Vec<Line<'a>
 /// Runs the command.
 pub async fn run(context: Context, command: OpCommand) -> Result<Exit> {
     match command {
-        OpCommand::Run { name: operation, environment: text, parameters, start, connection } => {
+        OpCommand::Run { name: operation, environment: text, parameters, conflict, start, connection } => {
             let client = connect(connection)?;
             let body = RunOperation {
                 operation: name(&operation)?,
                 reason: start.reason.clone(),
                 parameters: pairs(&parameters, "parameter")?,
-                on_conflict: None,
+                on_conflict: conflict.policy(),
                 expected_state: None,
                 scheduled_time: None,
             };
@@ -138,14 +138,14 @@ pub async fn run(context: Context, command: OpCommand) -> Result<Exit> {
         OpCommand::Pause(args) => steer::operation(context, args, OperationVerb::Pause).await,
         OpCommand::Resume(args) => steer::operation(context, args, OperationVerb::Resume).await,
         OpCommand::Cancel { verb, wait } => steer::cancel(context, verb, wait).await,
-        OpCommand::Replay { operation, from, current_hooks, set, start, connection } => {
+        OpCommand::Replay { operation, from, current_hooks, set, conflict, start, connection } => {
             let client = connect(connection)?;
             let original = client.operation(id_of(&operation)?).await?;
             let from = from.iter().map(|text| step_of(&original, text)).collect::<Result<_>>()?;
             let versions = if current_hooks { ReplayVersions::Current } else { ReplayVersions::Frozen };
             let reason = start.reason.clone();
             let set = pairs(&set, "set")?;
-            let body = ReplayOperation { reason, from, versions, set, on_conflict: None };
+            let body = ReplayOperation { reason, from, versions, set, on_conflict: conflict.policy() };
             let accepted = client.replay(original.id, &body, &call(&start)).await?;
             finish(context, &client, accepted, &start).await
         }

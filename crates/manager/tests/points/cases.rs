@@ -1,0 +1,198 @@
+//! For each failpoint: rows in which a look passes it, and the look.
+
+use crate::common::*;
+use jiff::SignedDuration;
+use serde_json::Map;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tenantry_events::CommandSink;
+use tenantry_manager::{Duty, Lifecycle, Manager, NewSchedule, Round};
+use tenantry_model::*;
+use tenantry_store::{AttentionFilter, Store, Write};
+use tenantry_store_sqlite::SqliteStore;
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub enum Case {
+    NotifierSkip,
+    LeasesGiveBack,
+    PurgeRemind,
+    RetireDoubt,
+    ScheduleTakeBack,
+    SchedulePauseUnreadable,
+}
+
+impl Case {
+    pub const ALL: [Self; 6] = [
+        Self::NotifierSkip,
+        Self::LeasesGiveBack,
+        Self::PurgeRemind,
+        Self::RetireDoubt,
+        Self::ScheduleTakeBack,
+        Self::SchedulePauseUnreadable,
+    ];
+
+    pub fn point(self) -> &'static str {
+        match self {
+            Self::NotifierSkip => "notifier-skip",
+            Self::LeasesGiveBack => "leases-give-back",
+            Self::PurgeRemind => "purge-remind",
+            Self::RetireDoubt => "retire-doubt",
+            Self::ScheduleTakeBack => "schedule-take-back",
+            Self::SchedulePauseUnreadable => "schedule-pause-unreadable",
+        }
+    }
+
+    /// Brings the rows about; gives what the look needs to know.
+    pub async fn prepare(self, world: &World, store: &Arc<SqliteStore>) -> String {
+        let manager = world.beside(Arc::clone(store));
+        prepare(&manager).await;
+        let names = ["lifecycle.upsert", "lifecycle.decommission"];
+        let mut agent = Agent::open(&manager, vec![readable(hook("crm/a", &names, &[]))]).await;
+        match self {
+            Self::NotifierSkip => {
+                let program = program(world);
+                drain(&manager, &program).await;
+                for n in 0..510 {
+                    let name = format!("tenant-{n}").parse().unwrap();
+                    manager.create_tenant(&admin(), name, String::new()).await.unwrap();
+                }
+                create(&manager, "prod").await;
+                let start = agent.starts(&manager).await.remove(0);
+                agent.ended(&manager, &start.attempt, world.now(), failure()).await;
+                program.display().to_string()
+            }
+            Self::LeasesGiveBack => {
+                create(&manager, "prod").await;
+                assert_eq!(agent.lease(&manager).await.len(), 1);
+                assert_eq!(agent.lease(&manager).await.len(), 0, "leased is leased");
+                agent.session.to_string()
+            }
+            Self::PurgeRemind => {
+                for name in ["one", "two"] {
+                    let (environment, _) = create(&manager, name).await;
+                    agent.run_all(&manager, world.now()).await;
+                    let retention = Some(SignedDuration::from_hours(1));
+                    ask(&manager, environment.id, Lifecycle::Decommission { retention }).await;
+                    agent.run_all(&manager, world.now()).await;
+                }
+                world.pass(SignedDuration::from_hours(3));
+                String::new()
+            }
+            Self::RetireDoubt => {
+                assert!(manager.attend_to(Duty::Retention).await.unwrap());
+                world.pass(SignedDuration::from_hours(8 * 24));
+                String::new()
+            }
+            Self::ScheduleTakeBack => {
+                schedules(&manager).await;
+                let years = SignedDuration::from_hours(24 * 3650);
+                world.pass(years);
+                manager.run_schedules().await.unwrap();
+                world.pass(-years);
+                String::new()
+            }
+            Self::SchedulePauseUnreadable => {
+                schedules(&manager).await;
+                let mut write = store.write().await.unwrap();
+                lose_zones(&mut *write).await;
+                write.commit().await.unwrap();
+                world.pass(SignedDuration::from_hours(24));
+                String::new()
+            }
+        }
+    }
+
+    pub async fn look(self, manager: &Manager, with: &str) {
+        let duty = match self {
+            Self::NotifierSkip => return drain(manager, Path::new(with)).await,
+            Self::LeasesGiveBack => {
+                return manager.agent_unanswered(&region(), with.parse().unwrap()).await.unwrap();
+            }
+            Self::PurgeRemind => Duty::Expiry,
+            Self::RetireDoubt => Duty::Retention,
+            Self::ScheduleTakeBack | Self::SchedulePauseUnreadable => Duty::Schedules,
+        };
+        assert!(manager.attend_to(duty).await.unwrap(), "the role is free");
+    }
+
+    /// What only this look leaves, and what there must be in any case.
+    pub async fn after(self, manager: &Manager, with: &str) -> Vec<String> {
+        let kind = match self {
+            Self::NotifierSkip => {
+                let taken = PathBuf::from(with).with_extension("taken");
+                let text = std::fs::read_to_string(&taken).unwrap();
+                std::fs::remove_file(&taken).unwrap();
+                assert_eq!(text.matches("\"kind\":\"step-waiting\"").count(), 1, "told once: {text}");
+                drain(manager, Path::new(with)).await;
+                assert!(!taken.exists(), "told once, whoever looks again");
+                return vec![text];
+            }
+            Self::LeasesGiveBack => {
+                let session = with.parse().unwrap();
+                let leased = manager.agent_lease(&region(), session, 10, Duration::ZERO).await.unwrap();
+                assert_eq!(leased.len(), 1, "it is given out again");
+                return vec![format!("leased {:?} {:?}", leased[0].id, leased[0].attempt)];
+            }
+            Self::PurgeRemind => AttentionKind::RetentionOver,
+            Self::RetireDoubt => AttentionKind::RetentionClock,
+            Self::ScheduleTakeBack => AttentionKind::ScheduleClock,
+            Self::SchedulePauseUnreadable => AttentionKind::ScheduleSkipped,
+        };
+        let open = manager.attentions(&admin(), AttentionFilter::default(), &Page::default()).await.unwrap();
+        let count = open.items.iter().filter(|row| row.kind == kind).count();
+        let each = if kind == AttentionKind::RetentionClock { 1 } else { 2 };
+        assert_eq!(count, each, "said once for each: {:?}", open.items);
+        Vec::new()
+    }
+}
+
+/// A pager: a program that keeps what it is given.
+fn program(world: &World) -> PathBuf {
+    let program = world.folder.path().join("page");
+    let taken = program.with_extension("taken");
+    std::fs::write(&program, format!("#!/bin/sh\ncat >> '{0}'; echo >> '{0}'\n", taken.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    program
+}
+
+async fn drain(manager: &Manager, program: &Path) {
+    let sink = CommandSink::new(program);
+    while manager.notify_round(&sink).await.unwrap() == Round::Moved {}
+}
+
+/// Two schedules of every night, for nobody: what is seen is when they would run.
+async fn schedules(manager: &Manager) {
+    for name in ["one", "two"] {
+        let new = NewSchedule {
+            name: name.parse().unwrap(),
+            description: String::new(),
+            operation: "risk.nightly".parse().unwrap(),
+            parameters: Map::new(),
+            target: ScheduleTarget::Selector {
+                tenant: None,
+                region: None,
+                labels: "tier=none".to_owned(),
+                cap: 5,
+            },
+            cron: "0 22 * * *".to_owned(),
+            time_zone: "Europe/Berlin".to_owned(),
+            catch_up: CatchUp::Latest,
+            overlap: Overlap::Queue,
+            deadline: None,
+            validate_only: false,
+        };
+        manager.create_schedule(&admin(), new).await.unwrap();
+    }
+}
+
+/// The zone database has changed under them.
+async fn lose_zones(write: &mut dyn Write) {
+    for row in write.schedules().await.unwrap() {
+        let mut row = write.lock_schedule(row.id).await.unwrap().unwrap();
+        row.time_zone = "Europe/Atlantis".to_owned();
+        write.put_schedule(&row).await.unwrap();
+    }
+}
