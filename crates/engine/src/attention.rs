@@ -64,7 +64,7 @@ pub(crate) fn step_waiting(step: &Step, attempt: u32, outcome: &Outcome) -> Rais
         region: Some(step.hook.region.clone()),
         message: format!("step {} waits for a decision: attempt {attempt} {}", step.hook, ended(outcome)),
         remedy: format!(
-            "tenantry op rerun {operation} {slug} (or: skip, confirm; or: tenantry op cancel {operation})"
+            "tenantry op rerun {operation} {slug} (or: skip, confirm; or: tenantry op cancel {operation} --reason …)"
         ),
     }
 }
@@ -203,7 +203,9 @@ pub(crate) fn quarantined(entry: &Quarantined) -> Raised {
             .first()
             .map(|problem| problem.remedy.clone())
             .filter(|remedy| !remedy.is_empty())
-            .unwrap_or_else(|| format!("tenantry hook explain {}", hook.path())),
+            .unwrap_or_else(|| {
+                format!("tenantry hook explain {} --environment … --operation …", hook.path())
+            }),
     }
 }
 

@@ -6,6 +6,9 @@ mod exit;
 mod output;
 mod progress;
 mod reference;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps says where it broke")]
+mod remedies;
 mod serve;
 mod settings;
 mod wanted;

@@ -30,7 +30,7 @@ fn within<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-/// Two hooks: the first fails until the file `repaired` is there.
+/// Two hooks: the first fails until the file `repaired` is there, the second does not end until `opened` is.
 fn hooks(folder: &Path) {
     let hook = |name: &str, after: &str, script: String| {
         format!(
@@ -46,7 +46,9 @@ fn hooks(folder: &Path) {
         "echo reading the quotes; test -e {} || {{ echo bad quote EURJPY; exit 1; }}",
         repaired.display()
     );
-    let text = hook("load", "", load) + &hook("report", "load", "echo done".to_owned());
+    let opened = folder.join("opened");
+    let report = format!("until test -e {}; do sleep 0.05; done; echo done", opened.display());
+    let text = hook("load", "", load) + &hook("report", "load", report);
     std::fs::create_dir_all(folder.join("hooks")).unwrap();
     std::fs::write(folder.join("hooks/hooks.yaml"), text).unwrap();
 }
@@ -203,8 +205,37 @@ fn a_person_repairs_a_night_from_the_live_view() {
     person.types("quote repaired\r");
     person.sees("this would happen");
     person.types("y");
+    person.sees("bank/report running");
+
+    // Its successor hangs: it is ended and held, and goes on when it is released.
+    person.types("\x1b[B");
+    person.types("t");
+    person.sees("stop bank/report");
+    person.types("it hangs\r");
+    person.sees("killed    bank/report attempt 1");
+    person.types("y");
+    person.sees("held by admin: it hangs");
+    person.sees("bank/report ready");
+    std::fs::write(folder.join("opened"), "").unwrap();
+    person.types("u\r");
+    person.sees("released  bank/report");
+    person.types("y");
     person.sees("2/2 done");
     person.sees("the operation has ended: q leaves");
     person.sees("rerun by admin: quote rep");
+
+    // Again, from the selected step on: the view goes over to the new operation.
+    person.types("A");
+    person.sees("replay --from bank/report");
+    person.types("once more\r");
+    person.sees("kept      bank/load");
+    person.sees("runs      bank/report");
+    person.types("y");
+    person.sees(&format!("replay of {id}"));
+    person.sees("2/2 done");
+    person.sees("the operation has ended");
+    let (_, list) = tenantry(&client, &["op", "list", "-o", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((list[0]["replay"]["of"].as_str(), list[0]["state"].as_str()), (Some(id), Some("succeeded")));
     assert!(person.leaves().success());
 }

@@ -219,10 +219,10 @@ impl Work<'_> {
             step: Some(hook.clone()),
             region: Some(hook.region.clone()),
             message: format!("hook {hook} cannot be read, {effect}: {}", problems(&row.problems)),
-            remedy: row
-                .problems
-                .first()
-                .map_or_else(|| format!("tenantry hook explain {}", hook.path()), |p| p.remedy.clone()),
+            remedy: row.problems.first().map_or_else(
+                || format!("tenantry hook explain {} --environment … --operation …", hook.path()),
+                |p| p.remedy.clone(),
+            ),
         };
         self.raise_for(None, &raised).await
     }

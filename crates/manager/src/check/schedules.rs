@@ -18,7 +18,7 @@ const RUNS: u32 = 10_000;
 const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 const REMEDY: &str = "look at its operation: tenantry op get ID; run the time again if it has none: tenantry schedule \
-                      backfill NAME --from … --until …; keep a copy of the data folder and report it";
+                      backfill NAME --from … --until … --reason …; keep a copy of the data folder and report it";
 
 /// What the newest firing of a schedule said that it left.
 pub(super) struct Fired {
@@ -79,8 +79,8 @@ impl Checker<'_> {
             let message = format!(
                 "its time {next} came and nobody fired it, although a manager was at work at {active}"
             );
-            let remedy = "read the manager's log; tenantry schedule pause NAME and resume it begin anew, backfill \
-                          runs what was left out";
+            let remedy = "read the manager's log; tenantry schedule pause NAME --reason … and resume it begin anew, \
+                          backfill runs what was left out";
             self.error("schedule-behind", row, message, remedy).await?;
         }
         Ok(())

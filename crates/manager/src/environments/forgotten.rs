@@ -100,7 +100,7 @@ fn retention_over(environment: &Environment) -> Raised {
         ),
         // Its name is typed again by whoever does it.
         remedy: format!(
-            "tenantry env purge {path} --dry-run; tenantry env purge {path} --confirm NAME --reason …"
+            "tenantry env purge {path} --dry-run --reason …; tenantry env purge {path} --confirm NAME --reason …"
         ),
     }
 }

@@ -1,6 +1,7 @@
 //! A manager over a real SQLite store and real log files, and the agent's side of the protocol driven by hand.
 #![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, clippy::wildcard_imports)] // each test file uses a part; a panic is a failed test
 
+pub mod hostile;
 pub mod pager;
 pub mod replace;
 

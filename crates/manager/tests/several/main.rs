@@ -65,6 +65,7 @@ fn main() {
             block(conflicts::many());
         }),
         test("an_operation_that_waits_is_replaced_by_choice_and_by_definition", || block(replaced())),
+        test("reports_of_any_kind_lead_to_the_same_end", || block(hostile_reports())),
         test("a_key_that_two_managers_replace_at_once_is_replaced_twice", || block(keys::rotated_at_once())),
         test("a_manager_whose_clock_is_far_from_the_databases_removes_nothing", || {
             block(retention::clocks_apart());
@@ -128,6 +129,12 @@ async fn by_turns() {
     agent.ended(&two, &last.attempt, world.now(), success()).await;
     assert_eq!(state(&one, operation).await, OperationState::Succeeded);
     assert!(two.verify_audit(Some(environment.id)).await.unwrap().is_ok());
+}
+
+async fn hostile_reports() {
+    let world = World::new();
+    let (one, _two) = two(&world).await;
+    hostile::reports_of_any_kind_lead_to_the_same_end(&world, &one).await;
 }
 
 async fn replaced() {

@@ -8,6 +8,7 @@
 mod common;
 
 mod audited;
+mod hostile_reports;
 mod lasting;
 mod replaced;
 mod second_person;

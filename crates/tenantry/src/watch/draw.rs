@@ -18,6 +18,7 @@ const INDENT: (usize, usize) = (2, 8);
 /// Widths of the columns state, attempt and time.
 const COLUMNS: [usize; 3] = [9, 2, 5];
 const KEYS: &str = "h hold u release r/R rerun s skip c confirm k kill l log / filter ? help q quit";
+const ENDED_KEYS: &str = "a replay A replay from this step l log / filter ? help q quit";
 const MOVES: [(&str, &str); 6] = [
     ("Up Down PgUp PgDn", "move; Home and End: to the ends"),
     ("Tab", "to the next step that waits for a person"),
@@ -55,7 +56,8 @@ pub fn draw(frame: &mut Frame<'_>, view: &mut View, palette: Palette, now: Times
         put(buffer, area, 0, first + rows(at), line, style);
     }
     put(buffer, area, 0, area.height - 2, &status(view), palette.alert());
-    put(buffer, area, 0, area.height - 1, KEYS, Style::new());
+    let keys = if view.operation.done { ENDED_KEYS } else { KEYS };
+    put(buffer, area, 0, area.height - 1, keys, Style::new());
 }
 
 fn rows(count: usize) -> u16 {
@@ -236,7 +238,7 @@ fn help(buffer: &mut Buffer, area: Rect) {
     for (y, (key, text)) in verbs.chain(moves).enumerate() {
         put(buffer, area, 0, rows(y + 1), &format!("{key:>18}  {text}"), Style::new());
     }
-    put(buffer, area, 0, 20, "Flags: ! waits for a person  ? unknown  H held  S stale", Style::new());
+    put(buffer, area, 0, 22, "Flags: ! waits for a person  ? unknown  H held  S stale", Style::new());
     put(buffer, area, 0, area.height - 1, "any key: back", Palette::heading());
 }
 

@@ -25,6 +25,13 @@ use std::io::IsTerminal;
 use tenantry_client::Client;
 use tenantry_model::OperationId;
 
+/// The words of the verbs that are refused without a reason.
+#[cfg(test)]
+pub fn verbs_with_reason() -> Vec<&'static str> {
+    let needs = verbs::Verb::ALL.into_iter().filter(|verb| verb.needs_reason());
+    needs.map(verbs::Verb::word).filter(|word| !word.contains(' ')).collect()
+}
+
 /// Watches an operation: in a terminal until the person leaves, elsewhere until it has ended, or with
 /// [`Wait::Decision`] until a step waits for a person.
 pub async fn watch(client: &Client, id: OperationId, until: Wait, format: Format) -> Result<Exit> {

@@ -1,7 +1,7 @@
 //! The live view in a terminal: keys, changes and answers come in, a frame goes out. The terminal is given back as it
 //! was, however the view ends.
 
-use super::calls;
+use super::calls::{self, Outcome};
 use super::draw::draw;
 use super::keys::{Request, press};
 use super::style::Palette;
@@ -38,7 +38,7 @@ enum Update {
     /// What a verb would do, or why it cannot.
     Previewed(Intent, Result<Vec<String>, String>),
     /// What a verb did.
-    Acted(Intent, Result<Steered, String>),
+    Acted(Intent, Result<Outcome, String>),
     Log(Result<(Vec<u8>, bool), String>),
 }
 
@@ -76,9 +76,9 @@ fn give_back() {
 
 /// Shows the operation until the person leaves. The exit code says how it stood then.
 pub async fn run(client: &Client, first: Operation) -> Result<Exit> {
-    let id = first.id;
+    let mut id = first.id;
     let (send, mut updates) = mpsc::channel(WAITING);
-    let _follower = AbortOnDropHandle::new(tokio::spawn(follow(client.clone(), id, send.clone())));
+    let mut follower = AbortOnDropHandle::new(tokio::spawn(follow(client.clone(), id, send.clone())));
     let mut log: Option<AbortOnDropHandle<()>> = None;
     let mut call: Option<AbortOnDropHandle<()>> = None;
     let mut end = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
@@ -115,6 +115,12 @@ pub async fn run(client: &Client, first: Operation) -> Result<Exit> {
             _ = end.recv() => Some(Request::Quit),
             _ = hangup.recv() => Some(Request::Quit),
         };
+        // A replay has made the operation that is shown now.
+        if view.operation.id != id {
+            id = view.operation.id;
+            let next = AbortOnDropHandle::new(tokio::spawn(follow(client.clone(), id, send.clone())));
+            drop(std::mem::replace(&mut follower, next));
+        }
         match request {
             None => {}
             Some(Request::Quit) => return Ok(exit(&view.operation)),
@@ -150,7 +156,9 @@ pub async fn run(client: &Client, first: Operation) -> Result<Exit> {
 
 fn take(view: &mut View, update: Update) {
     match update {
-        Update::Operation(operation) => view.update(*operation),
+        // What still comes of the operation before a replay is not what is shown.
+        Update::Operation(operation) if operation.id == view.operation.id => view.update(*operation),
+        Update::Operation(_) => {}
         Update::Lost(why) => view.link = Link::Lost(why),
         Update::Previewed(intent, answer) => {
             if view.mode == Mode::Busy(intent.clone()) {
@@ -163,18 +171,25 @@ fn take(view: &mut View, update: Update) {
         Update::Acted(intent, answer) => {
             view.mode = Mode::Graph;
             match answer {
-                Ok(Steered::Done(operation)) => {
+                Ok(Outcome::Steered(Steered::Done(operation))) => {
                     view.message = format!("{}: done", intent.verb.word());
                     view.update(*operation);
                 }
-                Ok(Steered::Pending(approval)) => {
+                Ok(Outcome::Steered(Steered::Pending(approval))) => {
                     let word = intent.verb.word();
                     view.message = format!(
                         "{word}: a second person must approve it: tenantry approval approve {}",
                         approval.id
                     );
                 }
-                Ok(Steered::Preview(_)) => view.message = format!("{}: nothing was done", intent.verb.word()),
+                Ok(Outcome::Steered(Steered::Preview(_))) => {
+                    view.message = format!("{}: nothing was done", intent.verb.word());
+                }
+                Ok(Outcome::Replayed(operation)) => {
+                    let of = view.operation.id;
+                    *view = View::new(*operation);
+                    view.message = format!("replay of {of}");
+                }
                 Err(why) => refuse(view, &intent, &why),
             }
         }

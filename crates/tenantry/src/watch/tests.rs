@@ -85,8 +85,13 @@ fn escape_leaves_a_question_and_nothing_is_asked() {
 #[test]
 fn a_reason_is_asked_for_where_it_is_needed() {
     for verb in Verb::ALL {
+        let state = match verb {
+            Verb::Resume => "paused",
+            Verb::Replay | Verb::ReplayFrom => "succeeded",
+            _ => "running",
+        };
         let mut view = View::new(samples::operation(
-            if verb == Verb::Resume { "paused" } else { "running" },
+            state,
             &[samples::step("one", &[], "running", &serde_json::json!({"attempt": 1}))],
         ));
         let request = keys(&mut view, &format!("{}  \n", verb.key()));
@@ -125,6 +130,46 @@ fn verbs_of_an_operation_that_has_ended_say_so() {
     assert_eq!(keys(&mut view, "x"), None);
     assert_eq!(view.mode, Mode::Graph);
     assert_eq!(view.message, "the operation has ended: nothing to cancel");
+}
+
+#[test]
+fn an_operation_that_has_ended_can_be_replayed_and_no_other() {
+    let step = samples::step("one", &[], "succeeded", &serde_json::json!({"attempt": 1}));
+    let mut view = View::new(samples::operation("succeeded", &[step]));
+    insta::assert_snapshot!(screen(&mut view, 80, 8, PLAIN));
+    for (key, word, from) in [("a", Verb::Replay, None), ("A", Verb::ReplayFrom, Some("eu1/bank/one"))] {
+        let Some(Request::Preview(intent)) = keys(&mut view, &format!("{key}corrected data\n")) else {
+            panic!("{:?}", view.mode)
+        };
+        assert_eq!(intent.verb, word);
+        assert_eq!(intent.step.as_ref().map(ToString::to_string).as_deref(), from);
+        view.mode = Mode::Graph;
+    }
+    let mut view = View::new(samples::night());
+    assert_eq!(keys(&mut view, "a"), None);
+    assert_eq!(view.mode, Mode::Graph);
+    assert_eq!(view.message, "the operation has not ended: rerun its steps instead");
+}
+
+#[test]
+fn every_verb_of_the_command_line_has_a_key() {
+    let op = <crate::cli::Cli as clap::CommandFactory>::command();
+    let op = op.find_subcommand("op").unwrap();
+    let looks = ["run", "list", "get", "watch", "logs"];
+    let verbs = op.get_subcommands().map(clap::Command::get_name).filter(|name| !looks.contains(name));
+    let words: Vec<&str> = Verb::ALL.iter().map(|verb| verb.word()).collect();
+    for verb in verbs {
+        assert!(words.contains(&verb), "`op {verb}` has no key");
+    }
+    let mut keys: Vec<char> = Verb::ALL.iter().map(|verb| verb.key()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), Verb::ALL.len() - 1, "pause and resume share theirs");
+    assert!(!keys.iter().any(|key| "l/?q".contains(*key)), "{keys:?}");
+    for verb in Verb::ALL {
+        let line = format!("{:>18}  {}: {}", verb.key(), verb.word(), verb.help());
+        assert!(line.len() <= 80, "{line}");
+    }
 }
 
 #[test]

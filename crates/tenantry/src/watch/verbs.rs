@@ -6,6 +6,8 @@
 pub enum Verb {
     /// The step will not start; successors of a running one wait.
     Hold,
+    /// Ends the running attempt and holds the step.
+    Stop,
     /// Lifts a hold.
     Release,
     /// Another attempt.
@@ -28,12 +30,17 @@ pub enum Verb {
     Resume,
     /// Ends the operation.
     Cancel,
+    /// The operation again, as a new one.
+    Replay,
+    /// The same from the selected step on.
+    ReplayFrom,
 }
 
 impl Verb {
     /// All, in the order of the help.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Hold,
+        Self::Stop,
         Self::Release,
         Self::Rerun,
         Self::RerunWithSuccessors,
@@ -45,12 +52,15 @@ impl Verb {
         Self::Pause,
         Self::Resume,
         Self::Cancel,
+        Self::Replay,
+        Self::ReplayFrom,
     ];
 
     /// Its key. Pause and resume share one: only one of them makes sense at a time.
     pub fn key(self) -> char {
         match self {
             Self::Hold => 'h',
+            Self::Stop => 't',
             Self::Release => 'u',
             Self::Rerun => 'r',
             Self::RerunWithSuccessors => 'R',
@@ -61,6 +71,8 @@ impl Verb {
             Self::DeclareLost => 'd',
             Self::Pause | Self::Resume => 'p',
             Self::Cancel => 'x',
+            Self::Replay => 'a',
+            Self::ReplayFrom => 'A',
         }
     }
 
@@ -68,6 +80,7 @@ impl Verb {
     pub fn word(self) -> &'static str {
         match self {
             Self::Hold => "hold",
+            Self::Stop => "stop",
             Self::Release => "release",
             Self::Rerun => "rerun",
             Self::RerunWithSuccessors => "rerun --with-successors",
@@ -79,6 +92,8 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Cancel => "cancel",
+            Self::Replay => "replay",
+            Self::ReplayFrom => "replay --from",
         }
     }
 
@@ -86,6 +101,7 @@ impl Verb {
     pub fn help(self) -> &'static str {
         match self {
             Self::Hold => "it will not start; successors of a running step wait",
+            Self::Stop => "end its attempt and hold it until it is released",
             Self::Release => "lift its hold",
             Self::Rerun => "another attempt",
             Self::RerunWithSuccessors => "of it and of all after it",
@@ -97,12 +113,19 @@ impl Verb {
             Self::Pause => "start nothing new in the whole operation",
             Self::Resume => "go on after a pause",
             Self::Cancel => "end the whole operation",
+            Self::Replay => "the ended operation again, as a new one",
+            Self::ReplayFrom => "the same from the selected step on",
         }
     }
 
     /// It concerns the operation, not one step.
     pub fn of_operation(self) -> bool {
-        matches!(self, Self::Pause | Self::Resume | Self::Cancel)
+        matches!(self, Self::Pause | Self::Resume | Self::Cancel | Self::Replay)
+    }
+
+    /// It makes a new operation of one that has ended; all others steer one that has not.
+    pub fn replays(self) -> bool {
+        matches!(self, Self::Replay | Self::ReplayFrom)
     }
 
     /// Nothing happens without a reason.

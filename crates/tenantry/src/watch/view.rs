@@ -200,8 +200,13 @@ impl View {
 
     /// Begins a verb: a question for the reason, or at once what would happen.
     pub fn begin(&mut self, verb: Verb) {
-        if self.operation.done {
-            self.message = format!("the operation has ended: nothing to {}", verb.word());
+        let refused = match (self.operation.done, verb.replays()) {
+            (true, false) => Some(format!("the operation has ended: nothing to {}", verb.word())),
+            (false, true) => Some("the operation has not ended: rerun its steps instead".to_owned()),
+            _ => None,
+        };
+        if let Some(why) = refused {
+            self.message = why;
             return;
         }
         let node = self.node().filter(|_| !verb.of_operation());
