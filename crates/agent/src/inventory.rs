@@ -164,6 +164,11 @@ impl Inventory {
         state.complete && (!state.told || !state.dirty.is_empty())
     }
 
+    /// Whether a first listing is complete: only then is a version that is not there gone.
+    pub fn is_listed(&self) -> bool {
+        self.state().complete
+    }
+
     /// What the executor needs to start this; or the outcome that says why it never can.
     pub fn start_request(&self, order: &StartOrder) -> Startable {
         let template = self.state().store.get(&order.hook, &order.hash).ok_or_else(|| {

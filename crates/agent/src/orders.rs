@@ -96,7 +96,16 @@ impl Orders {
         if known.over || known.released.is_some() {
             return Ok(());
         }
+        // Asked before: what is listed in between counts.
+        let listed = self.inventory.is_listed();
         let start = match self.inventory.start_request(order) {
+            Err(refused) if refused.reason == Some(FailureReason::TemplateGone) && !listed => {
+                // Its folder is new, and the order is older: that the region has this version may turn out yet.
+                return Err(ExecutorError::platform(
+                    "find the template",
+                    "the region's templates are not listed yet",
+                ));
+            }
             Ok(start) => StartRequest { earlier_try: known.start_tried.is_some(), ..start },
             Err(refused) => {
                 self.never(attempt, nonce, *refused);

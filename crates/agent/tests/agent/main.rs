@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         survival::an_agent_that_is_killed_finds_its_running_hook_and_its_exit_code,
         survival::a_hook_that_ends_while_no_agent_lives_is_reported_by_the_next_one,
         survival::an_agent_that_lost_its_folder_finds_the_attempts_that_the_manager_names,
+        survival::an_agent_that_lost_its_folder_takes_no_template_for_gone_before_it_has_looked,
         survival::an_attempt_that_vanished_is_told_as_unknown_never_as_over,
         survival::an_attempt_that_the_manager_lost_sight_of_is_told_again_when_it_is_found,
         survival::a_killed_shim_is_unknown_while_a_process_of_the_hook_lives_and_lost_after_that,

@@ -151,6 +151,11 @@ impl Manager {
         self.wait("the hook", |rows| rows.hooks.get(&path).filter(|_| rows.inventory_complete).cloned()).await
     }
 
+    /// Waits until everything that is to be done has been given out.
+    pub async fn wait_leased(&self) {
+        self.wait("the leases", |rows| rows.commands.iter().all(|(_, leased)| *leased).then_some(())).await;
+    }
+
     pub async fn wait_finished(&self, command: CommandId) {
         self.wait("the command", |rows| rows.finished.contains(&command).then_some(())).await;
     }
@@ -283,6 +288,7 @@ async fn lease(State(manager): Shared, Json(mut request): Json<LeaseRequest>) ->
                 commands.push(command.clone());
             }
             if !commands.is_empty() {
+                manager.touch();
                 if let Some(left) = rows.lost_leases.checked_sub(1) {
                     rows.lost_leases = left;
                     return unavailable();

@@ -140,11 +140,15 @@ impl Site {
     }
 
     pub fn agent(&self) -> Running {
+        self.agent_with(executor(self.root.path()))
+    }
+
+    /// An executor refuses folders that are not there when it is made.
+    pub fn agent_with(&self, executor: ProcessExecutor) -> Running {
         let shutdown = CancellationToken::new();
         let config = config(self.root.path(), &self.manager.url());
         let status = config.status.clone();
-        let executor = Arc::new(executor(self.root.path()));
-        let task = tokio::spawn(Agent::run(config, executor, shutdown.clone()));
+        let task = tokio::spawn(Agent::run(config, Arc::new(executor), shutdown.clone()));
         Running { status, shutdown, task }
     }
 

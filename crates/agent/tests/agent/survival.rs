@@ -2,7 +2,7 @@
 
 use crate::{
     manager::facts,
-    site::{Site, until},
+    site::{Site, executor, until},
 };
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::time::Duration;
@@ -133,6 +133,27 @@ pub async fn an_attempt_that_the_manager_lost_sight_of_is_told_again_when_it_is_
     std::fs::write(&go, "").unwrap();
     let fact = site.manager.wait_end(&attempt).await;
     assert!(matches!(fact, Fact::Ended { outcome, .. } if outcome.exit_code == Some(0)));
+}
+
+pub async fn an_agent_that_lost_its_folder_takes_no_template_for_gone_before_it_has_looked() {
+    let site = Site::new().await;
+    site.script("quick", "echo done");
+    let first = site.agent();
+    let (attempt, order) = site.order_for(Site::request("quick", 1)).await;
+    first.stop().await;
+    std::fs::remove_dir_all(site.path("agent")).unwrap();
+    // The order is there at once; the folder of templates cannot be looked at yet.
+    let executor = executor(site.root.path());
+    let (manifests, away) = (site.path("manifests"), site.path("away"));
+    std::fs::rename(&manifests, &away).unwrap();
+    site.manager.order(&attempt, Order::Start(Box::new(order)));
+    let second = site.agent_with(executor);
+    site.manager.wait_leased().await;
+    std::fs::rename(&away, &manifests).unwrap();
+    let (fact, log) = site.manager.wait_over(&attempt).await;
+    assert!(matches!(&fact, Fact::Ended { outcome, .. } if outcome.is_success()), "{fact:?}");
+    assert_eq!(log.bytes, b"done\n");
+    second.stop().await;
 }
 
 pub async fn an_attempt_that_vanished_is_told_as_unknown_never_as_over() {

@@ -64,7 +64,8 @@ pub async fn look() -> Found {
     drop(guard);
     let lines = String::from_utf8_lossy(&lines.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
 
-    let halves = secrets.map(|secret| secret.rsplit('_').next().unwrap_or_default().to_owned());
+    // tnt_ID_SECRET; the secret itself may hold a '_'.
+    let halves = secrets.map(|secret| secret.splitn(3, '_').nth(2).unwrap().to_owned());
     let inside = |text: &[u8], place: &str| -> Vec<String> {
         let mut found = Vec::new();
         for half in &halves {

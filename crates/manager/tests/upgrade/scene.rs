@@ -8,7 +8,7 @@
 //! Beside the data folder lie the hooks' templates and the administrator's token.
 
 use super::common::*;
-use super::place::{LONG, Place};
+use super::place::{LONG, Place, Rows};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -103,13 +103,19 @@ pub async fn play(place: &Place) -> Manager {
     let token = manager.ensure_admin_token().await.unwrap().unwrap();
     std::fs::write(place.admin_token(), token.secret.expose_secret()).unwrap();
     quiet_day(place, &manager).await;
-    // With a second life what is not yet in the database's file is little.
+    end(manager, rows).await;
+    let (manager, rows) = place.manager().await;
+    let id = night(place, &manager).await;
+    // With lives that end in good order what is not yet in the database's file is little.
+    end(manager, rows).await;
+    let (manager, _) = place.manager().await;
+    last_minute(place, &manager, id).await;
+    manager
+}
+
+async fn end(manager: Manager, rows: Rows) {
     drop(manager);
     rows.close().await;
-    drop(rows);
-    let (manager, _) = place.manager().await;
-    night(place, &manager).await;
-    manager
 }
 
 async fn quiet_day(place: &Place, manager: &Manager) {
@@ -146,7 +152,7 @@ async fn quiet_day(place: &Place, manager: &Manager) {
     assert_eq!(manager.seal_audit(&admin()).await.unwrap(), Some(1));
 }
 
-async fn night(place: &Place, manager: &Manager) {
+async fn night(place: &Place, manager: &Manager) -> OperationId {
     let world = &place.world;
     go_to(world, BEGUN);
     let mut agent = Agent::open(manager, hooks(place)).await;
@@ -154,12 +160,8 @@ async fn night(place: &Place, manager: &Manager) {
     manager.run_due().await.unwrap();
     let load = agent.starts(manager).await.remove(0);
     let id = load.attempt.operation;
-    let steer = async |path: &str, verb| {
-        let done = manager.steer_step(&admin(), id, &hook_ref(path), verb, because("not yet")).await.unwrap();
-        assert!(matches!(done, Steered::Done(_)), "{path}: {done:?}");
-    };
     for path in ["night/publish", "night/archive", "night/copy"] {
-        steer(path, StepVerb::Hold { until: None }).await;
+        steer(manager, id, path, StepVerb::Hold { until: None }).await;
     }
     agent.running(manager, &load.attempt, world.now()).await;
     log(manager, &load.attempt, b"12 positions\n", true).await;
@@ -178,12 +180,22 @@ async fn night(place: &Place, manager: &Manager) {
     let (ann, book) = (somebody("ann"), hook_ref("night/book"));
     let asked = manager.steer_step(&ann, id, &book, by_hand, because("by hand")).await.unwrap();
     assert!(matches!(asked, Steered::Pending(_)), "{asked:?}");
+    id
+}
+
+async fn steer(manager: &Manager, id: OperationId, path: &str, verb: StepVerb) {
+    let done = manager.steer_step(&admin(), id, &hook_ref(path), verb, because("not yet")).await.unwrap();
+    assert!(matches!(done, Steered::Done(_)), "{path}: {done:?}");
+}
+
+async fn last_minute(place: &Place, manager: &Manager, id: OperationId) {
+    let agent = Agent::open(manager, hooks(place)).await;
     let environment = manager.operation(id).await.unwrap().operation.environment;
     ask(manager, environment, Lifecycle::Reconcile).await;
-    steer("night/archive", StepVerb::Release { hold: None }).await;
+    steer(manager, id, "night/archive", StepVerb::Release { hold: None }).await;
     let leased = manager.agent_lease(&region(), agent.session, 100, Duration::ZERO).await.unwrap();
     assert!(leased.iter().any(|command| command.attempt.step == hook_ref("night/archive")), "{leased:?}");
-    steer("night/copy", StepVerb::Release { hold: None }).await;
+    steer(manager, id, "night/copy", StepVerb::Release { hold: None }).await;
 }
 
 async fn log(manager: &Manager, attempt: &AttemptId, text: &[u8], last: bool) {

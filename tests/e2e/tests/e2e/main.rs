@@ -11,6 +11,7 @@ mod chaos;
 mod containers;
 mod contract;
 mod crashes;
+mod damaged;
 mod faults;
 mod grace;
 mod kubelet;
@@ -30,6 +31,7 @@ mod several;
 mod summary;
 mod templates;
 mod two_regions;
+mod upgraded;
 mod vm_ansible;
 
 fn main() -> anyhow::Result<()> {
@@ -50,6 +52,8 @@ fn main() -> anyhow::Result<()> {
     trials.extend(lost_version::trials());
     trials.extend(templates::trials());
     trials.extend(bad_input::trials());
+    trials.extend(damaged::trials());
+    trials.extend(upgraded::trials());
     trials.extend(kubelet::trials());
     trials.extend(two_regions::trials());
     trials.extend(vm_ansible::trials());

@@ -1,7 +1,7 @@
 //! Several managers over one PostgreSQL, as programs: one dies and the others go on; the rows move between the kinds of
 //! store; a manager that cannot have its store says why.
 
-use crate::faults::{began, local_chain, ran_once_each, tolerate_absence};
+use crate::faults::{began, ended, local_chain, ran_once_each, tolerate_absence};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use std::path::Path;
@@ -13,6 +13,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         test("one_of_two_managers_is_killed_and_the_other_ends_everything", killed),
         test("a_store_moves_from_postgresql_to_sqlite_and_back", moved),
+        test("a_store_that_moves_in_the_middle_of_an_operation_and_back_loses_nothing", moved_meanwhile),
         test("a_manager_that_cannot_have_its_store_says_why", refused),
     ]
 }
@@ -155,6 +156,74 @@ fn moved(world: &World) -> Result<()> {
     }
     site.cli(&["audit", "verify"])?.expect(0)?;
     site.finish()
+}
+
+/// The agent and its hooks go on while nobody is there, and report to the store that comes next.
+fn moved_meanwhile(world: &World) -> Result<()> {
+    let postgres = Postgres::start(world)?;
+    let mut site = Site::start(world, &[])?;
+    tolerate_absence(&site);
+    let (hooks, templates) = local_chain(world)?;
+    site.add_region(REGION, AgentSettings::process(&templates))?;
+    let paths: Vec<String> = hooks.iter().map(Hook::path).collect();
+    site.wait_for_hooks(REGION, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let witness = world.witness();
+    let id = site.provision("one", REGION)?;
+    began(&witness, id, "first")?;
+    began(&witness, id, "beside")?;
+    let queued = site.cli(&["env", "reconcile", "acme/one", "--reason", "later", "-o", "json"])?.expect(0)?;
+    let queued: serde_json::Value = serde_json::from_str(&queued.out)?;
+    let queued: OperationId = queued["operation"]["id"].as_str().context("an operation")?.parse()?;
+    site.stop_managers()?;
+
+    // Over the move `first` ends, and nobody hears it.
+    world.open(&["first"])?;
+    ended(&witness, id, "first")?;
+    let data = world.folder().join("site/data");
+    let at_data = ["--data".to_owned(), data.display().to_string()];
+    let database = postgres.database()?;
+    let at_server = postgres.settings(&database, postgres.address);
+    carried(world, "to-postgres", &at_data, &at_server)?;
+    site.move_store(0, at_server.clone(), &data)?;
+    site.start_nth_manager(0)?;
+    began(&witness, id, "second")?;
+    site.stop_managers()?;
+
+    world.open(&["second"])?;
+    ended(&witness, id, "second")?;
+    let back = world.folder().join("back");
+    let at_back = ["--data".to_owned(), back.display().to_string()];
+    carried(world, "to-sqlite", &at_server, &at_back)?;
+    copy_folder(&data.join("logs"), &back.join("logs"))?;
+    copy_folder(&data.join("audit-key.pem"), &back.join("audit-key.pem"))?;
+    let at_rest = ["check", "--deep", "--data", &at_back[1]].map(str::to_owned);
+    Answer::of(tenantry().args(at_rest))?.expect(0)?;
+    site.move_store(0, vec![], &back)?;
+    site.start_nth_manager(0)?;
+    began(&witness, id, "third")?;
+    world.open(&ALL)?;
+
+    for operation in [id, queued] {
+        let ended = site.wait_succeeded(operation)?;
+        ran_once_each(world, operation)?;
+        let numbers = ended.steps.iter().flatten().map(|step| (step.attempt, step.attempts.len()));
+        ensure!(numbers.clone().all(|numbers| numbers == (1, 1)), "{:?}", numbers.collect::<Vec<_>>());
+        for name in ALL {
+            let log = site.log_text(operation, name, 1)?;
+            ensure!(log.contains(&format!("{name} is at work")), "{operation} {name}: {log}");
+        }
+    }
+    site.cli(&["audit", "verify"])?.expect(0)?;
+    site.finish()
+}
+
+/// Everything from one store into another, which then holds the same.
+fn carried(world: &World, name: &str, from: &[String], to: &[String]) -> Result<()> {
+    let archive = world.folder().join(name).display().to_string();
+    let exported = store(from, &["export", &archive])?.expect(0)?;
+    let imported = store(to, &["import", &archive])?.expect(0)?;
+    ensure!(content(&exported)? == content(&imported)?, "{exported:?} {imported:?}");
+    store(to, &["check"])?.expect(0).map(drop)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
