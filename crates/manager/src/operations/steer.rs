@@ -159,8 +159,7 @@ impl Work<'_> {
     }
 
     async fn step_state(&mut self, operation: OperationId, hook: &HookRef) -> Result<Value> {
-        let steps = self.tx.steps(operation).await?;
-        Ok(steps.into_iter().find(|step| step.hook == *hook).map_or(Value::Null, |step| {
+        Ok(self.tx.step(operation, hook).await?.map_or(Value::Null, |step| {
             json!({
                 "state": step.state,
                 "attempt": step.attempt,
