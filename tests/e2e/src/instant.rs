@@ -38,6 +38,9 @@ pub struct InstantAgent {
     pub started: Arc<AtomicU64>,
 }
 
+/// No call takes longer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(2);
+
 /// Calls that take a while are made by so many at a time, as an agent with many attempts makes them.
 const REPORTERS: usize = 2;
 
@@ -63,6 +66,12 @@ impl InstantAgent {
         Ok(Self { stop, thread, started })
     }
 
+    /// Whether it has ended by itself: then [`InstantAgent::stop`] says why.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Ends it; an error if it broke off before.
     pub fn stop(self) -> Result<()> {
         self.stop.cancel();
@@ -84,7 +93,8 @@ impl Life {
         let own = NewCredential::generate().context("a credential")?;
         let (credential, secret_sha256) = (own.id, own.secret_sha256());
         joining.join(&JoinRequest { host, credential, secret_sha256 }).await?;
-        let client = AgentClient::new(&self.url, own.bearer(), &[])?;
+        // It repeats nothing, and a page of hooks or facts may take a slow machine a while.
+        let client = AgentClient::new(&self.url, own.bearer(), &[])?.within(PATIENCE);
         let session = AgentSessionId(Uuid::now_v7());
         let version = "bench".to_owned();
         client.session(&SessionRequest { session, executor: Executor::Process, version }).await?;
