@@ -1,11 +1,11 @@
 //! What a manager's memory is, idle and with many running operations; how long a command takes to start.
 
-use crate::instant::Answer;
 use crate::steps::Installation;
 use crate::table::Table;
 use anyhow::{Context, Result, ensure};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tenantry_e2e::instant::Answer;
 use tenantry_e2e::{World, binary, testbed};
 
 /// A manager that has just started does some work.

@@ -7,7 +7,6 @@ mod cluster;
 mod engine;
 mod history;
 mod idle;
-mod instant;
 mod laptop;
 mod latency;
 mod place;

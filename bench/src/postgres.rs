@@ -2,7 +2,6 @@
 //! server in the same run; and what the audit chains take of that.
 
 use crate::history::Place;
-use crate::instant::Answer;
 use crate::steps::{Installation, Load, grown};
 use crate::table::{self, Table};
 use anyhow::{Context, Result, ensure};
@@ -11,6 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 use tenantry_audit::follow;
 use tenantry_e2e::World;
+use tenantry_e2e::instant::Answer;
 use tenantry_model::Page;
 use tenantry_postgres_test::Server;
 use tenantry_store::{AuditEntry, AuditFilter, Store};

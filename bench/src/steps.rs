@@ -1,7 +1,7 @@
 //! Steps through manager and store, with an agent that answers at once, in a database that has a history.
 
 use crate::history::{self, Place};
-use crate::instant::{Answer, InstantAgent};
+
 use crate::laptop::cpu;
 use crate::place::REGION;
 use crate::table::{self, Table};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tenantry_api_types::v1::{CreateRegion, OperationsQuery, RunOperation};
 use tenantry_client::{Call, Client, ClientConfig};
+use tenantry_e2e::instant::{Answer, InstantAgent};
 use tenantry_e2e::{Hook, Program, Site, World, succeeded, tenantry, within};
 use tenantry_model::{EnvironmentId, OperationId};
 

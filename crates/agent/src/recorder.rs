@@ -37,11 +37,17 @@ impl Sink for Recorder {
     async fn log(&self, attempt: &AttemptId, offset: u64, bytes: Bytes) {
         let mut at = offset;
         for piece in bytes.chunks(PIECE) {
-            self.append(attempt, at, piece, false);
+            if !self.append(attempt, at, piece, false) {
+                break;
+            }
             at += piece.len() as u64;
         }
         // A hook that writes without a pause must not keep other attempts from their turn.
         tokio::task::yield_now().await;
+    }
+
+    fn log_kept(&self, attempt: &AttemptId) -> Option<u64> {
+        self.logs.end(attempt)
     }
 
     async fn log_end(&self, attempt: &AttemptId, offset: u64) {
@@ -56,10 +62,9 @@ impl Recorder {
         self.ledger.fact(attempt, Fact::NotStarted { outcome }, Timestamp::now());
     }
 
-    fn append(&self, attempt: &AttemptId, offset: u64, piece: &[u8], last: bool) {
-        if let Err(error) = self.logs.append(attempt, offset, piece, last) {
-            tracing::error!(%attempt, offset, %error, "log text cannot be spooled and is lost");
-        }
+    /// Tells whether it was taken; the spool has said why not.
+    fn append(&self, attempt: &AttemptId, offset: u64, piece: &[u8], last: bool) -> bool {
+        self.logs.append(attempt, offset, piece, last).is_ok()
     }
 }
 

@@ -145,12 +145,12 @@ async fn keep_deadlines(parts: Arc<Parts>, stop: CancellationToken) -> Result<()
     loop {
         let next = ledger.next_deadline();
         let wait = next.as_ref().map_or(Duration::from_hours(1), |(at, _)| {
-            Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+            at.saturating_duration_since(std::time::Instant::now())
         });
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = ledger.deadlines.notified() => {}
-            () = tokio::time::sleep(wait) => if let Some((at, attempt)) = next && at <= Timestamp::now() {
+            () = tokio::time::sleep(wait) => if let Some((at, attempt)) = next && at <= std::time::Instant::now() {
                 tracing::info!(%attempt, "the attempt's timeout is over");
                 // Known at once, so that this deadline is not met again; carried out beside the loop.
                 ledger.change(&attempt, |record| {

@@ -49,6 +49,10 @@ pub(crate) fn answered(manager: &Manager, kept: KeptAnswer) -> Answer<Response> 
         KeptAnswer::AuditKey(key) => answer(StatusCode::OK, None, &routes::audit::key(key)),
         KeptAnswer::Retired(gone) => answer(StatusCode::OK, None, &routes::retention::retention(gone)),
         KeptAnswer::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
+        // The manager looks at it again.
+        KeptAnswer::SteeredLarge(id) => {
+            Err(tenantry_manager::ManagerError::AlreadyApplied(id.to_string()).into())
+        }
         // The manager gives an error instead of it: nothing of it can be shown again.
         KeptAnswer::Secret { target } => Err(tenantry_manager::ManagerError::AlreadyApplied(target).into()),
     }

@@ -240,8 +240,7 @@ async fn target(state: &ApiState, on: On, params: &RawPathParams, uri: &Uri) -> 
         }
         On::Operation => {
             let id: OperationId = read(params, "operation")?;
-            let view = manager.operation(id).await?;
-            Target::Environment { tenant: view.tenant, region: view.region }
+            manager.operation_target(id).await?
         }
     })
 }

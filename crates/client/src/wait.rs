@@ -7,8 +7,11 @@ use std::time::Duration;
 use tenantry_api_types::v1::Operation;
 use tenantry_model::OperationId;
 
-/// At most so often an operation is read while its steps change.
+/// At most so often an operation is read while its steps change …
 const BREATH: Duration = Duration::from_millis(100);
+/// … and after a pause of so many times what the last reading took: one of thousands of steps is megabytes, and several
+/// may watch it.
+const PAUSES: u32 = 4;
 /// An operation is read at least so often, should its stream be silent.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -117,7 +120,9 @@ impl Watch {
                 }
             }
         }
-        self.rested = tokio::time::Instant::now() + BREATH;
-        self.client.operation(self.id).await
+        let began = tokio::time::Instant::now();
+        let operation = self.client.operation(self.id).await;
+        self.rested = (began + BREATH).max(tokio::time::Instant::now() + began.elapsed() * PAUSES);
+        operation
     }
 }

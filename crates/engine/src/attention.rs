@@ -111,6 +111,12 @@ pub(crate) fn plan_refused(operation: &Operation, refusal: &PlanRefusal) -> Rais
         PlanRefusal::Empty => {
             format!("register a hook for {}, or let its definition accept an empty plan", operation.name)
         }
+        PlanRefusal::TooManySteps { .. } => {
+            format!("split the hooks of {} among several operations", operation.name)
+        }
+        PlanRefusal::TooMuchToHandOver { .. } => {
+            "keep in spec what hooks need, and large things where hooks can fetch them".to_owned()
+        }
     };
     Raised {
         kind: AttentionKind::PlanRefused,

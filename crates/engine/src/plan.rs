@@ -119,6 +119,28 @@ pub enum PlanRefusal {
     /// No hook is registered or selected, and the definition refuses that.
     #[error("no hook is registered for this operation and environment")]
     Empty,
+    /// More steps than the installation carries out.
+    #[error("the plan has {steps} steps; at most {limit} are allowed")]
+    TooManySteps {
+        /// Of the plan.
+        steps: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// All steps together would be handed more than the installation carries.
+    #[error(
+        "{steps} steps would each be handed the environment's {size} bytes, twice (environment.yaml and changeset.yaml), \
+         {} bytes in all; at most {limit} are allowed",
+        steps.saturating_mul(*size).saturating_mul(2)
+    )]
+    TooMuchToHandOver {
+        /// Those that run.
+        steps: usize,
+        /// Of the environment's `spec`, as JSON.
+        size: usize,
+        /// The most for all of them.
+        limit: usize,
+    },
 }
 
 /// A step that its selector leaves out, and why, for people.
@@ -177,6 +199,7 @@ impl PlanRefusal {
             Self::Deselected(_) => "replay-deselected",
             Self::Gone(_) => "replay-hook-gone",
             Self::Empty => "plan-empty",
+            Self::TooManySteps { .. } | Self::TooMuchToHandOver { .. } => "plan-too-large",
         }
     }
 }

@@ -90,12 +90,13 @@ impl AttemptLog {
         let starts = starts(&folder, number, SUFFIX)?;
         let newest = starts.last().copied();
         let silent = Silent::of(root, attempt);
-        let ended_silent = starts.is_empty() && silent.is_noted()?;
-        let mut log = Self { folder, number, segments: VecDeque::new(), silent, ended_silent, moved };
+        let mut log = Self { folder, number, segments: VecDeque::new(), silent, ended_silent: false, moved };
         for start in starts {
             let segment = Segment::load(log.path(start), start, Some(start) == newest)?;
             log.segments.push_back(segment);
         }
+        // A full disk may have taken a file and none of its bytes.
+        log.ended_silent = log.extent().end == 0 && log.silent.is_noted()?;
         Ok(log)
     }
 
@@ -105,10 +106,11 @@ impl AttemptLog {
         if !starts(&self.folder, self.number, SUFFIX)?.into_iter().eq(known) {
             return Ok(false);
         }
-        match self.segments.back() {
-            Some(newest) => newest.is_current(),
-            None => Ok(self.ended_silent == self.silent.is_noted()?),
+        if self.segments.back().is_some_and(|newest| newest.end > 0) {
+            return self.segments.back().map_or(Ok(true), Segment::is_current);
         }
+        let same = self.segments.back().map_or(Ok(true), Segment::is_current)?;
+        Ok(same && self.ended_silent == self.silent.is_noted()?)
     }
 
     fn path(&self, start: u64) -> PathBuf {

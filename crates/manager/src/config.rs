@@ -37,6 +37,10 @@ pub struct ManagerConfig {
     pub max_aliases: usize,
     /// Most unfinished operations of one environment.
     pub max_unfinished: usize,
+    /// Most steps of one operation.
+    pub max_steps: usize,
+    /// Most bytes that the steps of one operation are handed in their documents: all may start at once, in one transaction.
+    pub max_handed_bytes: usize,
 
     /// A hold by predicate that catches more steps than this, or everything, needs a stated cap.
     pub hold_cap: usize,
@@ -134,6 +138,8 @@ impl Default for ManagerConfig {
             max_labels: 64,
             max_aliases: 64,
             max_unfinished: 100,
+            max_steps: 5000,
+            max_handed_bytes: 512 * 1024 * 1024,
             hold_cap: 100,
             held_too_long: SignedDuration::from_hours(1),
             four_eyes: BTreeSet::new(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_failpoints::Point;
 use tenantry_model::{
-    Approval, Environment, Operation, OperationDefinition, Region, Schedule, Tenant, Token,
+    Approval, Environment, Operation, OperationDefinition, OperationId, Region, Schedule, Tenant, Token,
 };
 use tenantry_mutants::{self as mutants, Mutant};
 use tenantry_store::{HookRow, IdempotentAnswer, StoreError};
@@ -40,6 +40,8 @@ pub enum KeptAnswer {
     },
     /// A verb was carried out.
     Steered(Box<OperationView>),
+    /// A verb was carried out on an operation of which a picture would be too large to be kept: it is looked at again.
+    SteeredLarge(OperationId),
     /// A verb waits for a second person.
     Waits(Box<Approval>),
     /// The second person has decided.
@@ -97,6 +99,10 @@ pub enum KeptAnswer {
     },
 }
 
+/// The answer to a verb is kept whole up to so many steps, a megabyte or two; beyond them each verb of a person or script
+/// would leave many of them for a day.
+const MOST_KEPT: usize = 500;
+
 /// The name of the row of a request's key.
 fn claim_key(who: &Principal, key: &str) -> String {
     let token = who.token.map_or_else(|| "manager".to_owned(), |token| token.to_string());
@@ -119,6 +125,9 @@ impl Manager {
             Some(kept) if kept.request_hash != request.hash => Err(ManagerError::KeyReused),
             Some(kept) => match serde_json::from_str(&kept.body) {
                 Ok(KeptAnswer::Secret { target }) => Err(ManagerError::AlreadyApplied(target)),
+                Ok(KeptAnswer::SteeredLarge(id)) => {
+                    Ok(Some(KeptAnswer::Steered(Box::new(self.operation(id).await?))))
+                }
                 Ok(answer) => Ok(Some(answer)),
                 // Kept by a version that kept the target alone, or by one that knows more kinds of answers.
                 Err(_) => Err(ManagerError::AlreadyApplied(kept.body.chars().take(200).collect())),
@@ -147,7 +156,13 @@ impl Work<'_> {
     /// Claims the request's key: a second request under it fails here and changes nothing.
     pub(crate) async fn claim(&mut self, answer: &KeptAnswer) -> Result<()> {
         let Some(request) = &self.who.request else { return Ok(()) };
-        let body = serde_json::to_string(answer)
+        let large = match answer {
+            KeptAnswer::Steered(view) if view.steps.len() > MOST_KEPT => {
+                Some(KeptAnswer::SteeredLarge(view.operation.id))
+            }
+            _ => None,
+        };
+        let body = serde_json::to_string(large.as_ref().unwrap_or(answer))
             .map_err(|why| ManagerError::Internal(format!("an answer cannot be kept: {why}")))?;
         let row = IdempotentAnswer {
             key: claim_key(self.who, &request.key),

@@ -19,6 +19,7 @@ mod events;
 mod holds;
 mod hooks;
 mod idempotency;
+mod latest;
 mod logs;
 mod manager;
 mod notify;

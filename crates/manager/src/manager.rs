@@ -2,6 +2,7 @@
 
 use crate::ManagerConfig;
 use crate::audit::Sealer;
+use crate::latest::Latest;
 use crate::roles::Roles;
 use crate::runner::Runs;
 use crate::schedules::PastRuns;
@@ -26,6 +27,7 @@ pub struct Manager {
     pub(crate) roles: Arc<Roles>,
     pub(crate) past_runs: Arc<PastRuns>,
     pub(crate) told: Arc<Told>,
+    pub(crate) latest: Arc<Latest>,
     clock: Clock,
 }
 
@@ -48,6 +50,7 @@ impl Manager {
             roles: Arc::default(),
             past_runs: Arc::default(),
             told: Arc::default(),
+            latest: Arc::default(),
             clock,
         }
     }

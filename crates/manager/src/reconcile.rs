@@ -16,6 +16,7 @@ use std::time::Duration;
 use tenantry_engine::Event;
 use tenantry_failpoints::Point;
 use tenantry_model::{OperationId, with_causes};
+use tenantry_store::EventFilter;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,6 +28,8 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 /// For how long a manager takes timers: if it dies meanwhile, they are due again afterwards.
 const CLAIM: SignedDuration = SignedDuration::from_secs(10);
+/// A clock that is so far behind what it said before was set back, and not corrected by a moment.
+const SET_BACK: SignedDuration = SignedDuration::from_secs(5);
 /// Hardly any timer is so far ahead.
 const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Old answers that are removed in one transaction.
@@ -107,6 +110,7 @@ impl Manager {
     /// Applies what is due and says how long nothing will be. Every commit wakes this loop, and hardly ever is anything
     /// due: then it was one look.
     async fn until_due(&self) -> Result<Duration> {
+        self.check_clock().await?;
         let mut due = self.next_due().await?;
         if due.is_some_and(|due| due <= self.now()) {
             self.run_due().await?;
@@ -178,14 +182,57 @@ impl Manager {
         .await
     }
 
+    /// Looks whether the clock was set back since the last look, or, in a process that has just begun, since the newest
+    /// event. Then everything that waits for a moment is looked at now, and sets its next one by the clock as it is; commands
+    /// are free to be given out again; and an agent's silence counts from now. Nothing waits for what the clock has been
+    /// already.
+    pub async fn check_clock(&self) -> Result<()> {
+        let now = self.now();
+        let before = match self.latest.get() {
+            Some(before) => before,
+            None => self.newest_event().await?.unwrap_or(now),
+        };
+        if now.checked_add(SET_BACK).is_ok_and(|now| now < before) {
+            warn!(
+                "the clock was set back from {before:.0} to {now:.0}: everything that waits is looked at now"
+            );
+            self.hasten(&Principal::system(), now, true).await?;
+            // Only now: a crash or an error before it leaves it to be done.
+            self.latest.set(now);
+        } else {
+            self.latest.set(before.max(now));
+        }
+        Ok(())
+    }
+
+    async fn newest_event(&self) -> Result<Option<Timestamp>> {
+        let mut read = self.store.read().await?;
+        let Some(before) = read.last_event().await?.checked_sub(1) else { return Ok(None) };
+        Ok(read.events(&EventFilter::default(), before, 1).await?.first().map(|event| event.at))
+    }
+
     /// Looks now at what would be looked at in a month or later: such a timer may come from a manager whose clock was wrong.
     /// A look that is too early sets it anew.
     pub(crate) async fn hasten_timers(&self, who: &Principal) -> Result<()> {
+        self.hasten(who, self.now().checked_add(FAR_AHEAD).unwrap_or(Timestamp::MAX), false).await
+    }
+
+    /// `set_back`: leases of commands and the regions' last words are by a clock that is no more.
+    async fn hasten(&self, who: &Principal, later: Timestamp, set_back: bool) -> Result<()> {
         repeating(|| async {
-            let mut work = self.begin_one(who).await?;
-            let later = work.now.checked_add(FAR_AHEAD).unwrap_or(Timestamp::MAX);
+            let mut work = self.begin(who).await?;
             let now = work.now;
-            if work.tx.hasten_timers(later, now).await? > 0 {
+            let mut changed = work.tx.hasten_timers(later, now).await? > 0;
+            let regions = if set_back { work.tx.regions().await? } else { Vec::new() };
+            for mut region in regions {
+                work.tx.break_leases(&region.name, None).await?;
+                if region.last_seen_at.is_some_and(|seen| seen > now) {
+                    region.last_seen_at = Some(now);
+                    work.tx.put_region(&region).await?;
+                }
+                changed = true;
+            }
+            if changed {
                 work.commit(Point::TimersHasten).await?;
             }
             Ok(())

@@ -95,7 +95,10 @@ impl Manager {
             if work.tx.region(region).await?.is_none_or(|row| row.session.is_some()) {
                 return Ok(false);
             }
-            let event = Event::RegionSilent { region: region.clone(), since };
+            // By a clock that was set ahead, or after a night without a manager, an agent that is well has been silent for
+            // hours; an attempt is unknown for as long as it takes to notice, not for so long that it is left behind at once.
+            let noticed = work.now.checked_sub(self.config.agent_silent_after).unwrap_or(since);
+            let event = Event::RegionSilent { region: region.clone(), since: since.max(noticed) };
             if work.advance(id, vec![event]).await?.changed {
                 work.commit(Point::RegionSilentTell).await?;
             }

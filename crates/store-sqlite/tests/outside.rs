@@ -5,7 +5,10 @@
 //! need mounts; without the right to mount they are listed as ignored.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+mod mount;
+
 use libtest_mimic::{Arguments, Trial};
+use mount::{Mount, may_mount, run};
 use std::{
     env,
     error::Error,
@@ -93,41 +96,6 @@ async fn check(folder: &Path, reported: u64) -> Outcome<()> {
     drop(read);
     store.close().await;
     Ok(())
-}
-
-fn run(program: &str, arguments: &[&str]) -> Outcome<()> {
-    let done = Command::new(program).args(arguments).output()?;
-    if done.status.success() {
-        Ok(())
-    } else {
-        Err(format!("{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr)).into())
-    }
-}
-
-/// Something mounted on a folder, until it is dropped.
-struct Mount(TempDir);
-
-impl Mount {
-    fn new(arguments: &[&str]) -> Outcome<Self> {
-        let folder = TempDir::new()?;
-        let at = folder.path().to_str().ok_or("not UTF-8")?.to_owned();
-        run("mount", &[arguments, &[&at]].concat())?;
-        Ok(Self(folder))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).output();
-    }
-}
-
-fn may_mount() -> bool {
-    Mount::new(&["-t", "tmpfs", "-o", "size=64k", "tenantry-test"]).is_ok()
 }
 
 fn read_only() -> Outcome<()> {

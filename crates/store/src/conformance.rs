@@ -93,6 +93,7 @@ macro_rules! conformance_tests {
             }
             commands {
                 commands_come_in_order_and_are_leased_once
+                a_lease_ends_where_its_commands_become_too_large
                 a_lease_that_has_run_out_is_given_again
                 breaking_leases_spares_the_new_session
                 breaking_all_leases_spares_no_session_and_no_other_region

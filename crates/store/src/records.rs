@@ -85,6 +85,10 @@ impl From<Option<Timestamp>> for TimerChange {
     }
 }
 
+/// Commands are given out until their bodies are this large together: at least one, and never more than an agent takes in
+/// one answer. What is left comes with the next lease.
+pub const LEASE_BYTES: i64 = 8 * 1024 * 1024;
+
 /// What a command asks of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -330,7 +330,8 @@ pub trait Write: Read {
     async fn put_hook(&mut self, hook: &HookRow) -> Result<()>;
     /// Inserts; an equal (attempt, kind) that is not done is left as it is, whatever its body and lease.
     async fn put_command(&mut self, command: &Command) -> Result<()>;
-    /// Leases up to `limit` commands that are not leased (or whose lease has run out), in order. An attempt's
+    /// Leases up to `limit` commands that are not leased (or whose lease has run out), in order, and no more once their
+    /// bodies have reached [`LEASE_BYTES`](crate::LEASE_BYTES). An attempt's
     /// later commands are not given out before its earlier ones are done or given out with them.
     async fn lease_commands(
         &mut self,

@@ -8,6 +8,7 @@ mod balance;
 mod cli;
 mod cluster;
 mod hooks;
+pub mod instant;
 mod managers;
 mod postgres;
 mod program;

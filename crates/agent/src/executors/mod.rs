@@ -161,6 +161,12 @@ pub trait Sink: Send + Sync + 'static {
     /// while the spool is busy, so that a chatty hook slows its own reader only.
     async fn log(&self, attempt: &AttemptId, offset: u64, bytes: Bytes);
 
+    /// Up to where its text is kept: what was given behind it was not taken, for want of room, and is to be given again by who
+    /// still has it; else it is a gap. `None`: everything is taken.
+    fn log_kept(&self, _: &AttemptId) -> Option<u64> {
+        None
+    }
+
     /// The log ends at `offset`; nothing follows. Called before the end is told as a fact wherever the platform
     /// allows it.
     async fn log_end(&self, attempt: &AttemptId, offset: u64);

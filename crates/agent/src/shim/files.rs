@@ -27,6 +27,10 @@ pub(crate) const LOG: &str = "log";
 
 /// Which container the attempt is, where a container engine runs it.
 pub(crate) const CONTAINER: &str = "container.json";
+/// Written by the engine's program once the container is made, before it is started.
+pub(crate) const CONTAINER_ID: &str = "container-id";
+/// The variable by which an attempt's processes are told from others.
+pub(crate) const MARK: &str = "TENANTRY_ATTEMPT_NONCE";
 
 /// What the shim is to run; handed over in memory, because values of secrets are in it.
 #[derive(Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The log file: head and tail within a bound, the middle left out and said so.
 //!
-//! A runaway hook must not fill the disk, and must not wait for anybody either: what has no room is read and dropped.
+//! A runaway hook must not fill the disk, and must not wait for anybody either: what has no room is read and dropped, also
+//! when others have filled the disk. The log says how much is missing, and goes on when there is room again.
 
 use std::{
     collections::VecDeque,
@@ -21,13 +22,24 @@ pub(super) struct BoundedLog {
     tail: VecDeque<u8>,
     tail_room: usize,
     dropped: u64,
+    /// What the disk had no room for and the log does not say yet.
+    lost: u64,
 }
 
 impl BoundedLog {
     pub fn new(path: PathBuf, limit: u64) -> Self {
         let tail = TAIL.min(limit / 4);
         let tail_room = usize::try_from(tail).unwrap_or(0);
-        Self { path, file: None, limit, room: limit - tail, tail: VecDeque::new(), tail_room, dropped: 0 }
+        Self {
+            path,
+            file: None,
+            limit,
+            room: limit - tail,
+            tail: VecDeque::new(),
+            tail_room,
+            dropped: 0,
+            lost: 0,
+        }
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -45,11 +57,31 @@ impl BoundedLog {
         if bytes.is_empty() {
             return Ok(());
         }
+        let noted = match self.lost {
+            0 => Ok(()),
+            lost => self.put_whole(
+                format!("\n[tenantry: {lost} bytes are lost here, because there was no room on the disk]\n")
+                    .as_bytes(),
+            ),
+        };
+        let done = noted.and_then(|()| {
+            self.lost = 0;
+            self.put_whole(bytes)
+        });
+        if done.is_err() {
+            self.lost += bytes.len() as u64;
+        }
+        done
+    }
+
+    /// All of it or nothing: a full disk may take a part, of which nobody could say how long it is.
+    fn put_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(OpenOptions::new().append(true).create(true).open(&self.path)?),
         };
-        file.write_all(bytes)
+        let before = file.metadata()?.len();
+        file.write_all(bytes).inspect_err(|_| drop(file.set_len(before)))
     }
 
     pub fn finish(mut self) -> io::Result<()> {

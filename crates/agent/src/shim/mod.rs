@@ -10,6 +10,7 @@ mod log;
 pub(crate) mod processes;
 
 use crate::masker::Masker;
+use container::Wish;
 use files::{End, ExitFile, KillFile, ShimFile, ShimSpec};
 use jiff::Timestamp;
 use log::BoundedLog;
@@ -24,11 +25,14 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The log is given up this long after the last process of the hook is gone: somebody else has its pipe.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two tries to write the end down.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs one hook to its end. Called by the agent only.
 #[must_use]
@@ -59,6 +63,8 @@ fn run(folder: &Path) -> io::Result<()> {
         let message = "killed before it was started".to_owned();
         return finish(folder, End::NotStarted { killed: true, message });
     }
+    // A hook whose end could not be written down would be one of which nobody knows how it ended.
+    let end = Reserved::take(folder)?;
     let me = getpid().as_raw_nonzero().get();
     let file = ShimFile {
         pid: me,
@@ -72,20 +78,70 @@ fn run(folder: &Path) -> io::Result<()> {
         Err(error) => {
             let program = spec.argv.first().map_or("", String::as_str);
             let message = format!("cannot start {program:?} in {}: {error}", spec.working_dir.display());
-            return finish(folder, End::NotStarted { killed: false, message });
+            return end.write(End::NotStarted { killed: false, message });
         }
     };
     let log = follow_output(folder, output, &spec);
-    let state = Arc::new(Hook { pid: hook, over: Mutex::new(false), changed: Condvar::new() });
+    let state = Arc::new(Hook {
+        pid: hook,
+        over: Mutex::new(false),
+        changed: Condvar::new(),
+        told: Mutex::new(None),
+    });
     listen(control, folder.to_owned(), Arc::clone(&state));
-    let end = wait(&state, spec.container.is_none())?;
-    let end = match &spec.container {
-        Some(container) => container.settle(|| folder.join(files::KILL).exists()),
-        None => end,
+    let seen = wait(&state, spec.container.is_none())?;
+    let how = match &spec.container {
+        Some(container) => {
+            let program = if let End::Code(code) = seen { Some(code) } else { None };
+            let told = *state.told.lock().unwrap_or_else(PoisonError::into_inner);
+            container.settle(program, &mut Wish::new(folder.to_owned(), told))
+        }
+        None => seen,
     };
     // Everybody who could write is gone, so this returns at once.
     let _ = log.recv_timeout(LOG_PATIENCE);
-    finish(folder, end)
+    end.write(how)
+}
+
+/// Room on the disk for the file that says how the hook ended: it must be possible to write it when the disk is full by then.
+struct Reserved {
+    folder: PathBuf,
+    file: File,
+}
+
+impl Reserved {
+    /// More than any end takes.
+    const ROOM: usize = 16 * 1024;
+    const NAME: &str = ".exit.reserved";
+
+    fn take(folder: &Path) -> io::Result<Self> {
+        let file = File::create(folder.join(Self::NAME))?;
+        file.write_all_at(&[b' '; Self::ROOM], 0)?;
+        file.sync_data()?;
+        Ok(Self { folder: folder.to_owned(), file })
+    }
+
+    /// Blanks behind the end are nothing to who reads it. As long as it cannot be written the shim lives and holds its lock: the
+    /// hook's end is not lost, it is told later.
+    fn write(self, end: End) -> io::Result<()> {
+        let bytes = serde_json::to_vec(&ExitFile { ended_at: Timestamp::now(), end })?;
+        if bytes.len() > Self::ROOM {
+            return Err(io::Error::other("an end is larger than what was reserved for it"));
+        }
+        let put = || {
+            self.file.write_all_at(&bytes, 0)?;
+            self.file.sync_data()?;
+            std::fs::rename(self.folder.join(Self::NAME), self.folder.join(files::EXIT))
+        };
+        while let Err(error) = put() {
+            // Its folder is gone: nobody wants to know.
+            if error.kind() == io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            std::thread::sleep(AGAIN);
+        }
+        Ok(())
+    }
 }
 
 fn finish(folder: &Path, end: End) -> io::Result<()> {
@@ -124,6 +180,8 @@ struct Hook {
     /// Set, under this lock, before the pid is given back to the kernel: nobody signals a stranger.
     over: Mutex<bool>,
     changed: Condvar,
+    /// Since when it is being ended.
+    told: Mutex<Option<Instant>>,
 }
 
 /// Copies the output to the log, masked and bounded; the receiver hears when it has ended.
@@ -166,6 +224,7 @@ fn listen(mut control: File, folder: PathBuf, hook: Arc<Hook>) {
 
 /// SIGTERM to the group; after the grace SIGKILL to everything that came of the hook.
 fn end(hook: &Hook, grace: Duration) {
+    *hook.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     let over = hook.over.lock().unwrap_or_else(PoisonError::into_inner);
     if *over {
         return;

@@ -58,6 +58,19 @@ pub(crate) fn descendants(root: i32) -> Vec<Process> {
     found
 }
 
+/// Processes with this text (`NAME=value`) in their environment, as far as this user can read it; without zombies.
+pub(crate) fn marked(mark: &str) -> Vec<Process> {
+    let mut found = all();
+    found.retain(|process| !process.zombie && has_mark(process.pid, mark));
+    found
+}
+
+/// Whether a process has this text in its environment.
+pub(crate) fn has_mark(pid: i32, mark: &str) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+}
+
 /// Identity of this boot of the machine.
 pub(crate) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()

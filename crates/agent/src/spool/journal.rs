@@ -1,11 +1,13 @@
 //! One append-only file of JSON lines, rewritten when most of it is history.
 //!
 //! A crash leaves at most one torn line at the end, which is cut off when the file is read. Appends reach the page
-//! cache at once (they survive a kill -9 of the agent) and the disk with [`Journal::file`]'s sync.
+//! cache at once (they survive a kill -9 of the agent) and the disk with [`Journal::file`]'s sync. What the disk has no room
+//! for waits in memory, in order, and no part of it stays in the file.
 
 use crate::AgentError;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
+    collections::VecDeque,
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
@@ -16,6 +18,10 @@ pub(super) struct Journal {
     path: PathBuf,
     file: Arc<File>,
     lines: usize,
+    /// Up to the end of the last whole line.
+    length: u64,
+    /// Lines that could not be written yet.
+    waiting: VecDeque<Vec<u8>>,
 }
 
 impl Journal {
@@ -48,14 +54,30 @@ impl Journal {
                 message: e.to_string(),
             })?);
         }
-        Ok(Self { path: path.to_owned(), file: Arc::new(file), lines })
+        let waiting = VecDeque::new();
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), lines, length: good, waiting })
     }
 
     pub fn append<E: Serialize>(&mut self, entry: &E) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        self.lines += 1;
-        (&*self.file).write_all(&line)
+        self.waiting.push_back(line);
+        self.flush()
+    }
+
+    /// Writes what waits.
+    pub fn flush(&mut self) -> std::io::Result<()> {
+        while let Some(line) = self.waiting.front() {
+            if let Err(error) = (&*self.file).write_all(line) {
+                // A part may have been taken, and the next line would go on in the middle of it.
+                self.file.set_len(self.length)?;
+                return Err(error);
+            }
+            self.length += line.len() as u64;
+            self.lines += 1;
+            self.waiting.pop_front();
+        }
+        Ok(())
     }
 
     /// How many entries the file has.
@@ -73,20 +95,31 @@ impl Journal {
         entries: impl Iterator<Item = E> + 'e,
     ) -> std::io::Result<()> {
         let temporary = self.path.with_extension("new");
-        let mut writer = BufWriter::new(File::create(&temporary)?);
-        let mut lines = 0;
-        for entry in entries {
-            serde_json::to_writer(&mut writer, &entry)?;
-            writer.write_all(b"\n")?;
-            lines += 1;
-        }
-        writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()?;
+        // What is left of it would take the room that is missing.
+        let written = write(&temporary, entries).inspect_err(|_| drop(std::fs::remove_file(&temporary)));
+        let (lines, length) = written?;
         std::fs::rename(&temporary, &self.path)?;
         sync_folder(&self.path)?;
         self.file = Arc::new(OpenOptions::new().append(true).open(&self.path)?);
-        self.lines = lines;
+        (self.lines, self.length) = (lines, length);
+        // All of it is in memory, and so in the new file.
+        self.waiting.clear();
         Ok(())
     }
+}
+
+/// Writes a file of entries to the disk; how many lines and bytes it has.
+fn write<E: Serialize>(path: &Path, entries: impl Iterator<Item = E>) -> std::io::Result<(usize, u64)> {
+    let mut writer = BufWriter::new(File::create(path)?);
+    let mut lines = 0;
+    for entry in entries {
+        serde_json::to_writer(&mut writer, &entry)?;
+        writer.write_all(b"\n")?;
+        lines += 1;
+    }
+    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    file.sync_data()?;
+    Ok((lines, file.metadata()?.len()))
 }
 
 /// Makes a rename in the file's folder durable.

@@ -14,6 +14,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 use tenantry_failpoints::Point;
 use tenantry_model::{AttemptId, Fact, KillCause, Observation, Outcome, TemplateHash};
@@ -99,8 +100,8 @@ struct State {
     records: Records,
     unsent: VecDeque<Observation>,
     journal: Journal,
-    /// An append failed: the file lacks something that memory has, until it is rewritten.
-    behind: bool,
+    /// That it cannot be written was said.
+    said: bool,
 }
 
 /// The ledger. Cheap calls under one lock; only [`Ledger::sync`] waits for the disk.
@@ -135,7 +136,7 @@ impl Ledger {
             }
         })?;
         Ok(Self {
-            state: Mutex::new(State { records, unsent, journal, behind: false }),
+            state: Mutex::new(State { records, unsent, journal, said: false }),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             syncing: tokio::sync::Mutex::new(()),
@@ -150,9 +151,13 @@ impl Ledger {
     }
 
     fn append(&self, state: &mut State, entry: &Entry) {
-        if let Err(error) = state.journal.append(entry) {
-            tracing::error!(%error, "cannot write the ledger; commands stay open until it can be written");
-            state.behind = true;
+        match state.journal.append(entry) {
+            Ok(()) => state.said = false,
+            Err(error) if !state.said => {
+                tracing::error!(%error, "cannot write the ledger; commands stay open until it can be written");
+                state.said = true;
+            }
+            Err(_) => {}
         }
         self.written.fetch_add(1, Ordering::SeqCst);
     }
@@ -190,7 +195,7 @@ impl Ledger {
 
     /// The next deadline of any attempt.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<(Timestamp, AttemptId)> {
+    pub fn next_deadline(&self) -> Option<(Instant, AttemptId)> {
         self.state().records.next_deadline().cloned()
     }
 
@@ -322,7 +327,7 @@ impl Ledger {
             self.append(&mut state, &Entry::Forgotten { attempt });
         }
         let alive = state.records.len() + state.unsent.len();
-        if state.journal.lines() > REWRITE_ABOVE.max(alive * 4) || state.behind {
+        if state.journal.lines() > REWRITE_ABOVE.max(alive * 4) {
             rewrite(&mut state);
         }
     }
@@ -336,9 +341,7 @@ impl Ledger {
         }
         let (upto, file) = {
             let mut state = self.state();
-            if state.behind && !rewrite(&mut state) {
-                return Err(std::io::Error::other("the ledger cannot be written"));
-            }
+            state.journal.flush()?;
             (self.written.load(Ordering::SeqCst), state.journal.file())
         };
         tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(std::io::Error::other)??;
@@ -349,19 +352,14 @@ impl Ledger {
 
 /// Records hold what facts have changed, so facts that are still unsent come before: taking them again is undone by
 /// the record behind them.
-fn rewrite(state: &mut State) -> bool {
+fn rewrite(state: &mut State) {
     let facts = state.unsent.iter().map(|o| Entry::Fact { observation: o.clone() });
     let records = (state.records.iter())
         .map(|(a, r)| Entry::Record { attempt: a.clone(), record: Box::new(r.clone()) });
     match state.journal.rewrite(facts.chain(records)) {
-        Ok(()) => {
-            state.behind = false;
-            true
-        }
-        Err(error) => {
-            tracing::error!(%error, "cannot rewrite the ledger");
-            false
-        }
+        Ok(()) => {}
+        // What is in force stays so.
+        Err(error) => tracing::error!(%error, "cannot rewrite the ledger"),
     }
 }
 

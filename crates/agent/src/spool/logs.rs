@@ -61,6 +61,8 @@ struct State {
     ends: HashMap<AttemptId, u64>,
     segments: VecDeque<(u64, u64)>,
     writer: Option<File>,
+    /// That there is no room was said.
+    said: bool,
 }
 
 /// The log queue.
@@ -95,7 +97,7 @@ impl LogSpool {
             .map_err(AgentError::folder("read", &path))?;
             segments.push_back((number, length));
         }
-        let state = Mutex::new(State { unsent, ends, segments, writer: None });
+        let state = Mutex::new(State { unsent, ends, segments, writer: None, said: false });
         Ok(Self { folder, limits, state, text: Notify::new() })
     }
 
@@ -140,15 +142,28 @@ impl LogSpool {
         let header = Header { attempt: attempt.clone(), offset, length, last };
         let mut record = serde_json::to_vec(&header)?;
         record.push(b'\n');
-        let (segment, start) = self.writable(&mut state)?;
-        let position = start + record.len() as u64;
+        let header_length = record.len() as u64;
         record.extend_from_slice(bytes);
-        if let Some(writer) = &mut state.writer {
-            writer.write_all_at(&record, start)?;
-        }
-        if let Some(newest) = state.segments.back_mut() {
-            newest.1 = start + record.len() as u64;
-        }
+        let (segment, position) = match self.put(&mut state, &record) {
+            Ok((segment, start)) => (segment, start + header_length),
+            Err(error) => {
+                // Heard of, so that who gave it sees that it was not taken.
+                state.ends.entry(attempt.clone()).or_insert(end);
+                let said = std::mem::replace(&mut state.said, true);
+                if !said {
+                    tracing::error!(%attempt, offset, %error, "log text cannot be spooled until there is room again");
+                }
+                if last {
+                    // An end needs no room; else whoever reads the log would wait for ever.
+                    let (attempt, length) = (attempt.clone(), 0);
+                    state.unsent.push_back(Piece { attempt, offset, last, length, segment: 0, position: 0 });
+                    drop(state);
+                    self.text.notify_one();
+                }
+                return Err(error);
+            }
+        };
+        state.said = false;
         state.ends.insert(attempt.clone(), offset + u64::from(length));
         state.unsent.push_back(Piece { attempt: attempt.clone(), offset, last, length, segment, position });
         self.cut(&mut state);
@@ -156,6 +171,19 @@ impl LogSpool {
         Point::LogSpooled.reached();
         self.text.notify_one();
         Ok(())
+    }
+
+    /// Writes a record whole or not at all; answers its segment and where it begins.
+    fn put(&self, state: &mut State, record: &[u8]) -> std::io::Result<(u64, u64)> {
+        let (segment, start) = self.writable(state)?;
+        if let Some(writer) = &mut state.writer {
+            // A part of it could be taken for a record of its own when the next one is shorter.
+            writer.write_all_at(record, start).inspect_err(|_| drop(writer.set_len(start)))?;
+        }
+        if let Some(newest) = state.segments.back_mut() {
+            newest.1 = start + record.len() as u64;
+        }
+        Ok((segment, start))
     }
 
     /// The segment to append to and where; begins a new one when the newest is full.

@@ -1,16 +1,22 @@
 //! The attempts that an agent remembers, and their deadlines in order: of a hundred thousand that are over, none is
 //! looked at when one begins.
+//!
+//! A deadline is reckoned once in a life of the agent, from what its clock says then; from there on a clock counts that nobody
+//! sets, so that no attempt is ended early, or late, because somebody has set the other one.
 
 use super::Record;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::time::{Duration, Instant};
 use tenantry_model::AttemptId;
 
 #[derive(Clone, Default)]
 pub(super) struct Records {
     all: BTreeMap<AttemptId, Record>,
     /// Of each record that has one; follows from `all`.
-    deadlines: BTreeSet<(Timestamp, AttemptId)>,
+    due: BTreeMap<AttemptId, Instant>,
+    /// The same in order.
+    deadlines: BTreeSet<(Instant, AttemptId)>,
 }
 
 impl Records {
@@ -33,23 +39,35 @@ impl Records {
         let done = change(record);
         let after = record.deadline();
         if before != after {
-            if let Some(at) = before {
-                self.deadlines.remove(&(at, attempt.clone()));
-            }
+            let timeout =
+                record.timeout.and_then(|timeout| Duration::try_from(timeout).ok()).unwrap_or_default();
+            self.forget(attempt);
             if let Some(at) = after {
-                self.deadlines.insert((at, attempt.clone()));
+                let left = at.duration_since(Timestamp::now());
+                let left = Duration::try_from(left).unwrap_or_default().min(timeout);
+                self.remember(attempt, Instant::now() + left);
             }
         }
         done
     }
 
-    pub fn remove(&mut self, attempt: &AttemptId) {
-        if let Some(at) = self.all.remove(attempt).and_then(|record| record.deadline()) {
+    fn remember(&mut self, attempt: &AttemptId, at: Instant) {
+        self.due.insert(attempt.clone(), at);
+        self.deadlines.insert((at, attempt.clone()));
+    }
+
+    fn forget(&mut self, attempt: &AttemptId) {
+        if let Some(at) = self.due.remove(attempt) {
             self.deadlines.remove(&(at, attempt.clone()));
         }
     }
 
-    pub fn next_deadline(&self) -> Option<&(Timestamp, AttemptId)> {
+    pub fn remove(&mut self, attempt: &AttemptId) {
+        self.all.remove(attempt);
+        self.forget(attempt);
+    }
+
+    pub fn next_deadline(&self) -> Option<&(Instant, AttemptId)> {
         self.deadlines.first()
     }
 }

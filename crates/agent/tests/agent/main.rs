@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod full;
 mod logs;
 mod manager;
+#[path = "../../../store-sqlite/tests/mount/mod.rs"]
+mod mount;
 mod orders;
 mod site;
 mod survival;
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     if std::env::var_os("RUST_LOG").is_some() {
         tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).init();
     }
-    let trials = trials![
+    let mut trials = trials![
         walking::a_hook_runs_from_the_order_to_its_end_with_its_files_its_log_and_its_outputs,
         orders::an_order_that_is_delivered_twice_runs_the_hook_once,
         orders::a_kill_before_the_start_means_never_start_also_for_the_next_agent,
@@ -73,6 +76,9 @@ fn main() -> ExitCode {
         logs::a_bad_output_file_is_a_failure_that_says_what_to_do,
         logs::a_thousand_short_hooks_all_end_and_leave_no_folder_behind,
     ];
+    let mounts = mount::may_mount();
+    let full = trials![full::a_hook_that_ends_on_a_full_disk_is_told_of_and_its_log_says_what_is_missing,];
+    trials.extend(full.into_iter().map(|trial| trial.with_ignored_flag(!mounts)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -58,7 +58,7 @@ pub struct QuarantinedHook {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
-    /// Stable code (`plan-hook-absent`, `plan-required-hook-missing`, `plan-empty`).
+    /// Stable code (`plan-hook-absent`, `plan-required-hook-missing`, `plan-empty`, `plan-too-large`).
     pub code: String,
     /// Which hooks, in words.
     pub detail: String,

@@ -98,7 +98,7 @@ async fn begin(
     let position = after.unwrap_or(newest);
     // Read after the position: an operation that ends in between ends with an event that is still to come.
     let finished = match filter.operation {
-        Some(id) => state.manager.operation(id).await?.operation.state.is_final(),
+        Some(id) => state.manager.operation_row(id).await?.state.is_final(),
         None => false,
     };
     let first = Message::default()

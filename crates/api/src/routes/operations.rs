@@ -125,7 +125,7 @@ async fn replay_operation(
         validate_only: query.validate_only,
     };
     let asked = state.manager.replay_operation(&who, id, wish).await?;
-    let original = state.manager.operation(id).await?.operation;
+    let original = state.manager.operation_row(id).await?;
     let environment = state.manager.environment(&EnvironmentKey::Id(original.environment)).await?;
     accepted(&convert::started(environment, Some(asked)))
 }

@@ -10,19 +10,17 @@ use crate::rows::Rows;
 use crate::timers::{self, Timer, later, timers};
 use jiff::{SignedDuration, Timestamp};
 use tenantry_hook::{LONGEST_BACKOFF, backoff};
-use tenantry_model::{Actor, Attempt, HookRef, KillCause, KillRequest, OperationState, Step};
+use tenantry_model::{Actor, HookRef, KillCause, KillRequest, OperationState, Step};
 
 /// A plan that was interrupted by a crash, or waits for an inventory or a hook, is tried again after this. Not kept
 /// in a row: any event while planning sets it anew.
 const REPLAN: SignedDuration = SignedDuration::from_secs(30);
 
-/// Only what comes later than this is looked at for such moments: most timers are nearer.
-const FAR: SignedDuration = SignedDuration::from_hours(30 * 24);
-
 pub(super) fn apply(draft: &mut Draft<'_>) {
     let now = draft.now();
     let mut hooks = draft.run().due(now);
-    let far = draft.run().due_after(later(now, FAR));
+    // What waits for longer than any backoff is looked at: most timers are nearer.
+    let far = draft.run().due_after(later(now, LONGEST_BACKOFF));
     hooks.extend(far.into_iter().filter(|hook| take_back(draft, hook, now)));
     for hook in hooks {
         // Each timer removes itself; one may set another.
@@ -44,8 +42,8 @@ pub(super) fn apply(draft: &mut Draft<'_>) {
     }
 }
 
-/// A clock that was far ahead left moments that nothing but such a clock can have written: a pause that is longer than
-/// any, an attempt that is unknown since a time to come. They count from now, or the step would wait for years.
+/// A clock that was ahead left moments that nothing but such a clock can have written: a pause that is longer than any, an
+/// attempt that is unknown, or is being ended, since a time to come. They count from now, or the step would wait for years.
 fn take_back(draft: &mut Draft<'_>, hook: &HookRef, now: Timestamp) -> bool {
     let Some(step) = draft.step(hook) else { return false };
     if step.not_before.is_some_and(|at| at > later(now, LONGEST_BACKOFF)) {
@@ -53,13 +51,17 @@ fn take_back(draft: &mut Draft<'_>, hook: &HookRef, now: Timestamp) -> bool {
         draft.put_step(step);
         return true;
     }
-    let open = draft.open_attempt(step);
-    let Some(attempt) = open.filter(|attempt| attempt.unknown_since.is_some_and(|since| since > now)) else {
-        return false;
-    };
-    let attempt = Attempt { unknown_since: Some(now), ..attempt.clone() };
-    draft.put_attempt(attempt);
-    true
+    let Some(mut attempt) = draft.open_attempt(step).cloned() else { return false };
+    let before = attempt.clone();
+    attempt.unknown_since = attempt.unknown_since.map(|since| since.min(now));
+    if let Some(kill) = &mut attempt.kill {
+        kill.at = kill.at.min(now);
+    }
+    let changed = attempt != before;
+    if changed {
+        draft.put_attempt(attempt);
+    }
+    changed
 }
 
 /// When the next timer is due, seen from the state after the event.

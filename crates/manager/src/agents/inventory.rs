@@ -7,7 +7,7 @@ use crate::retention::believed;
 use crate::work::Work;
 use crate::{Manager, Principal, outbox};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Raised, keys};
 use tenantry_failpoints::Point;
 use tenantry_model::{
@@ -23,12 +23,20 @@ struct Staged {
     named: BTreeSet<HookPath>,
 }
 
+/// From so many hooks on, all of their region are read at once.
+const TOGETHER: usize = 20;
+
 /// What a report did.
 struct Taken {
     /// A hook is another one than before.
     changed: bool,
     /// Further pages of the same inventory will follow.
     more_to_come: bool,
+}
+
+/// What may wait for a person about a hook.
+fn keys_about(hook: &HookRef) -> [String; 2] {
+    [keys::hook_quarantined(hook), keys::hook_left_out(hook)]
 }
 
 impl Manager {
@@ -114,10 +122,7 @@ impl Work<'_> {
         session: AgentSessionId,
         part: &InventoryPart,
     ) -> Result<Taken> {
-        let mut changed = false;
-        for report in &part.present {
-            changed |= self.present(region, report).await?;
-        }
+        let mut changed = self.all_present(region, &part.present).await?;
         for path in &part.absent {
             changed |= self.absent(&HookRef::new(region.clone(), path.clone())).await?;
         }
@@ -155,9 +160,44 @@ impl Work<'_> {
         Ok(self.tx.put_setting(key, &value).await?)
     }
 
+    /// A page of hooks. What is known of them, and what is open about them, is read together: a store on another machine answers
+    /// a thousand questions in the time of a thousand ways.
+    async fn all_present(&mut self, region: &RegionName, reports: &[ReportedHook]) -> Result<bool> {
+        let mut changed = false;
+        if reports.len() < TOGETHER {
+            for report in reports {
+                changed |= self.present(region, report).await?;
+            }
+            return Ok(changed);
+        }
+        let rows = self.tx.hooks(region).await?;
+        let mut known: BTreeMap<HookRef, HookRow> =
+            rows.into_iter().map(|row| (row.hook.clone(), row)).collect();
+        let hook = |report: &ReportedHook| HookRef::new(region.clone(), report.path.clone());
+        let about: Vec<String> = reports.iter().flat_map(|report| keys_about(&hook(report))).collect();
+        let open: BTreeSet<String> = self.tx.open_keys(&about).await?.into_iter().collect();
+        for report in reports {
+            let before = known.remove(&hook(report));
+            changed |= self.take_hook(hook(report), before, report, &open).await?;
+        }
+        Ok(changed)
+    }
+
     pub(crate) async fn present(&mut self, region: &RegionName, report: &ReportedHook) -> Result<bool> {
         let hook = HookRef::new(region.clone(), report.path.clone());
         let before = self.tx.hook(&hook).await?;
+        let open = self.tx.open_keys(&keys_about(&hook)).await?.into_iter().collect();
+        self.take_hook(hook, before, report, &open).await
+    }
+
+    /// `open`: the keys about it that wait for a person.
+    async fn take_hook(
+        &mut self,
+        hook: HookRef,
+        before: Option<HookRow>,
+        report: &ReportedHook,
+        open: &BTreeSet<String>,
+    ) -> Result<bool> {
         let unchanged = before.as_ref().is_some_and(|row| {
             row.current == report.hook
                 && row.problems == report.problems
@@ -181,7 +221,7 @@ impl Work<'_> {
         };
         self.tx.put_hook(&row).await?;
         self.common_event(outbox::HOOK_CHANGED, outbox::hook(&row)).await?;
-        self.judge(&row).await?;
+        self.judge(&row, open).await?;
         Ok(true)
     }
 
@@ -199,12 +239,14 @@ impl Work<'_> {
     }
 
     /// A version that cannot be read waits for its team, whether or not an operation comes along.
-    async fn judge(&mut self, row: &HookRow) -> Result<()> {
+    async fn judge(&mut self, row: &HookRow, open: &BTreeSet<String>) -> Result<()> {
         let (hook, (quarantined, left_out)) =
             (&row.hook, (keys::hook_quarantined(&row.hook), keys::hook_left_out(&row.hook)));
         if row.current.is_some() {
-            self.settle_attention(&quarantined).await?;
-            return self.settle_attention(&left_out).await;
+            for key in [quarantined, left_out].iter().filter(|key| open.contains(*key)) {
+                self.settle_attention(key).await?;
+            }
+            return Ok(());
         }
         let in_force = row.last_good.is_some();
         let (kind, key, other, effect) = if in_force {

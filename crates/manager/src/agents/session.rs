@@ -137,7 +137,8 @@ impl Manager {
     pub(super) async fn heard(&self, region: &Region) -> Result<()> {
         let now = self.now();
         let grain = HEARTBEAT_GRAIN.min(self.config.agent_silent_after / 4);
-        let fresh = region.last_seen_at.is_some_and(|seen| now.duration_since(seen) < grain);
+        // Also not when it was seen in a time to come: by a clock that was set back since.
+        let fresh = region.last_seen_at.is_some_and(|seen| now.duration_since(seen).abs() < grain);
         if fresh {
             return Ok(());
         }

@@ -79,7 +79,7 @@ impl Manager {
                 return Ok(Hello::Superseded);
             }
             let known = before.as_ref().filter(|row| row.session == from.session);
-            let fresh = known.is_some_and(|row| work.now.duration_since(row.seen_at) < HEARTBEAT_GRAIN);
+            let fresh = known.is_some_and(|row| work.now.duration_since(row.seen_at).abs() < HEARTBEAT_GRAIN);
             if fresh && !unanswered {
                 return Ok(Hello::Known);
             }

@@ -3,14 +3,28 @@
 use super::OperationView;
 use crate::error::{ManagerError, Result};
 use crate::work::Work;
-use crate::{Manager, Principal};
-use tenantry_model::{AttemptId, Operation, OperationId, Page, Paged};
+use crate::{Manager, Principal, Target};
+use tenantry_model::{AttemptId, Environment, Operation, OperationId, Page, Paged};
 use tenantry_store::{OperationFilter, Read};
 
 impl Manager {
     /// One operation with steps and attempts.
     pub async fn operation(&self, id: OperationId) -> Result<OperationView> {
         view(&mut *self.store.read().await?, id).await
+    }
+
+    /// One operation without its steps: of a large one they are megabytes.
+    pub async fn operation_row(&self, id: OperationId) -> Result<Operation> {
+        let found = self.store.read().await?.operation(id).await?;
+        found.ok_or_else(|| ManagerError::not_found("operation", id))
+    }
+
+    /// Whose operation it is.
+    pub async fn operation_target(&self, id: OperationId) -> Result<Target> {
+        let mut read = self.store.read().await?;
+        let operation = read.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
+        let environment = environment_of(&mut *read, &operation).await?;
+        Ok(Target::of(&environment))
     }
 
     /// Whether there is such an attempt; of a large operation nothing else is read for it.
@@ -39,9 +53,7 @@ impl Work<'_> {
 
 async fn view(read: &mut (dyn Read + '_), id: OperationId) -> Result<OperationView> {
     let operation = read.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
-    let environment = read.environment(operation.environment).await?.ok_or_else(|| {
-        ManagerError::Internal(format!("operation {id} belongs to no environment that is kept"))
-    })?;
+    let environment = environment_of(read, &operation).await?;
     Ok(OperationView {
         steps: read.steps(id).await?,
         attempts: read.attempts(id).await?,
@@ -50,5 +62,11 @@ async fn view(read: &mut (dyn Read + '_), id: OperationId) -> Result<OperationVi
         tenant: environment.tenant,
         environment_name: environment.name,
         region: environment.region,
+    })
+}
+
+async fn environment_of(read: &mut (dyn Read + '_), operation: &Operation) -> Result<Environment> {
+    read.environment(operation.environment).await?.ok_or_else(|| {
+        ManagerError::Internal(format!("operation {} belongs to no environment that is kept", operation.id))
     })
 }

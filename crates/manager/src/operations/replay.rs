@@ -174,7 +174,7 @@ impl Work<'_> {
         if original.steps().is_empty() {
             return Ok(Err(PlanRefusal::Empty));
         }
-        Ok(tenantry_engine::replay(ReplayInput {
+        let plan = tenantry_engine::replay(ReplayInput {
             operation: operation.id,
             original: &original,
             from: &replay.from,
@@ -182,7 +182,8 @@ impl Work<'_> {
             environment,
             holds: &basis.holds,
             now: self.now,
-        }))
+        });
+        Ok(plan.and_then(|plan| basis.within_limits(plan, environment)))
     }
 }
 

@@ -8,6 +8,7 @@ mod attend;
 mod cache;
 mod drive;
 mod effect;
+mod limits;
 mod pending;
 mod plan;
 mod start;

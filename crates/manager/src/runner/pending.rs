@@ -1,9 +1,10 @@
 //! What a list of events has changed about one operation and is not written yet: several events change the same rows, and
 //! each row is written once, as the last of them leaves it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Action, Change, Event, Run};
-use tenantry_model::{AppliedHook, Attempt, AttemptId, HookRef, Operation, Step};
+use tenantry_model::{AppliedHook, Attempt, AttemptId, CommandId, HookRef, Operation, Step};
 use tenantry_store::{Command, CommandKind, Moved, TimerChange};
 
 /// Rows in the order in which the store lists them.
@@ -13,7 +14,10 @@ pub(super) struct Pending {
     steps: BTreeMap<HookRef, Step>,
     attempts: BTreeMap<(HookRef, u32), Attempt>,
     applied: BTreeMap<HookRef, AppliedHook>,
-    commands: Vec<Command>,
+    /// In the order of their making.
+    commands: BTreeMap<CommandId, Command>,
+    /// Which is which: thousands may start at once.
+    places: BTreeMap<(AttemptId, CommandKind), CommandId>,
 }
 
 impl Pending {
@@ -35,22 +39,16 @@ impl Pending {
 
     /// An equal (attempt, kind) stays as it is, as in the store.
     pub(super) fn command(&mut self, command: Command) {
-        if self.place(&command.attempt, command.kind).is_none() {
-            self.commands.push(command);
+        if let Entry::Vacant(place) = self.places.entry((command.attempt.clone(), command.kind)) {
+            place.insert(command.id);
+            self.commands.insert(command.id, command);
         }
     }
 
     /// Takes a command back that nobody has seen yet; tells whether there was one.
     pub(super) fn withdraw(&mut self, attempt: &AttemptId, kind: CommandKind) -> bool {
-        let place = self.place(attempt, kind);
-        if let Some(at) = place {
-            self.commands.remove(at);
-        }
-        place.is_some()
-    }
-
-    fn place(&self, attempt: &AttemptId, kind: CommandKind) -> Option<usize> {
-        self.commands.iter().position(|other| other.kind == kind && other.attempt == *attempt)
+        let place = self.places.remove(&(attempt.clone(), kind));
+        place.and_then(|id| self.commands.remove(&id)).is_some()
     }
 
     /// All of it, and what becomes of the timer; `None` if there is nothing to write.
@@ -62,7 +60,7 @@ impl Pending {
             steps: self.steps.into_values().collect(),
             attempts: self.attempts.into_values().collect(),
             applied: self.applied.into_values().collect(),
-            commands: self.commands,
+            commands: self.commands.into_values().collect(),
             timer,
         };
         let rows = moved.steps.len() + moved.attempts.len() + moved.applied.len() + moved.commands.len();

@@ -1,5 +1,6 @@
 //! From planning to running: gathers what a plan is made from, and records what it found about hooks.
 
+use super::limits::Limits;
 use crate::error::{ManagerError, Result};
 use crate::holds::holds_for_plan;
 use crate::retention::believed;
@@ -25,6 +26,7 @@ pub(crate) struct PlanBasis {
     pub(crate) applied: Vec<AppliedHook>,
     pub(crate) holds: Vec<Hold>,
     pub(crate) policy: PlanPolicy,
+    limits: Limits,
     /// Regions whose hooks take part but are not known for certain now: no agent, or no complete inventory.
     pub(crate) unready: Vec<Unready>,
 }
@@ -59,7 +61,8 @@ impl Manager {
             cross_namespace_after: self.config.cross_namespace_after,
             further_regions: self.config.further_regions.clone(),
         };
-        Ok(PlanBasis { hooks, planned, applied, holds, policy, unready })
+        let limits = Limits { steps: self.config.max_steps, handed_bytes: self.config.max_handed_bytes };
+        Ok(PlanBasis { hooks, planned, applied, holds, policy, limits, unready })
     }
 
     pub(crate) fn regions_of(&self, environment: &Environment) -> BTreeSet<RegionName> {
@@ -124,6 +127,17 @@ impl PlanBasis {
             policy: &self.policy,
             now,
         })
+        .and_then(|plan| self.within_limits(plan, environment))
+    }
+
+    /// The plan, unless it is larger than what is carried out.
+    pub(crate) fn within_limits(
+        &self,
+        plan: Plan,
+        environment: &Environment,
+    ) -> std::result::Result<Plan, PlanRefusal> {
+        self.limits.check(&plan, environment)?;
+        Ok(plan)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use tenantry_model::{AgentSessionId, AttemptId, CommandId, HookRef, OperationId, RegionName};
-use tenantry_store::{Command, CommandKind, Lease, Result};
+use tenantry_store::{Command, CommandKind, LEASE_BYTES, Lease, Result};
 
 const TABLE: &str = "commands";
 
@@ -118,27 +118,37 @@ pub async fn put(db: Db<'_>, command: &Command) -> Result<()> {
     Ok(())
 }
 
-/// Leases commands of a scope to the session `$1` until `$2`; it is `$3` now.
+/// Leases commands of a scope to the session `$1` until `$2`; it is `$3` now. What begins behind `$room` bytes waits.
 ///
 /// Rows that another transaction has in its hands are passed over. An earlier command of the same attempt may be among
 /// them and look free in what this statement sees; so of an attempt only those are given out whose earlier ones are given
 /// out with them.
 macro_rules! lease {
-    ($scope:literal $(, $limit:literal)?) => {
+    ($scope:literal, $limit:literal, $room:literal) => {
         concat!(
             "WITH free AS (
-                 SELECT c.id, c.operation, c.step, c.number FROM commands c
-                 WHERE ", $scope, " AND (c.lease_until IS NULL OR c.lease_until <= $3)
+                 SELECT c.id, c.operation, c.step, c.number, octet_length(c.body) AS size FROM commands c
+                 WHERE ",
+            $scope,
+            " AND (c.lease_until IS NULL OR c.lease_until <= $3)
                    AND NOT EXISTS (
                        SELECT 1 FROM commands e
                        WHERE e.operation = c.operation AND e.step = c.step AND e.number = c.number
                          AND e.id < c.id AND e.lease_until > $3)
-                 ORDER BY c.id ", $($limit,)? " FOR UPDATE SKIP LOCKED),
+                 ORDER BY c.id ",
+            $limit,
+            " FOR UPDATE SKIP LOCKED),
+             fitting AS (
+                 SELECT id, operation, step, number FROM (
+                     SELECT free.*, sum(size) OVER (ORDER BY id) - size AS before FROM free) sized
+                 WHERE before < ",
+            $room,
+            "),
              given AS (
-                 SELECT f.id FROM free f WHERE NOT EXISTS (
+                 SELECT f.id FROM fitting f WHERE NOT EXISTS (
                      SELECT 1 FROM commands e
                      WHERE e.operation = f.operation AND e.step = f.step AND e.number = f.number
-                       AND e.id < f.id AND e.id NOT IN (SELECT id FROM free)))
+                       AND e.id < f.id AND e.id NOT IN (SELECT id FROM fitting)))
              UPDATE commands c SET lease_session = $1, lease_until = $2, given_out = 1
              FROM given WHERE c.id = given.id
              RETURNING c.id, region, operation, step, number, kind, body, lease_session, lease_until"
@@ -154,12 +164,13 @@ pub async fn lease(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Command>> {
-    let rows = sqlx::query_as(lease!("c.region = $4", "LIMIT $5"))
+    let rows = sqlx::query_as(lease!("c.region = $4", "LIMIT $5", "$6"))
         .bind(session.to_string())
         .bind(nanos(until))
         .bind(nanos(now))
         .bind(region.as_str())
         .bind(bounded(limit))
+        .bind(LEASE_BYTES)
         .fetch_all(db)
         .await
         .map_err(failed("lease commands"))?;
@@ -174,7 +185,7 @@ pub async fn lease_step(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<Command>> {
-    let rows = sqlx::query_as(lease!("c.operation = $4 AND c.step = $5"))
+    let rows = sqlx::query_as(lease!("c.operation = $4 AND c.step = $5", "", "9223372036854775807"))
         .bind(session.to_string())
         .bind(nanos(until))
         .bind(nanos(now))

@@ -10,7 +10,7 @@ use tenantry_store::{Fence, Result, StoreError};
 
 /// Nobody's lease lasts so much longer than the one that is wished: whoever took it had a clock that was far ahead, and
 /// nobody waits until then. What it may still write is refused by its number.
-const IMPLAUSIBLE: SignedDuration = SignedDuration::from_hours(1);
+const IMPLAUSIBLE: SignedDuration = SignedDuration::from_mins(1);
 
 pub async fn take(
     db: Db<'_>,

@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use tenantry_model::{AgentSessionId, AttemptId, CommandId, HookRef, OperationId, RegionName};
-use tenantry_store::{Command, CommandKind, Lease, Result};
+use tenantry_store::{Command, CommandKind, LEASE_BYTES, Lease, Result};
 
 const TABLE: &str = "commands";
 
@@ -148,8 +148,8 @@ pub async fn lease(
     let (region, limit, now) = (region.as_str(), bounded(limit), nanos(now));
     // In order of id, so whatever is free of an attempt comes before its later commands; what is left to rule out is
     // an earlier one that somebody still has.
-    let ids = sqlx::query_scalar!(
-        "SELECT c.id FROM commands c
+    let free = sqlx::query!(
+        "SELECT c.id, octet_length(c.body) AS \"size!: i64\" FROM commands c
          WHERE c.region = ?1 AND (c.lease_until IS NULL OR c.lease_until <= ?2)
            AND NOT EXISTS (
                SELECT 1 FROM commands e
@@ -163,7 +163,13 @@ pub async fn lease(
     .fetch_all(&mut *db)
     .await
     .map_err(failed("look for free commands"))?;
-    give_out(db, ids, session, until).await
+    let mut room = LEASE_BYTES;
+    let fitting = free.into_iter().take_while(|row| {
+        let fits = room > 0;
+        room -= row.size;
+        fits
+    });
+    give_out(db, fitting.map(|row| row.id).collect(), session, until).await
 }
 
 /// By the rule of [`lease`].

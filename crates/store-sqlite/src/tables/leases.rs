@@ -16,12 +16,13 @@ pub async fn take(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Option<Fence>> {
+    // No lease is taken for longer than this one: one that ends later was taken by a clock that was ahead, in a life that is over.
     let (now, until) = (nanos(now), nanos(until));
     let fencing = sqlx::query_scalar!(
         "INSERT INTO leases (name, holder, until, fencing) VALUES (?1, ?2, ?4, 1)
          ON CONFLICT (name) DO UPDATE SET holder = ?2, until = ?4,
              fencing = CASE WHEN holder = ?2 THEN fencing ELSE fencing + 1 END
-         WHERE holder = ?2 OR until <= ?3
+         WHERE holder = ?2 OR until <= ?3 OR until > ?4
          RETURNING fencing",
         name,
         holder,

@@ -1,7 +1,7 @@
 //! Commands, leases, and who may have what.
 
 use super::samples::{at, command, session, text};
-use crate::{Command, CommandKind, Store, Write};
+use crate::{Command, CommandKind, LEASE_BYTES, Store, Write};
 use std::{collections::BTreeMap, sync::Arc};
 use tenantry_model::{AgentSessionId, AttemptId, OperationId, RegionName};
 use uuid::Uuid;
@@ -51,6 +51,25 @@ pub async fn commands_come_in_order_and_are_leased_once<S: Store>(store: Arc<S>)
     assert_eq!(all.iter().map(|command| command.attempt.number).collect::<Vec<_>>(), [3, 1, 2, 5, 4]);
     assert_eq!(write.commands(&eu1(), 2).await.unwrap().len(), 2);
     assert_eq!(write.commands(&text("us1"), 10).await.unwrap().len(), 1, "another region's are its own");
+}
+
+/// Five hundred starts of an environment with a large `spec` are more than an agent takes in one answer.
+pub async fn a_lease_ends_where_its_commands_become_too_large<S: Store>(store: Arc<S>) {
+    use CommandKind::{Kill, Start};
+    let one = session();
+    let mut write = store.write().await.unwrap();
+    let large = serde_json::json!({ "file": "x".repeat(usize::try_from(LEASE_BYTES).unwrap() * 5 / 8) });
+    for number in 1..=3 {
+        let start = Command { body: large.clone(), ..command("eu1", &attempt(number), Start) };
+        write.put_command(&start).await.unwrap();
+        write.put_command(&command("eu1", &attempt(number), Kill)).await.unwrap();
+    }
+    assert_eq!(lease(&mut *write, one, 0, 10).await, [(1, Start), (1, Kill), (2, Start)]);
+    assert_eq!(
+        lease(&mut *write, one, 0, 10).await,
+        [(3, Start), (3, Kill)],
+        "the second's kill comes after its start"
+    );
 }
 
 /// From `until` on.

@@ -27,17 +27,32 @@ pub fn is_missing() -> bool {
     testbed().is_none() || Command::new("podman").arg("--version").output().is_err()
 }
 
+/// A program on the PATH, or by its path.
+fn found(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").context("no PATH")?;
+    let places = std::env::split_paths(&path).map(|folder| folder.join(program));
+    places.into_iter().find(|file| file.is_file()).with_context(|| format!("{program} is not on the PATH"))
+}
+
 /// A container engine with storage and settings of the test's own.
 pub struct Podman {
-    env: Vec<(&'static str, PathBuf)>,
+    pub env: Vec<(&'static str, PathBuf)>,
 }
 
 impl Podman {
     pub fn with_image(world: &World) -> Result<Self> {
+        Self::with_runtime(world, "runc")
+    }
+
+    /// The same with another program as its OCI runtime.
+    pub fn with_runtime(world: &World, runtime: &str) -> Result<Self> {
         let folder = world.folder();
         // Limits that a machine without CAP_SYS_RESOURCE can set, and the test bed's runc.
-        let settings = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
-                        [engine]\nruntime = \"runc\"\n";
+        let settings = format!(
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
+             [engine]\nruntime = \"used\"\n[engine.runtimes]\nused = [\"{}\"]\n",
+            found(runtime)?.display()
+        );
         let storage = format!(
             "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
             folder.join("podman").display()
@@ -63,16 +78,30 @@ impl Podman {
 
     /// A site whose region `local` runs these hooks in containers.
     pub fn site(&self, world: &World, hooks: &[Hook]) -> Result<Site> {
+        self.site_by(world, hooks, "podman", &[])
+    }
+
+    /// The same through another engine's program, with further variables.
+    pub fn site_by(
+        &self,
+        world: &World,
+        hooks: &[Hook],
+        engine: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Site> {
         let templates = world.folder().join("templates");
         std::fs::create_dir_all(&templates)?;
         for hook in hooks {
             std::fs::write(templates.join(format!("{}.json", hook.name())), hook.manifest().to_string())?;
         }
         let mut settings = AgentSettings::process(&templates)
-            .flag("runtime", "podman")
+            .flag("runtime", engine)
             .flag("root", &world.folder().join("root").display().to_string());
         for (name, value) in &self.env {
             settings = settings.env(name, &value.display().to_string());
+        }
+        for (name, value) in variables {
+            settings = settings.env(name, value);
         }
         let mut site = Site::start(world, &[])?;
         site.add_region("local", settings)?;

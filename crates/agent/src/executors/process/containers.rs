@@ -9,14 +9,14 @@ use super::{
     folder::AttemptFolder,
     manifests::ConfigMaps,
     mounts::{Missing, Places},
-    prepare::{MARK, look_up, object_store, refuse, write_files},
+    prepare::{look_up, object_store, refuse, write_files},
 };
 use crate::{
     executors::{StartError, StartRequest},
     orders::{in_words, outcome},
     shim::{
         container::{Container, LABEL},
-        files::{self, ShimSpec},
+        files::{self, MARK, ShimSpec},
     },
 };
 use serde_json::Value;
@@ -74,6 +74,8 @@ struct Run<'a> {
     name: &'a str,
     nonce: &'a str,
     image: &'a str,
+    /// Where the engine's program writes the container's id.
+    id_file: &'a str,
     /// `imagePullPolicy`.
     pull: &'a str,
     /// `runAsUser[:runAsGroup]`.
@@ -136,10 +138,13 @@ pub(super) fn prepare(
     let name = attempt_name(&start.request.attempt);
     let text = |pointer: String| start.template.pointer(&pointer).and_then(Value::as_str);
     let image = text(format!("{CONTAINER}/image")).unwrap_or_default();
+    let id_file = folder.path.join(files::CONTAINER_ID);
+    let shown = id_file.display().to_string();
     let run = Run {
         name: &name,
         nonce: &nonce,
         image,
+        id_file: &shown,
         pull: text(format!("{CONTAINER}/imagePullPolicy")).unwrap_or_default(),
         user: user(&start.template),
         working_dir: spec.working_dir.as_deref(),
@@ -151,6 +156,7 @@ pub(super) fn prepare(
         engine: runtime.engine.clone(),
         name: name.clone(),
         nonce: nonce.clone(),
+        id_file: Some(id_file),
         env: runtime.env.clone(),
     };
     // Found again when the shim was ended from outside.
@@ -176,7 +182,7 @@ fn arguments(engine: &Path, run: &Run<'_>) -> Vec<String> {
     };
     let mut argv = vec![engine.display().to_string(), "run".to_owned()];
     let mut say = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
-    say(&["--name", run.name, "--label", &format!("{LABEL}={}", run.nonce)]);
+    say(&["--name", run.name, "--label", &format!("{LABEL}={}", run.nonce), "--cidfile", run.id_file]);
     // As a process of this machine would have it: the services of a laptop are on its loopback address.
     say(&["--network", "host", "--pull", pull]);
     if let Some(user) = &run.user {
@@ -236,6 +242,7 @@ mod tests {
             name: "crm-tenant-018f-1-abc",
             nonce: "n1",
             image: "local/python:1",
+            id_file: "/var/a/container-id",
             pull: "Never",
             user: Some("10001:10001".to_owned()),
             working_dir: Some("/srv"),
@@ -260,6 +267,8 @@ mod tests {
                 "crm-tenant-018f-1-abc",
                 "--label",
                 "tenantry.io/attempt-nonce=n1",
+                "--cidfile",
+                "/var/a/container-id",
                 "--network",
                 "host",
                 "--pull",
@@ -297,6 +306,7 @@ mod tests {
                 name: "a",
                 nonce: "n",
                 image: "i",
+                id_file: "id",
                 pull: policy,
                 user: None,
                 working_dir: None,

@@ -80,10 +80,8 @@ impl AttemptFolder {
         files::read(&self.path, files::SHIM)
     }
 
-    pub fn kill(&self) -> io::Result<Option<(KillFile, Timestamp)>> {
-        let Some(kill) = files::read(&self.path, files::KILL)? else { return Ok(None) };
-        let at = std::fs::metadata(self.path.join(files::KILL))?.modified()?;
-        Ok(Some((kill, Timestamp::try_from(at).map_err(io::Error::other)?)))
+    pub fn kill(&self) -> io::Result<Option<KillFile>> {
+        files::read(&self.path, files::KILL)
     }
 
     /// Asks the shim to end the hook. A shim that is not there yet finds the file.
@@ -147,18 +145,14 @@ pub(super) fn left_of(shim: &ShimFile, nonce: Uuid) -> Vec<Process> {
     if shim.boot_id != processes::boot_id() {
         return Vec::new();
     }
-    let mark = format!("{}={nonce}", super::prepare::MARK);
+    let mark = format!("{}={nonce}", files::MARK);
     let mut all = processes::all();
     // A stranger with the shim's pid: its session is not ours, and ours has no member left, else the kernel would not
     // have given the number away.
     let reused = all.iter().any(|p| p.pid == shim.pid && p.start_time != shim.start_time);
     all.retain(|process| {
-        !process.zombie && ((!reused && process.session == shim.pid) || has_mark(process.pid, &mark))
+        !process.zombie
+            && ((!reused && process.session == shim.pid) || processes::has_mark(process.pid, &mark))
     });
     all
-}
-
-fn has_mark(pid: i32, mark: &str) -> bool {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
 }

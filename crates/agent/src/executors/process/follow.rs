@@ -11,13 +11,12 @@ use crate::{
     executors::Sink,
     orders::outcome,
     shim::{
-        container::Container,
+        container::{Container, Wish},
         files::{self, End, ExitFile},
         processes,
     },
 };
 use bytes::Bytes;
-use jiff::Timestamp;
 use rustix::process::Signal;
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 use tenantry_hook::parse_outputs;
@@ -48,6 +47,7 @@ pub(super) struct Follower {
     pub over: CancellationToken,
     running_told: bool,
     left_told: bool,
+    wish: Wish,
     log: Option<File>,
 }
 
@@ -62,7 +62,8 @@ impl Follower {
         over: CancellationToken,
     ) -> Self {
         let (running_told, left_told, log) = (false, false, None);
-        Self { identity, folder, sink, offset, host, watch, over, running_told, left_told, log }
+        let wish = Wish::new(folder.path.clone(), None);
+        Self { identity, folder, sink, offset, host, watch, over, running_told, left_told, wish, log }
     }
 
     /// Until the end is told. `shim`: if this process started it.
@@ -116,7 +117,7 @@ impl Follower {
                 self.folder.write_end(end)?
             }
             Condition::Left(shim, left, _lock) => {
-                self.end_what_is_left(&left)?;
+                self.end_what_is_left(&left);
                 if !self.left_told {
                     let why = format!(
                         "the shim (pid {}) is gone without a word; {} of the hook's processes still run",
@@ -131,17 +132,18 @@ impl Follower {
         };
         self.tell_running().await?;
         while self.tell_log().await? {}
-        self.sink.log_end(&self.identity.attempt, self.offset).await;
+        self.sink.log_end(&self.identity.attempt, self.end_of_log()?).await;
         self.tell_end(exit).await?;
         Ok(Look::Over)
     }
 
     /// The engine's record outlives the shim. It is asked on another thread: it may take as long as the container does.
-    async fn end_of_container(&self) -> io::Result<Option<End>> {
+    async fn end_of_container(&mut self) -> io::Result<Option<End>> {
         let folder = self.folder.path.clone();
         let Some(container) = files::read::<Container>(&folder, files::CONTAINER)? else { return Ok(None) };
-        let settled =
-            tokio::task::spawn_blocking(move || container.settle(|| folder.join(files::KILL).exists())).await;
+        // With the grace that has passed already.
+        let mut wish = std::mem::replace(&mut self.wish, Wish::new(folder, None));
+        let settled = tokio::task::spawn_blocking(move || container.settle(None, &mut wish)).await;
         settled.map(Some).map_err(io::Error::other)
     }
 
@@ -177,21 +179,28 @@ impl Follower {
             return Ok(false);
         }
         bytes.truncate(read);
-        self.sink.log(&self.identity.attempt, self.offset, Bytes::from(bytes)).await;
-        self.offset += read as u64;
-        Ok(true)
+        let attempt = &self.identity.attempt;
+        self.sink.log(attempt, self.offset, Bytes::from(bytes)).await;
+        let end = self.offset + read as u64;
+        // The spool may have no room: the text stays here until it has.
+        let kept = self.sink.log_kept(attempt).map_or(end, |kept| kept.min(end));
+        let news = kept > self.offset;
+        self.offset = self.offset.max(kept);
+        Ok(news)
+    }
+
+    /// Where the text ends, whether or not all of it could be told.
+    fn end_of_log(&self) -> io::Result<u64> {
+        self.log.as_ref().map_or(Ok(self.offset), |log| Ok(log.metadata()?.len().max(self.offset)))
     }
 
     /// The shim cannot end its hook any more: a kill is carried out from here.
-    fn end_what_is_left(&self, left: &[processes::Process]) -> io::Result<()> {
-        let Some((kill, asked_at)) = self.folder.kill()? else { return Ok(()) };
-        let grace = Duration::from_secs(kill.grace_seconds);
-        let waited = Duration::try_from(Timestamp::now().duration_since(asked_at)).unwrap_or_default();
-        let signal = if waited < grace { Signal::TERM } else { Signal::KILL };
+    fn end_what_is_left(&mut self, left: &[processes::Process]) {
+        let Some(grace) = self.wish.grace_left() else { return };
+        let signal = if grace.is_zero() { Signal::KILL } else { Signal::TERM };
         for process in left {
             processes::signal(process, signal);
         }
-        Ok(())
     }
 
     async fn tell_end(&self, exit: ExitFile) -> io::Result<()> {
@@ -210,7 +219,7 @@ impl Follower {
             },
             End::Lost => outcome(
                 FailureReason::Lost,
-                "the shim was ended from outside: the hook is over, its exit code is not known",
+                "nobody saw its end (the shim, or the container's engine, went down): the hook is over, its exit code is not known",
             ),
         };
         let fact = Fact::Ended { started_at, ended_at: exit.ended_at, outcome, images: BTreeMap::new() };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     executors::{ExecutorError, StartError, StartRequest},
     orders::{in_words, outcome},
-    shim::files::ShimSpec,
+    shim::files::{MARK, ShimSpec},
 };
 use std::{
     io,
@@ -20,9 +20,6 @@ use std::{
 };
 use tenantry_hook::{EnvValue, ProcessEnv, ProcessPaths, ProcessSpec, ResolvedProcess, process_spec};
 use tenantry_model::FailureReason;
-
-/// In every process of an attempt, so that what is left of it can be found.
-pub(super) const MARK: &str = "TENANTRY_ATTEMPT_NONCE";
 
 pub(super) fn prepare(
     config: &ProcessConfig,

@@ -55,7 +55,7 @@ fn a_rewritten_file_says_the_same() {
         ledger.fact(&attempt(number), unknown("x"), Timestamp::UNIX_EPOCH);
     }
     ledger.acknowledge(&ledger.unsent(1));
-    assert!(rewrite(&mut ledger.state()));
+    rewrite(&mut ledger.state());
     let before = ledger.state().records.clone();
     ledger.fact(&attempt(2), unknown("after"), Timestamp::UNIX_EPOCH);
     let after = Ledger::open(folder.path()).unwrap();
@@ -116,22 +116,43 @@ fn a_deadline_counts_from_the_containers_start_and_ends_with_a_kill() {
 fn the_next_deadline_is_the_earliest_of_those_that_still_count() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
-    let at = |seconds| Timestamp::from_second(seconds).unwrap();
-    for (number, timeout) in [(1, 300), (2, 100), (3, 200)] {
+    let begun = Timestamp::now();
+    let next = |ledger: &Ledger| ledger.next_deadline().map(|(_, attempt)| attempt);
+    for (number, timeout) in [(1, 3000), (2, 1000), (3, 2000)] {
         ledger.change(&attempt(number), |record| {
-            record.start_tried = Some(at(0));
+            record.start_tried = Some(begun);
             record.timeout = Some(SignedDuration::from_secs(timeout));
         });
     }
-    assert_eq!(ledger.next_deadline(), Some((at(100), attempt(2))));
+    assert_eq!(next(&ledger), Some(attempt(2)));
     ledger.change(&attempt(2), |record| record.kill = Some(KillCause::Timeout));
-    assert_eq!(ledger.next_deadline(), Some((at(200), attempt(3))));
+    assert_eq!(next(&ledger), Some(attempt(3)));
     let outcome = crate::orders::outcome(tenantry_model::FailureReason::Killed, "x");
-    ledger.fact(&attempt(3), Fact::NotStarted { outcome }, at(1));
-    assert_eq!(ledger.next_deadline(), Some((at(300), attempt(1))));
+    ledger.fact(&attempt(3), Fact::NotStarted { outcome }, begun);
+    assert_eq!(next(&ledger), Some(attempt(1)));
     drop(ledger);
     let ledger = Ledger::open(folder.path()).unwrap();
-    assert_eq!(ledger.next_deadline(), Some((at(300), attempt(1))), "also after a restart");
-    ledger.change(&attempt(1), |record| record.released = Some(at(2)));
-    assert_eq!(ledger.next_deadline(), None);
+    assert_eq!(next(&ledger), Some(attempt(1)), "also after a restart");
+    ledger.change(&attempt(1), |record| record.released = Some(begun));
+    assert_eq!(next(&ledger), None);
+}
+
+#[test]
+fn a_deadline_by_a_clock_that_was_set_is_within_the_attempts_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let (hour, timeout) = (SignedDuration::from_hours(1), SignedDuration::from_secs(1000));
+    // Begun in a time to come: the clock was set back since. Begun long ago: over.
+    for (number, begun) in [(1, Timestamp::now() + hour), (2, Timestamp::now() - hour)] {
+        ledger.change(&attempt(number), |record| {
+            record.start_tried = Some(begun);
+            record.timeout = Some(timeout);
+        });
+    }
+    let (at, first) = ledger.next_deadline().unwrap();
+    assert!(first == attempt(2) && at <= Instant::now());
+    ledger.change(&attempt(2), |record| record.kill = Some(KillCause::Timeout));
+    let (at, last) = ledger.next_deadline().unwrap();
+    assert_eq!(last, attempt(1));
+    assert!(at <= Instant::now() + std::time::Duration::try_from(timeout).unwrap());
 }

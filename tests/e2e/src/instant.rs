@@ -14,7 +14,7 @@ use tenantry_api_types::agent::{
     ObservationsRequest, Order, SessionRequest,
 };
 use tenantry_client::NewCredential;
-use tenantry_client::agent::AgentClient;
+use tenantry_client::agent::{AgentClient, AgentClientError};
 use tenantry_hook::{AnnotationDomains, RegionPolicy, parse};
 use tenantry_model::{AgentSessionId, AttemptId, CommandId, Executor, Fact, Observation, Outcome};
 use tokio::sync::mpsc;
@@ -37,6 +37,12 @@ pub struct InstantAgent {
     /// Starts that were answered.
     pub started: Arc<AtomicU64>,
 }
+
+/// No call takes longer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(2);
+
+/// So often a call is repeated.
+const TRIES: u32 = 10;
 
 /// Calls that take a while are made by so many at a time, as an agent with many attempts makes them.
 const REPORTERS: usize = 2;
@@ -63,10 +69,31 @@ impl InstantAgent {
         Ok(Self { stop, thread, started })
     }
 
+    /// Whether it has ended by itself: then [`InstantAgent::stop`] says why.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Ends it; an error if it broke off before.
     pub fn stop(self) -> Result<()> {
         self.stop.cancel();
         self.thread.join().map_err(|_| anyhow::anyhow!("the instant agent panicked"))?
+    }
+}
+
+/// A manager that says "later" is asked again, as an agent does.
+async fn again<A, F>(call: impl Fn() -> F) -> Result<A, AgentClientError>
+where
+    F: Future<Output = Result<A, AgentClientError>>,
+{
+    let mut tries = 0;
+    loop {
+        match call().await {
+            Err(error) if error.is_unreachable() && tries < TRIES => tries += 1,
+            answer => return answer,
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
 }
 
@@ -84,7 +111,8 @@ impl Life {
         let own = NewCredential::generate().context("a credential")?;
         let (credential, secret_sha256) = (own.id, own.secret_sha256());
         joining.join(&JoinRequest { host, credential, secret_sha256 }).await?;
-        let client = AgentClient::new(&self.url, own.bearer(), &[])?;
+        // A page of hooks or facts may take a slow machine a while.
+        let client = AgentClient::new(&self.url, own.bearer(), &[])?.within(PATIENCE);
         let session = AgentSessionId(Uuid::now_v7());
         let version = "bench".to_owned();
         client.session(&SessionRequest { session, executor: Executor::Process, version }).await?;
@@ -92,7 +120,8 @@ impl Life {
         for (number, page) in hooks.chunks(MAX_BATCH).enumerate() {
             let (begin, end) = (number == 0, number + 1 == pages);
             let (present, absent) = (page.to_vec(), Vec::new());
-            client.inventory(&InventoryRequest { session, begin, end, present, absent }).await?;
+            let page = InventoryRequest { session, begin, end, present, absent };
+            again(|| client.inventory(&page)).await.context("inventory")?;
         }
 
         let (batches, queue) = mpsc::channel(64);
@@ -139,10 +168,12 @@ impl Life {
         let facts: Vec<Observation> = started.iter().flat_map(|id| self.facts(id)).collect();
         for part in facts.chunks(MAX_BATCH) {
             let observations = part.to_vec();
-            client.observations(&ObservationsRequest { session, observations }).await.context("report")?;
+            let report = ObservationsRequest { session, observations };
+            again(|| client.observations(&report)).await.context("report")?;
         }
         self.started.fetch_add(count, Ordering::SeqCst);
-        client.finish(&FinishRequest { session, commands: done }).await.context("finish")?;
+        let done = FinishRequest { session, commands: done };
+        again(|| client.finish(&done)).await.context("finish")?;
         Ok(())
     }
 
