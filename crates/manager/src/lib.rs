@@ -53,6 +53,7 @@ pub use idempotency::*;
 pub use manager::{Clock, Manager};
 pub use notify::Round;
 pub use operations::*;
+pub use outbox::{EventType, asyncapi, event_types, schema_name};
 pub use retention::{ClockDoubt, RetentionConfig, Retired};
 pub use schedules::*;
 pub use tenantry_audit::{Line as AuditLine, SignedHead};
