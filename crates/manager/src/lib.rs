@@ -51,7 +51,7 @@ pub use error::{ErrorClass, Fault, FieldError, ManagerError, Result};
 pub use holds::*;
 pub use idempotency::*;
 pub use manager::{Clock, Manager};
-pub use notify::Round;
+pub use notify::{DeadLettersChanged, EventSinkView, Outlet, ReplayFrom, Round, Wants};
 pub use operations::*;
 pub use outbox::{EventType, asyncapi, event_types, schema_name};
 pub use retention::{ClockDoubt, RetentionConfig, Retired};
