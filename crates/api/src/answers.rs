@@ -48,6 +48,10 @@ pub(crate) fn answered(manager: &Manager, kept: KeptAnswer) -> Answer<Response> 
         KeptAnswer::Sealed(head) => answer(StatusCode::OK, None, &v1::SealedAudit { head }),
         KeptAnswer::AuditKey(key) => answer(StatusCode::OK, None, &routes::audit::key(key)),
         KeptAnswer::Retired(gone) => answer(StatusCode::OK, None, &routes::retention::retention(gone)),
+        KeptAnswer::EventSink(view) => answer(StatusCode::OK, None, &routes::event_sinks::shown(*view)),
+        KeptAnswer::DeadLetters(changed) => {
+            answer(StatusCode::OK, None, &routes::event_sinks::changed(changed))
+        }
         KeptAnswer::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
         // The manager looks at it again.
         KeptAnswer::SteeredLarge(id) => {

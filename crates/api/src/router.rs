@@ -30,6 +30,7 @@ fn collect() -> (Router<ApiState>, String) {
         .merge(routes::approvals::routes())
         .merge(routes::logs::routes())
         .merge(routes::events::routes())
+        .merge(routes::event_sinks::routes())
         .merge(routes::hooks::routes())
         .merge(routes::definitions::routes())
         .merge(routes::regions::routes())

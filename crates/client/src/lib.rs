@@ -11,6 +11,7 @@ mod connections;
 mod credential;
 mod environments;
 mod error;
+mod event_sinks;
 mod events;
 mod hooks;
 mod installation;

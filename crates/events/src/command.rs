@@ -69,10 +69,8 @@ impl Sink for CommandSink {
     }
 
     async fn deliver(&self, event: &CloudEvent) -> Result<(), Undelivered> {
-        let mut body = serde_json::to_vec(event).map_err(|error| Undelivered {
-            message: format!("cannot be written: {error}"),
-            permanent: true,
-        })?;
+        let mut body = serde_json::to_vec(event)
+            .map_err(|error| Undelivered::for_good(format!("cannot be written: {error}")))?;
         body.push(b'\n');
         let done = tokio::time::timeout(TIMEOUT, self.run(&body)).await;
         let message = match done {
@@ -80,6 +78,6 @@ impl Sink for CommandSink {
             Ok(Err(message)) => message,
             Err(_) => format!("did not end within {} s", TIMEOUT.as_secs()),
         };
-        Err(Undelivered { message, permanent: false })
+        Err(Undelivered::later(message))
     }
 }

@@ -1,9 +1,11 @@
 //! A receiver that takes events by POST. Redirects are not followed: a token must not go elsewhere.
 
-use crate::{CloudEvent, Sink, Undelivered};
+use crate::{CloudEvent, Sink, Undelivered, signature};
 use async_trait::async_trait;
+use jiff::Timestamp;
 use reqwest::{Certificate, Client, StatusCode, Url, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 use tenantry_model::with_causes;
@@ -29,10 +31,11 @@ impl Bearer {
             Self::Token(token) => Ok(Some(token.clone())),
             Self::File(path) => match tokio::fs::read_to_string(path).await {
                 Ok(text) => Ok(Some(SecretString::from(text.trim()))),
-                Err(error) => Err(Undelivered {
-                    message: format!("the token's file {} cannot be read: {error}", path.display()),
-                    permanent: false,
-                }),
+                // As good as nobody there: no event can be sent.
+                Err(error) => {
+                    let path = path.display();
+                    Err(Undelivered::unreachable(format!("the token's file {path} cannot be read: {error}")))
+                }
             },
         }
     }
@@ -43,7 +46,20 @@ pub struct HttpSink {
     name: String,
     url: Url,
     token: Bearer,
+    secrets: Option<PathBuf>,
+    mode: Mode,
     client: Client,
+}
+
+/// How an event travels in a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The body is the envelope with the data in it.
+    #[default]
+    Structured,
+    /// The body is the data; the envelope is headers.
+    Binary,
 }
 
 impl HttpSink {
@@ -81,7 +97,39 @@ impl HttpSink {
             builder = builder.tls_certs_only(certificates);
         }
         let client = builder.build().map_err(|error| format!("HTTP sinks cannot be used: {error}"))?;
-        Ok(Self { name: format!("http:{host}{port}"), url, token, client })
+        let name = format!("http:{host}{port}");
+        Ok(Self { name, url, token, secrets: None, mode: Mode::default(), client })
+    }
+
+    /// The same under a name of its own.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// The same, signed with the secrets that the file holds when an event is delivered.
+    #[must_use]
+    pub fn signed(self, secrets: PathBuf) -> Self {
+        Self { secrets: Some(secrets), ..self }
+    }
+
+    /// The same in this mode.
+    #[must_use]
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// The signature over this body now.
+    async fn signature(&self, id: &str, body: &[u8]) -> Result<Option<(i64, String)>, Undelivered> {
+        let Some(path) = &self.secrets else { return Ok(None) };
+        let failed = |why: String| {
+            Undelivered::unreachable(format!("the signing secrets in {}: {why}", path.display()))
+        };
+        let text = tokio::fs::read_to_string(path).await.map_err(|error| failed(error.to_string()))?;
+        let text = SecretString::from(text);
+        let secrets = signature::Secrets::parse(text.expose_secret()).map_err(failed)?;
+        let now = Timestamp::now().as_second();
+        Ok(Some((now, secrets.sign(id, now, body))))
     }
 }
 
@@ -92,30 +140,41 @@ impl Sink for HttpSink {
     }
 
     async fn deliver(&self, event: &CloudEvent) -> Result<(), Undelivered> {
-        let body = serde_json::to_vec(event).map_err(|error| Undelivered {
-            message: format!("cannot be written: {error}"),
-            permanent: true,
-        })?;
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
-            .body(body);
+        let unwritten = |error| Undelivered::for_good(format!("cannot be written: {error}"));
+        let mut request = self.client.post(self.url.clone());
+        let body = match self.mode {
+            Mode::Structured => {
+                request = request.header(header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8");
+                serde_json::to_vec(event).map_err(unwritten)?
+            }
+            Mode::Binary => {
+                request = request.header(header::CONTENT_TYPE, &event.datacontenttype);
+                for (name, value) in event.headers() {
+                    request = request.header(name, value);
+                }
+                serde_json::to_vec(&event.data).map_err(unwritten)?
+            }
+        };
+        if let Some((at, signature)) = self.signature(&event.id, &body).await? {
+            request = request
+                .header(signature::ID, &event.id)
+                .header(signature::TIMESTAMP, at)
+                .header(signature::SIGNATURE, signature);
+        }
+        let mut request = request.body(body);
         if let Some(token) = self.token.token().await? {
             request = request.bearer_auth(token.expose_secret());
         }
         let answer = request.send().await.map_err(|error| {
             let what = if error.is_timeout() { "no answer in time" } else { "cannot be reached" };
-            Undelivered {
-                message: format!("{what}: {}", with_causes(&error.without_url())),
-                permanent: false,
-            }
+            Undelivered::unreachable(format!("{what}: {}", with_causes(&error.without_url())))
         })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        Err(Undelivered { message: format!("answered with status {status}"), permanent: is_final(status) })
+        let message = format!("answered with status {status}");
+        Err(Undelivered { message, permanent: is_final(status), unreachable: false })
     }
 }
 

@@ -4,11 +4,16 @@
 //! rows. This crate must never know a store, an operation or who asked.
 
 mod command;
+mod document;
 mod envelope;
 mod http;
+mod nats;
+pub mod signature;
 mod sink;
 
 pub use command::CommandSink;
-pub use envelope::CloudEvent;
-pub use http::{Bearer, HttpSink};
+pub use document::{Configured, EXAMPLE as EVENT_SINKS, EventSink, EventSinks, Http, Nats};
+pub use envelope::{CloudEvent, sortable};
+pub use http::{Bearer, HttpSink, Mode};
+pub use nats::{NatsConfig, NatsSink};
 pub use sink::{Sink, Undelivered};

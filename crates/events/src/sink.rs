@@ -21,4 +21,26 @@ pub struct Undelivered {
     pub message: String,
     /// The same event will be refused again: trying again is of no use.
     pub permanent: bool,
+    /// Nobody has answered: it says nothing about this event, and every other one would meet the same.
+    pub unreachable: bool,
+}
+
+impl Undelivered {
+    /// It was refused; another time it may be taken.
+    #[must_use]
+    pub fn later(message: String) -> Self {
+        Self { message, permanent: false, unreachable: false }
+    }
+
+    /// It was refused and will be refused again.
+    #[must_use]
+    pub fn for_good(message: String) -> Self {
+        Self { message, permanent: true, unreachable: false }
+    }
+
+    /// Nobody has answered.
+    #[must_use]
+    pub fn unreachable(message: String) -> Self {
+        Self { message, permanent: false, unreachable: true }
+    }
 }

@@ -71,6 +71,8 @@ pub struct ManagerConfig {
     /// An operation that waits for a region looks again after this time even if nothing wakes it; long, since the
     /// region's inventory does wake it and thousands may wait.
     pub planning_retry: SignedDuration,
+    /// What tells this installation's events from another one's, if it is to be no name of its own making.
+    pub event_source: Option<String>,
     /// Signed heads of the audit log.
     pub audit: AuditConfig,
     /// How long things are kept.
@@ -133,6 +135,7 @@ impl Default for ManagerConfig {
             cross_namespace_after: true,
             further_regions: BTreeSet::new(),
             argo_regions: BTreeSet::new(),
+            event_source: None,
             max_spec_bytes: 1024 * 1024,
             max_parameters_bytes: 64 * 1024,
             max_labels: 64,

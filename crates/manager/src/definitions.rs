@@ -85,13 +85,7 @@ impl Manager {
                 return Err(ManagerError::field("/name", format!("there are {LIMIT} definitions already")));
             }
             work.tx.put_definition(&definition).await?;
-            work.definition_changed(
-                "definition.put",
-                &name,
-                shown(before.as_ref()),
-                shown(Some(&definition)),
-            )
-            .await?;
+            work.definition_changed("definition.put", &name, before.as_ref(), Some(&definition)).await?;
             let made = before.is_none() && built_in.is_none();
             work.answer(
                 KeptAnswer::Definition { definition: Box::new(definition.clone()), made },
@@ -114,7 +108,7 @@ impl Manager {
                     None => ManagerError::not_found("operation definition", name),
                 });
             }
-            work.definition_changed("definition.delete", name, shown(before.as_ref()), Value::Null).await?;
+            work.definition_changed("definition.delete", name, before.as_ref(), None).await?;
             work.answer(KeptAnswer::Gone, Point::DefinitionDelete).await
         })
         .await
@@ -126,14 +120,11 @@ impl Work<'_> {
         &mut self,
         action: &str,
         name: &OperationName,
-        before: Value,
-        after: Value,
+        before: Option<&OperationDefinition>,
+        after: Option<&OperationDefinition>,
     ) -> Result<()> {
-        let data = if after.is_null() {
-            serde_json::json!({ "name": name, "deleted": true })
-        } else {
-            after.clone()
-        };
+        let data = outbox::definition(name, after);
+        let (before, after) = (shown(before), shown(after));
         self.common_event(outbox::DEFINITION_CHANGED, data).await?;
         self.audit(Note { action, target: format!("definitions/{name}"), reason: None, before, after }).await
     }

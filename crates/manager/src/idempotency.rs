@@ -8,7 +8,9 @@ use crate::audit::AuditKey;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Work;
-use crate::{AskedRun, HoldView, Manager, OperationView, Principal, Purged, Retired};
+use crate::{
+    AskedRun, DeadLettersChanged, EventSinkView, HoldView, Manager, OperationView, Principal, Purged, Retired,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_failpoints::Point;
@@ -90,6 +92,10 @@ pub enum KeptAnswer {
     AuditKey(AuditKey),
     /// What is old was removed.
     Retired(Retired),
+    /// A sink of events begins elsewhere.
+    EventSink(Box<EventSinkView>),
+    /// Dead letters are delivered after all, or never.
+    DeadLetters(DeadLettersChanged),
     /// Something was removed; there is nothing to show.
     Gone,
     /// Something was made whose answer held a secret.

@@ -39,8 +39,10 @@ pub enum AttentionKind {
     HoldLong,
     /// A verb waits for a second person.
     ApprovalPending,
-    /// A notification could not be delivered and was given up.
+    /// A notification or an event could not be delivered and was given up.
     DeadLetter,
+    /// A receiver of events takes nothing; events wait for it.
+    SinkDown,
     /// A step used outputs of a predecessor that was run again since.
     StepStale,
     /// A step is held for long, and no time lifts it.

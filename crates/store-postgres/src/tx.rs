@@ -5,7 +5,7 @@ use crate::{
     listen::Wakes,
     session::Session,
     tables::{
-        approvals, attentions, audit, audit_list, commands, environments,
+        approvals, attentions, audit, audit_list, commands, deliveries, environments,
         events::{self, Unnumbered},
         holds, hooks, installation, leases, moved, operations, retention, schedules, steps, tenants,
         workflows,
@@ -23,8 +23,9 @@ use tenantry_model::{
 };
 use tenantry_store::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
-    CommandKind, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow,
-    HookRow, IdempotentAnswer, Moved, OperationFilter, Read, Result, RunKey, StoreError, WorkflowRow, Write,
+    CommandKind, DeadLetterRow, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence,
+    HoldFilter, HoldRow, HookRow, IdempotentAnswer, Moved, OperationFilter, ParkedRow, Read, Result, RunKey,
+    StoreError, WorkflowRow, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -271,6 +272,21 @@ impl Read for Tx {
     async fn needed_templates(&mut self, region: &RegionName) -> Result<Vec<TemplateHash>> {
         ask!(self, retention::needed_templates(region))
     }
+    async fn parked_events(&mut self, sink: &str) -> Result<Vec<ParkedRow>> {
+        ask!(self, deliveries::parked(sink))
+    }
+    async fn dead_letter(&mut self, sink: &str, position: u64) -> Result<Option<DeadLetterRow>> {
+        ask!(self, deliveries::letter(sink, position))
+    }
+    async fn dead_letters(&mut self, sink: &str, page: &Page) -> Result<Paged<DeadLetterRow>> {
+        ask!(self, deliveries::letters(sink, page))
+    }
+    async fn wanted_dead_letter(&mut self, sink: &str) -> Result<Option<DeadLetterRow>> {
+        ask!(self, deliveries::wanted(sink))
+    }
+    async fn count_dead_letters(&mut self, sink: &str) -> Result<u64> {
+        ask!(self, deliveries::count(sink))
+    }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
     }
@@ -503,6 +519,18 @@ impl Write for Tx {
     }
     async fn expire_attentions(&mut self, before: Timestamp, limit: u32) -> Result<u32> {
         ask!(self, retention::expire_attentions(before, limit))
+    }
+    async fn put_parked_events(&mut self, row: &ParkedRow) -> Result<()> {
+        ask!(self, deliveries::put_parked(row))
+    }
+    async fn delete_parked_events(&mut self, sink: &str, environment: Option<EnvironmentId>) -> Result<()> {
+        ask!(self, deliveries::delete_parked(sink, environment))
+    }
+    async fn put_dead_letter(&mut self, row: &DeadLetterRow) -> Result<()> {
+        ask!(self, deliveries::put_letter(row))
+    }
+    async fn delete_dead_letter(&mut self, sink: &str, position: u64) -> Result<bool> {
+        ask!(self, deliveries::delete_letter(sink, position))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))

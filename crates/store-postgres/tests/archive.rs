@@ -11,8 +11,9 @@ use tenantry_store::{
     CommandKind, EventFilter, Store,
     archive::{self, ArchiveError, Contents, TABLES, Whole},
     conformance::samples::{
-        answer, applied, approval, at, attempt, attention, bridge, command, definition, entry, environment,
-        event, hold_of, hook, operation, region, schedule, schedule_run, step, tenant, text, token, workflow,
+        answer, applied, approval, at, attempt, attention, bridge, command, dead_letter, definition, entry,
+        environment, event, hold_of, hook, operation, parked, region, schedule, schedule_run, step, tenant,
+        text, token, workflow,
     },
 };
 use tenantry_store_postgres::{Database, PostgresStore};
@@ -90,6 +91,9 @@ async fn fill(store: &dyn Store) {
     let quiet = tenantry_store::WorkflowRow { deliver_at: None, ..workflow(run.id, "eu1", 2) };
     write.put_workflow(&quiet).await.unwrap();
     write.put_bridge(&bridge(run.id, "eu1/crm/crm-tenant")).await.unwrap();
+    write.put_parked_events(&parked("bus", Some(run.environment))).await.unwrap();
+    write.put_parked_events(&parked("bus", None)).await.unwrap();
+    write.put_dead_letter(&dead_letter("bus", 3, true)).await.unwrap();
     write.put_region(&region("eu1")).await.unwrap();
     for name in ["eu1/crm/crm-tenant", "eu1/crm-a/b", "eu-1/crm/x"] {
         write.put_hook(&hook(name)).await.unwrap();

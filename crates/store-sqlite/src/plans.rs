@@ -141,6 +141,7 @@ async fn every_written_out_statement_has_an_index() {
         include_str!("tables/attentions.rs"),
         include_str!("tables/audit.rs"),
         include_str!("tables/commands.rs"),
+        include_str!("tables/deliveries.rs"),
         include_str!("tables/environments.rs"),
         include_str!("tables/events.rs"),
         include_str!("tables/holds.rs"),

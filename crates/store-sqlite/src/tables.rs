@@ -6,6 +6,7 @@ pub mod attentions;
 pub mod audit;
 pub mod audit_list;
 pub mod commands;
+pub mod deliveries;
 pub mod environments;
 pub mod events;
 pub mod holds;

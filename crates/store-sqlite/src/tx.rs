@@ -3,8 +3,8 @@
 use crate::{
     errors::failed,
     tables::{
-        approvals, attentions, audit, audit_list, commands, environments, events, holds, hooks, installation,
-        leases, operations, retention, schedules, steps, tenants, workflows,
+        approvals, attentions, audit, audit_list, commands, deliveries, environments, events, holds, hooks,
+        installation, leases, operations, retention, schedules, steps, tenants, workflows,
     },
 };
 use async_trait::async_trait;
@@ -20,8 +20,9 @@ use tenantry_model::{
 };
 use tenantry_store::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
-    CommandKind, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow,
-    HookRow, IdempotentAnswer, OperationFilter, Read, Result, RunKey, StoreError, WorkflowRow, Write,
+    CommandKind, DeadLetterRow, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence,
+    HoldFilter, HoldRow, HookRow, IdempotentAnswer, OperationFilter, ParkedRow, Read, Result, RunKey,
+    StoreError, WorkflowRow, Write,
 };
 use tokio::sync::Notify;
 
@@ -254,6 +255,21 @@ impl Read for Tx {
     async fn replays(&mut self, original: OperationId) -> Result<Vec<OperationId>> {
         ask!(self, operations::replays(original))
     }
+    async fn parked_events(&mut self, sink: &str) -> Result<Vec<ParkedRow>> {
+        ask!(self, deliveries::parked(sink))
+    }
+    async fn dead_letter(&mut self, sink: &str, position: u64) -> Result<Option<DeadLetterRow>> {
+        ask!(self, deliveries::letter(sink, position))
+    }
+    async fn dead_letters(&mut self, sink: &str, page: &Page) -> Result<Paged<DeadLetterRow>> {
+        ask!(self, deliveries::letters(sink, page))
+    }
+    async fn wanted_dead_letter(&mut self, sink: &str) -> Result<Option<DeadLetterRow>> {
+        ask!(self, deliveries::wanted(sink))
+    }
+    async fn count_dead_letters(&mut self, sink: &str) -> Result<u64> {
+        ask!(self, deliveries::count(sink))
+    }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
     }
@@ -444,6 +460,18 @@ impl Write for Tx {
     }
     async fn put_replay(&mut self, original: OperationId, replay: OperationId) -> Result<()> {
         ask!(self, operations::put_replay(original, replay))
+    }
+    async fn put_parked_events(&mut self, row: &ParkedRow) -> Result<()> {
+        ask!(self, deliveries::put_parked(row))
+    }
+    async fn delete_parked_events(&mut self, sink: &str, environment: Option<EnvironmentId>) -> Result<()> {
+        ask!(self, deliveries::delete_parked(sink, environment))
+    }
+    async fn put_dead_letter(&mut self, row: &DeadLetterRow) -> Result<()> {
+        ask!(self, deliveries::put_letter(row))
+    }
+    async fn delete_dead_letter(&mut self, sink: &str, position: u64) -> Result<bool> {
+        ask!(self, deliveries::delete_letter(sink, position))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))

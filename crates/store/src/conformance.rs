@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod catalogue;
 pub mod commands;
+pub mod deliveries;
 pub mod leases;
 pub mod lists;
 pub mod moved;
@@ -115,6 +116,11 @@ macro_rules! conformance_tests {
                 breaking_a_steps_leases_spares_one_session_and_other_steps
                 a_step_overtakes_nothing_that_is_being_given_out
                 two_bridges_never_share_a_command
+            }
+            deliveries {
+                parked_events_come_by_environment_and_apart_by_sink
+                dead_letters_come_by_position_in_pages
+                the_first_dead_letter_that_is_wanted_is_found
             }
             moved {
                 what_events_have_moved_is_put_at_once

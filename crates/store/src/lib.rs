@@ -7,6 +7,7 @@
 pub mod archive;
 mod audit;
 pub mod codec;
+mod deliveries;
 mod error;
 pub mod narrow;
 mod records;
@@ -19,6 +20,7 @@ mod workflows;
 pub mod conformance;
 
 pub use audit::*;
+pub use deliveries::*;
 pub use error::StoreError;
 pub use records::*;
 pub use retention::*;

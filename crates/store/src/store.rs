@@ -2,8 +2,9 @@
 
 use crate::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
-    EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow, HookRow,
-    IdempotentAnswer, Moved, OperationFilter, RunKey, StoreError, TimerChange, WorkflowRow,
+    DeadLetterRow, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow,
+    HookRow, IdempotentAnswer, Moved, OperationFilter, ParkedRow, RunKey, StoreError, TimerChange,
+    WorkflowRow,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -216,6 +217,16 @@ pub trait Read: Send {
     async fn approvals(&mut self, filter: &ApprovalFilter, page: &Page) -> Result<Paged<Approval>>;
     /// Operations that replay this one, oldest first; at most 1,000.
     async fn replays(&mut self, original: OperationId) -> Result<Vec<OperationId>>;
+    /// Environments whose events a sink gets apart from all others; few, since whoever writes them bounds them.
+    async fn parked_events(&mut self, sink: &str) -> Result<Vec<ParkedRow>>;
+    /// One event that was given up.
+    async fn dead_letter(&mut self, sink: &str, position: u64) -> Result<Option<DeadLetterRow>>;
+    /// Events that were given up, by position.
+    async fn dead_letters(&mut self, sink: &str, page: &Page) -> Result<Paged<DeadLetterRow>>;
+    /// The first of them that a person wants delivered after all.
+    async fn wanted_dead_letter(&mut self, sink: &str) -> Result<Option<DeadLetterRow>>;
+    /// How many there are.
+    async fn count_dead_letters(&mut self, sink: &str) -> Result<u64>;
     /// A setting of the installation (`platform-schema`, …).
     async fn setting(&mut self, key: &str) -> Result<Option<Value>>;
     /// One schedule.
@@ -419,6 +430,14 @@ pub trait Write: Read {
     async fn put_approval(&mut self, approval: &Approval) -> Result<()>;
     /// Notes that an operation replays another one. Noting it twice changes nothing.
     async fn put_replay(&mut self, original: OperationId, replay: OperationId) -> Result<()>;
+    /// Inserts or replaces.
+    async fn put_parked_events(&mut self, row: &ParkedRow) -> Result<()>;
+    /// Removes it, if it is there.
+    async fn delete_parked_events(&mut self, sink: &str, environment: Option<EnvironmentId>) -> Result<()>;
+    /// Inserts or replaces.
+    async fn put_dead_letter(&mut self, row: &DeadLetterRow) -> Result<()>;
+    /// Removes it; `false` if there was none.
+    async fn delete_dead_letter(&mut self, sink: &str, position: u64) -> Result<bool>;
     /// Inserts or replaces.
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()>;
     /// Takes the lease of work that exists once, or keeps it, for `holder` until `until`; `None` if somebody else has it

@@ -167,6 +167,23 @@ fn an_unknown_key_in_the_configuration_file_is_named() {
     assert!(stderr(&output).contains("`urll`"), "{}", stderr(&output));
 }
 
+/// Before anything is touched, and without what the document holds.
+#[test]
+fn a_document_of_sinks_that_cannot_be_used_is_a_usage_error_that_names_the_sink() {
+    let folder = tempfile::tempdir().unwrap();
+    let sinks = "sinks: [{name: crm, http: {url: 'http://h/part-of-secret', tokenFile: /nowhere/token}}]\n";
+    let file = write(&folder, "event-sinks.yaml", sinks);
+    let data = folder.path().join("data").display().to_string();
+    let output = tenantry(&["manager", "--data", &data, "--listen", "127.0.0.1:0", "--event-sinks", &file]);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    assert!(said.contains("crm") && said.contains("/nowhere/token"), "{said}");
+    assert!(!said.contains("part-of-secret"), "{said}");
+    assert!(!folder.path().join("data").exists());
+    let output = tenantry(&["manager", "--data", &data, "--listen", "127.0.0.1:0", "--event-source", "mine"]);
+    assert_eq!((code(&output), stderr(&output).contains("event-source")), (2, true));
+}
+
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -134,6 +134,7 @@ fn main() {
             &["docs/guide/nightly-risk.md"],
             "examples/nightly-risk",
         ),
+        guide("the_commands_for_receivers_of_events_work", &["docs/guide/events.md"], saas),
         guide("the_commands_for_callers_of_the_api_work", &["docs/guide/api-client.md"], saas),
         guide(
             "the_commands_of_the_runbooks_work",

@@ -8,6 +8,7 @@ pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod definitions;
 pub(crate) mod environments;
+pub(crate) mod event_sinks;
 pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod hooks;

@@ -6,10 +6,12 @@ use crate::site::{A, B, Site, hooks, why};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tenantry_api::access::{Access, RULES, Rule};
 use tenantry_engine::VerbKind;
-use tenantry_manager::{AuditConfig, ManagerConfig};
+use tenantry_events::{CloudEvent, Sink, Undelivered};
+use tenantry_manager::{AuditConfig, ManagerConfig, Outlet, Round, Wants};
 use tenantry_model::{OperationDefinition, Role, Scope};
 use uuid::Uuid;
 
@@ -50,6 +52,19 @@ impl Change {
     /// It makes what cannot be looked at beforehand: a signature, a key.
     pub fn signs(&self) -> bool {
         matches!(self.rule.path, "/v1/audit:seal" | "/v1/audit:rotate-key")
+    }
+}
+
+/// A receiver that takes nothing.
+struct Refuses(String);
+
+#[async_trait::async_trait]
+impl Sink for Refuses {
+    fn name(&self) -> &str {
+        &self.0
+    }
+    async fn deliver(&self, _: &CloudEvent) -> Result<(), Undelivered> {
+        Err(Undelivered::for_good("refused".to_owned()))
     }
 }
 
@@ -117,6 +132,22 @@ impl Site {
         let (environment, _) = self.active(name).await;
         self.made("/v1/schedules", &schedule(name, &environment)).await;
         format!("/v1/schedules/{name}")
+    }
+
+    /// A sink of events that refuses the only one that it was given.
+    async fn sink(&self, name: &str) {
+        let outlet = Outlet {
+            sink: Arc::new(Refuses(name.to_owned())),
+            wants: Wants::Types(vec!["io.tenantry.tenant.".to_owned()]),
+            to: "nowhere".to_owned(),
+        };
+        let manager = &self.bench.manager;
+        manager.publish_round(&outlet).await.unwrap();
+        self.made("/v1/tenants", &json!({ "name": format!("of-{name}") })).await;
+        while manager.publish_round(&outlet).await.unwrap() == Round::Moved {}
+        let letters =
+            self.bench.get(&self.bench.admin, &format!("/v1/event-sinks/{name}/dead-letters")).await;
+        assert_eq!(letters.body["items"].as_array().unwrap().len(), 1, "{letters:?}");
     }
 
     async fn approval(&self, name: &str) -> String {
@@ -295,6 +326,15 @@ impl Site {
                 let wanted = json!({ "name": name, "role": "viewer", "scopes": ["all"] });
                 let made = self.made("/v1/tokens", &wanted).await;
                 (format!("/v1/tokens/{}:revoke", made["token"]["id"].as_str().unwrap()), why(), 200)
+            }
+            ("POST", path) if path.starts_with("/v1/event-sinks/{sink}") => {
+                self.sink(&name).await;
+                let body = match path.rsplit_once(':').unwrap().1 {
+                    "replay" => json!({ "fromTime": "2020-01-01T00:00:00Z", "reason": "lost" }),
+                    _ => why(),
+                };
+                let status = if path.ends_with(":forget") { 204 } else { 200 };
+                (path.replace("{sink}", &name), body, status)
             }
             ("POST", path @ "/v1/audit:rotate-key") => (path.to_owned(), why(), 200),
             ("POST", path @ ("/v1/audit:seal" | "/v1/retention:run")) => (path.to_owned(), json!({}), 200),

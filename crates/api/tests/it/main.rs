@@ -10,6 +10,7 @@ mod changes;
 mod checks;
 mod documents;
 mod environments;
+mod events;
 mod harness;
 mod purge;
 mod repeats;

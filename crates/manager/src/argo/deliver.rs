@@ -82,10 +82,10 @@ impl Manager {
         let Some((row, operation, environment)) = self.claim_workflow(due).await? else { return Ok(()) };
         let delivered = match sinks.get(&row.region) {
             Some(sink) => sink.deliver(&event(&row, &operation, &environment)).await,
-            None => Err(Undelivered {
-                message: format!("region {} has no event source in this manager's configuration", row.region),
-                permanent: false,
-            }),
+            None => Err(Undelivered::later(format!(
+                "region {} has no event source in this manager's configuration",
+                row.region
+            ))),
         };
         self.note_delivery(&row, &operation, delivered).await
     }

@@ -233,16 +233,7 @@ impl Manager {
     /// Position of the newest event that is old and that every registered reader has read.
     async fn last_old_event(&self, read: &mut dyn Read, now: Timestamp) -> Result<Option<u64>> {
         let Some(before) = before(now, self.config.retention.events) else { return Ok(None) };
-        let filter = EventFilter::default();
-        let (mut low, mut high) = (0, read.last_event().await?);
-        // Times grow with positions: the first young one is found by halving.
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match read.events(&filter, middle, 1).await?.first() {
-                Some(event) if event.at < before => low = event.position,
-                _ => high = middle,
-            }
-        }
+        let low = crate::events::last_before(read, before).await?;
         let readers = read.setting(EVENT_READERS).await?;
         let slowest = readers
             .as_ref()

@@ -11,7 +11,6 @@ use crate::duties::Duty;
 use crate::error::{ManagerError, Result};
 use crate::reconcile::Pause;
 use crate::{Manager, Principal, outbox};
-use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_failpoints::Point;
@@ -123,10 +122,7 @@ impl Manager {
         for run in &firing.runs {
             work.tx.add_schedule_run(run).await?;
         }
-        let data = json!({
-            "schedule": row.id, "name": row.name, "times": firing.due.fire, "leftOut": firing.due.left_out,
-            "environments": environments.len(), "nextTime": row.next_time,
-        });
+        let data = outbox::fired(row, &firing.due.fire, firing.due.left_out, environments.len());
         work.common_event(outbox::SCHEDULE_FIRED, data).await?;
         work.attend_to_delay(row, firing.due.last, firing.delay).await?;
         work.attend_to_left_out(row, &firing.due, found.err()).await?;

@@ -6,9 +6,13 @@ use tenantry_events::CloudEvent;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-/// Answers each POST with the next status (200 when there is none left) and keeps head and body.
+/// What an event is answered; 0: nothing, the connection is closed.
+pub type Rule = Box<dyn Fn(&CloudEvent) -> u16 + Send>;
+
+/// Answers each POST by its rule, or with the next status (200 when there is none left), and keeps head and body.
 #[derive(Clone, Default)]
 pub struct Pager {
+    rule: Arc<Mutex<Option<Rule>>>,
     answers: Arc<Mutex<VecDeque<u16>>>,
     pub got: Arc<Mutex<Vec<(String, CloudEvent)>>>,
 }
@@ -46,13 +50,27 @@ impl Pager {
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).await.unwrap();
-            let status = self.answers.lock().unwrap().pop_front().unwrap_or(200);
+            let event: CloudEvent = serde_json::from_slice(&body).unwrap();
+            let ruled = self.rule.lock().unwrap().as_ref().map(|rule| rule(&event));
+            let status = ruled.unwrap_or_else(|| self.answers.lock().unwrap().pop_front().unwrap_or(200));
+            if status == 0 {
+                return;
+            }
             if status == 200 {
-                self.got.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap()));
+                self.got.lock().unwrap().push((head, event));
             }
             let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
+    }
+
+    pub fn judge(&self, rule: impl Fn(&CloudEvent) -> u16 + Send + 'static) {
+        *self.rule.lock().unwrap() = Some(Box::new(rule));
+    }
+
+    /// What was taken.
+    pub fn events(&self) -> Vec<CloudEvent> {
+        self.got.lock().unwrap().iter().map(|(_, event)| event.clone()).collect()
     }
 
     pub fn answer(&self, status: u16, times: usize) {

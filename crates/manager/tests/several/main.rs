@@ -13,6 +13,7 @@ mod keys;
 mod outage;
 mod purge;
 mod retention;
+mod sinks;
 
 use common::*;
 use jiff::SignedDuration;
@@ -69,6 +70,9 @@ fn main() {
         test("a_key_that_two_managers_replace_at_once_is_replaced_twice", || block(keys::rotated_at_once())),
         test("a_manager_whose_clock_is_far_from_the_databases_removes_nothing", || {
             block(retention::clocks_apart());
+        }),
+        test("a_manager_that_stands_still_in_a_delivery_does_not_put_the_sink_back", || {
+            block(sinks::stands_still());
         }),
         test("a_purge_asked_for_at_one_manager_is_approved_once_at_another", || {
             block(purge::asked_here_approved_there());

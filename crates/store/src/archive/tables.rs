@@ -71,6 +71,8 @@ pub const TABLES: &[Table] = &[
     table("attempts", 3, &[t("operation"), t("step"), n("number"), t("region"), n("ended"), t("payload")]),
     table("workflows", 3, &[t("operation"), t("region"), n("round"), n("deliver_at"), t("payload")]),
     table("bridges", 2, &[t("operation"), t("hook"), t("payload")]),
+    table("parked_events", 2, &[t("sink"), t("environment"), t("payload")]),
+    table("dead_letters", 2, &[t("sink"), n("position"), n("wanted"), t("payload")]),
     table("regions", 1, &[t("name"), t("payload")]),
     table("hooks", 3, &[t("region"), t("namespace"), t("name"), t("payload")]),
     table(

@@ -1,8 +1,8 @@
 //! Rows to store. Each is complete, so that a column that an implementation forgets is missed.
 
 use crate::{
-    AuditEntry, BridgeRow, Command, CommandKind, EventRecord, HoldRow, HookRow, IdempotentAnswer, Retired,
-    StagedHooks, WorkflowEnded, WorkflowRow,
+    AuditEntry, BridgeRow, Command, CommandKind, DeadLetterRow, EventRecord, HoldRow, HookRow,
+    IdempotentAnswer, ParkedRow, Retired, StagedHooks, WorkflowEnded, WorkflowRow,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -448,6 +448,31 @@ pub fn bridge(operation: OperationId, hook: &str) -> BridgeRow {
         session: session(),
         seen_at: at(38),
         left_at: Some(at(39)),
+    }
+}
+
+/// An environment that waits for another try.
+pub fn parked(sink: &str, environment: Option<EnvironmentId>) -> ParkedRow {
+    ParkedRow {
+        sink: sink.to_owned(),
+        environment,
+        after: 7,
+        tries: 2,
+        not_before: Some(at(40)),
+        since: at(39),
+        problem: Some("answered with status 500".to_owned()),
+    }
+}
+
+/// An event that was given up.
+pub fn dead_letter(sink: &str, position: u64, wanted: bool) -> DeadLetterRow {
+    DeadLetterRow {
+        sink: sink.to_owned(),
+        event: EventRecord { position, ..event(None, None, json!({ "n": position })) },
+        tries: 10,
+        problem: "answered with status 500".to_owned(),
+        at: at(41),
+        wanted,
     }
 }
 

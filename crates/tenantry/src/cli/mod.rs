@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod env;
+mod event;
 mod hook;
 mod op;
 mod other;
@@ -14,6 +15,7 @@ mod store;
 pub use audit::*;
 pub use check::*;
 pub use env::*;
+pub use event::*;
 pub use hook::*;
 pub use op::*;
 pub use other::*;
@@ -76,6 +78,9 @@ pub enum Command {
     Approval(ApprovalCommand),
     /// What waits for a person
     Attention(AttentionArgs),
+    /// Events on their way to other programs
+    #[command(subcommand)]
+    Event(EventCommand),
     /// Who changed what, when and why; and whether that record is whole
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -9,6 +9,7 @@ mod check;
 mod connect;
 mod definition;
 mod env;
+mod event;
 mod generated;
 mod hold;
 mod hook;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli) -> Result<Exit> {
         Command::Hold(command) => hold::run(context, command).await,
         Command::Approval(command) => approval::run(context, command).await,
         Command::Attention(args) => attention::run(context, args).await,
+        Command::Event(command) => event::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Retention(command) => retention::run(context, command).await,
         Command::Check(args) => check::run(context, args).await,

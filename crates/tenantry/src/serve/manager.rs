@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
 use tenantry_engine::VerbKind;
-use tenantry_manager::{ArgoSinks, Manager, ManagerConfig, ManagerError, PURGE};
+use tenantry_manager::{ArgoSinks, Manager, ManagerConfig, ManagerError, Outlet, PURGE};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,8 @@ pub struct Running {
     pub server: Server,
     /// Where events for regions of Argo go, until [`Running::begin`].
     argo: ArgoSinks,
+    /// Where all other events go, until then.
+    outlets: Vec<Outlet>,
     /// From [`Running::begin`] on.
     loops: Option<JoinHandle<()>>,
 }
@@ -38,6 +40,8 @@ impl Running {
     /// Opens the data and starts the server. What comes by itself waits for [`Running::begin`]: a start that fails after all
     /// has then nothing to bring to an end.
     pub async fn start<G: OfGroup>(settings: &Settings<G>, data: &Path, listen: SocketAddr) -> Result<Self> {
+        // A mistake in them is told before anything is touched.
+        let outlets = notify::outlets(settings)?;
         let (store, logs) = storage::open(settings, data).await?;
         let argo = argo::regions(settings)?;
         let mut config = configuration(settings, data)?;
@@ -60,14 +64,13 @@ impl Running {
         let server = serve(ApiConfig { tls, identities, ..ApiConfig::new(listen) }, manager.clone())
             .await
             .map_err(|error| refused(&error))?;
-        Ok(Self { manager, server, argo: argo.unwrap_or_default(), loops: None })
+        Ok(Self { manager, server, argo: argo.unwrap_or_default(), outlets, loops: None })
     }
 
     /// Starts the loops.
-    pub fn begin<G: OfGroup>(&mut self, settings: &Settings<G>, shutdown: &CancellationToken) -> Result<()> {
+    pub fn begin(&mut self, shutdown: &CancellationToken) {
         let (manager, shutdown) = (self.manager.clone(), shutdown.clone());
-        let sinks = notify::sinks(settings)?;
-        let argo = std::mem::take(&mut self.argo);
+        let (argo, outlets) = (std::mem::take(&mut self.argo), std::mem::take(&mut self.outlets));
         self.loops = Some(tokio::spawn(async move {
             // Each ends by itself when it is told to; neither waits for the other.
             let workflows = async {
@@ -75,10 +78,9 @@ impl Running {
                     manager.deliver_workflows(argo, shutdown.clone()).await;
                 }
             };
-            let notify = manager.notify(sinks, shutdown.clone());
-            tokio::join!(manager.run(shutdown.clone()), notify, workflows);
+            let publish = manager.publish(outlets, shutdown.clone());
+            tokio::join!(manager.run(shutdown.clone()), publish, workflows);
         }));
-        Ok(())
     }
 
     /// Ends: streams first, then the loops. What was committed is on disk already.
@@ -136,6 +138,7 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
     if let Some(value) = settings.parse("keep-newest")? {
         config.retention.newest = value;
     }
+    config.event_source = notify::source(settings)?;
     config.audit.key_file =
         Some(settings.get("audit-key").map_or_else(|| data.join("audit-key.pem"), PathBuf::from));
     config.audit.heads_to = settings.get("audit-heads").map(PathBuf::from);
@@ -214,7 +217,7 @@ pub async fn manager(args: ManagerArgs) -> Result<Exit> {
         running.stop().await?;
         return Err(error);
     }
-    running.begin(&settings, &shutdown)?;
+    running.begin(&shutdown);
     anstream::eprintln!("tenantry manager is ready at {}", running.server.url());
     tokio::select! {
         () = shutdown.cancelled() => {}

@@ -1,4 +1,4 @@
-//! The sinks that attention is carried to, from settings.
+//! The sinks that events are carried to, from settings: pagers, and those of the document `event-sinks`.
 
 use crate::exit::{Exit, Failure};
 use crate::settings::{OfGroup, Settings};
@@ -6,10 +6,40 @@ use anyhow::Result;
 use secrecy::SecretString;
 use std::path::Path;
 use std::sync::Arc;
-use tenantry_events::{CommandSink, HttpSink, Sink};
+use tenantry_events::{CommandSink, EventSinks, HttpSink, Sink};
+use tenantry_manager::{Outlet, Wants};
 
-/// All sinks; their names tell them apart, so the same one twice is an error.
-pub fn sinks<G: OfGroup>(settings: &Settings<G>) -> Result<Vec<Arc<dyn Sink>>> {
+/// All of them.
+pub fn outlets<G: OfGroup>(settings: &Settings<G>) -> Result<Vec<Outlet>> {
+    let mut outlets: Vec<Outlet> = pagers(settings)?.into_iter().map(Outlet::pager).collect();
+    if let Some(file) = settings.get("event-sinks") {
+        let usage = |why| Failure::new(Exit::Usage, format!("event-sinks: {why}"));
+        let document = EventSinks::from_file(Path::new(file)).map_err(usage)?;
+        let found = document.configure().map_err(|why| usage(format!("{file}: {why}")))?;
+        let outlet = |one: tenantry_events::Configured| Outlet {
+            sink: one.sink,
+            wants: Wants::Types(one.types),
+            to: one.to,
+        };
+        outlets.extend(found.into_iter().map(outlet));
+    }
+    Ok(outlets)
+}
+
+/// What tells this installation's events from another one's, if somebody says.
+pub fn source<G: OfGroup>(settings: &Settings<G>) -> Result<Option<String>> {
+    let Some(source) = settings.get("event-source") else { return Ok(None) };
+    let good =
+        source.contains(':') && source.len() <= 500 && source.bytes().all(|byte| byte.is_ascii_graphic());
+    if !good {
+        let message = "setting `event-source` must be a URI with its scheme, of at most 500 characters";
+        return Err(Failure::new(Exit::Usage, message).into());
+    }
+    Ok(Some(source.to_owned()))
+}
+
+/// Their names tell them apart, so the same one twice is an error.
+fn pagers<G: OfGroup>(settings: &Settings<G>) -> Result<Vec<Arc<dyn Sink>>> {
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let token = match settings.get("notify-token-file") {
         Some(file) => {

@@ -39,7 +39,7 @@ pub async fn up(args: UpArgs) -> Result<Exit> {
     let folder = data.join("agent");
     let executor = executor::executor(&settings, &folder).await?;
     let mut running = Running::start(&settings, &data, listen).await?;
-    running.begin(&settings, &shutdown)?;
+    running.begin(&shutdown);
     let url = running.server.url();
     let token = admin_token(&running.manager, &data).await?;
 

@@ -205,6 +205,20 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         Manager,
+        "event-sinks",
+        "FILE",
+        None,
+        "Document that names the receivers of events: HTTP and NATS JetStream (docs/guide/events.md)",
+    ),
+    setting(
+        Manager,
+        "event-source",
+        "URI",
+        None,
+        "What events say they come from, unlike any other installation; by default a name that the first start makes",
+    ),
+    setting(
+        Manager,
         "retention",
         "DURATION",
         Some("720h"),

@@ -58,7 +58,7 @@ pub fn all(desk: &mut Desk) -> Result<()> {
 /// One line of the pager's file.
 #[derive(Deserialize)]
 struct Told {
-    id: String,
+    sequence: String,
     #[serde(rename = "type")]
     kind: String,
     data: Value,
@@ -83,7 +83,7 @@ pub fn everybody_was_told(desk: &mut Desk) -> Result<()> {
         Ok(untold.is_empty().then_some(()))
     });
     ended.with_context(|| format!("the pager was not told of the end of {untold:?}"))?;
-    let positions = lines.iter().map(|told| Ok(told.id.parse()?)).collect::<Result<Vec<u64>>>()?;
+    let positions = lines.iter().map(|told| Ok(told.sequence.parse()?)).collect::<Result<Vec<u64>>>()?;
     ensure!(positions.is_sorted(), "told out of order: {positions:?}");
     let mut seen: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for told in &lines {

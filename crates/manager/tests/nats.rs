@@ -1,0 +1,196 @@
+//! Events on their way to a stream of a real NATS server, which is killed in the middle. Ignored where the test bed's part
+//! `nats` is not built.
+
+#![allow(clippy::large_futures)] // a test's stack is large enough
+#![allow(clippy::unwrap_used)] // in tests a panic is the message
+
+mod common;
+
+use async_nats::jetstream::{self, Context, stream};
+use common::*;
+use futures::StreamExt as _;
+use libtest_mimic::{Arguments, Trial};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tenantry_events::{CloudEvent, NatsConfig, NatsSink};
+use tenantry_manager::{Manager, Outlet, Round, Wants};
+use tenantry_store::EventFilter;
+
+/// Longest wait for what has to happen by itself.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+fn main() {
+    let program = program();
+    let missing = program.is_none();
+    if missing {
+        eprintln!("TENANTRY_TESTBED names no test bed with the part nats: these tests are ignored");
+    }
+    let test = Trial::test("a_server_killed_in_the_middle_has_each_event_once_and_in_order", move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(killed_in_the_middle(program.as_deref().unwrap()));
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), vec![test.with_ignored_flag(missing)]).exit();
+}
+
+fn program() -> Option<PathBuf> {
+    let testbed = PathBuf::from(std::env::var_os("TENANTRY_TESTBED")?);
+    Some(testbed.parent()?.join("nats/nats-server")).filter(|program| program.is_file())
+}
+
+/// A server that ends with the test.
+struct Server(Child);
+
+impl Server {
+    async fn start(program: &Path, address: SocketAddr, folder: &Path) -> Self {
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        let child = Command::new(program)
+            .args(["-js", "-a", "127.0.0.1", "-p", &address.port().to_string(), "-sd"])
+            .arg(folder)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let server = Self(child);
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            assert!(begun.elapsed() < DEADLINE, "the server does not listen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Rounds until nothing is left, with the pauses cut short.
+async fn settle(world: &World, manager: &Manager, outlet: &Outlet) {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < DEADLINE, "the sink never comes to rest");
+        match manager.publish_round(outlet).await.unwrap() {
+            Round::Moved => {}
+            Round::Wait(time) => {
+                // The connection mends itself in a time of its own.
+                world.pass(time);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Round::Idle => return,
+        }
+    }
+}
+
+async fn stored(context: &Context) -> Vec<(String, async_nats::HeaderMap, CloudEvent)> {
+    let mut stream = context.get_stream("tenantry").await.unwrap();
+    let count = stream.info().await.unwrap().state.messages;
+    let consumer = stream
+        .create_consumer(jetstream::consumer::pull::OrderedConfig { ..Default::default() })
+        .await
+        .unwrap();
+    let mut messages = consumer.messages().await.unwrap().take(usize::try_from(count).unwrap());
+    let mut all = Vec::new();
+    while let Some(message) = messages.next().await {
+        let message = message.unwrap();
+        let event = serde_json::from_slice(&message.payload).unwrap();
+        all.push((message.subject.to_string(), message.headers.clone().unwrap(), event));
+    }
+    all
+}
+
+async fn killed_in_the_middle(program: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("nats://{address}");
+    let mut server = Server::start(program, address, folder.path()).await;
+    let reader = jetstream::new(async_nats::connect(&url).await.unwrap());
+    let config = stream::Config {
+        name: "tenantry".to_owned(),
+        subjects: vec!["tenantry.>".to_owned()],
+        ..stream::Config::default()
+    };
+    reader.create_stream(config).await.unwrap();
+
+    let world = World::new();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    let mut agent = Agent::open(&manager, vec![readable(hook("crm/a", &["lifecycle.upsert"], &[]))]).await;
+    let config = NatsConfig { url, prefix: "tenantry".to_owned(), authorities: None, credentials: None };
+    let sink = Arc::new(NatsSink::new("bus", config).unwrap());
+    let outlet = Outlet { sink, wants: Wants::Types(Vec::new()), to: "nats".to_owned() };
+    settle(&world, &manager, &outlet).await;
+    let before = manager.last_event().await.unwrap();
+    for name in ["a", "b", "c", "d", "e"] {
+        create(&manager, name).await;
+    }
+    agent.run_all(&manager, world.now()).await;
+    // Some are there, and more are on their way when it dies; of those nobody can tell whether they are stored.
+    manager.publish_round(&outlet).await.unwrap();
+    {
+        let round = manager.publish_round(&outlet);
+        let mut round = std::pin::pin!(round);
+        assert!(stand_still_after(12, round.as_mut()).await.is_none(), "the round was over too soon");
+        server.kill();
+        round.await.unwrap();
+    }
+    assert!(
+        matches!(manager.publish_round(&outlet).await.unwrap(), Round::Wait(_)),
+        "nothing is tried at once"
+    );
+    let mut server = Server::start(program, address, folder.path()).await;
+    settle(&world, &manager, &outlet).await;
+
+    // A manager that forgot what it delivered: the stream throws the same ids away.
+    let first = stored(&reader).await.len();
+    let from = tenantry_manager::ReplayFrom::Position(before + 1);
+    manager.replay_events(&admin(), "bus", from, None).await.unwrap();
+    settle(&world, &manager, &outlet).await;
+
+    let all = stored(&reader).await;
+    assert_eq!(all.len(), first, "within the stream's window a replay adds nothing");
+    let outbox = manager.events_after(&EventFilter::default(), before, 1000, Duration::ZERO).await.unwrap();
+    // Of its own troubles a sink is not told.
+    let own = |key: &str| key.ends_with("/bus");
+    let wanted: Vec<u64> = outbox
+        .iter()
+        .filter(|event| !own(event.data["key"].as_str().unwrap_or_default()))
+        .map(|event| event.position)
+        .collect();
+    let position = |event: &CloudEvent| event.sequence.as_deref().unwrap().parse::<u64>().unwrap();
+    let mut came: Vec<u64> = all.iter().map(|(_, _, event)| position(event)).collect();
+    let mut last: BTreeMap<Option<String>, u64> = BTreeMap::new();
+    for (subject, headers, event) in &all {
+        assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), event.id);
+        assert_eq!(
+            headers.get("content-type").unwrap().as_str(),
+            "application/cloudevents+json; charset=utf-8"
+        );
+        let key = event.partitionkey.as_deref().unwrap_or("none");
+        let kind = event.kind.strip_prefix("io.tenantry.").unwrap();
+        assert_eq!(*subject, format!("tenantry.{key}.{kind}"));
+        if let Some(before) = last.insert(event.partitionkey.clone(), position(event)) {
+            assert!(before < position(event), "{subject}: {} came after {before}", position(event));
+        }
+    }
+    came.sort_unstable();
+    assert_eq!(came, wanted, "each event of the outbox, and each once");
+    assert_eq!(
+        manager.event_sinks().await.unwrap()[0].dead_letters,
+        0,
+        "a server that is away costs no event its tries"
+    );
+    server.kill();
+}

@@ -1,0 +1,17 @@
+-- What receivers of events were not able to take. As in 0001: `payload` is the row, other columns are derived from it. Each
+-- receiver's place in the outbox is a setting. `environment` is empty for what belongs to none.
+CREATE TABLE parked_events (
+    sink        TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    payload     TEXT NOT NULL,
+    PRIMARY KEY (sink, environment)
+) STRICT;
+
+CREATE TABLE dead_letters (
+    sink     TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    wanted   INTEGER NOT NULL,
+    payload  TEXT NOT NULL,
+    PRIMARY KEY (sink, position)
+) STRICT;
+CREATE INDEX dead_letters_wanted ON dead_letters (sink, wanted, position);
