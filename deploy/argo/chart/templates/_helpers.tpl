@@ -70,13 +70,15 @@ volumeMounts:
 
 {{/*
 For the loss of a step's own Pod: -1 is Argo's word for no exit code, the other one the program's. A hook is repeated by
-tenant.retries, never by Argo.
+tenant.retries, never by Argo. No maxDuration: Argo counts it from the first try's start, so a step that had run longer would
+not be started again at all. The limit is for what can never be started; a step may wait for a person for days, while nodes come
+and go.
 */}}
 {{- define "tenantry.lost" -}}
-limit: "10"
+limit: {{ .limit | quote }}
 retryPolicy: Always
-expression: lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, {{ . }}]
-backoff: {duration: "2", factor: "2", maxDuration: "600"}
+expression: lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, {{ .code }}]
+backoff: {duration: "2", factor: "2", cap: "60"}
 {{- end }}
 
 {{/*
@@ -164,7 +166,7 @@ arguments:
 {{- define "tenantry.discovery" -}}
 # 6: the API server did not answer.
 retryStrategy:
-  {{- include "tenantry.lost" 6 | nindent 2 }}
+  {{- include "tenantry.lost" (dict "code" 6 "limit" 100) | nindent 2 }}
 container:
   {{- include "tenantry.container" .root | nindent 2 }}
   args:
