@@ -1,6 +1,7 @@
 //! The handle that everything hangs on: store, logs, settings and a clock. Cheap to clone.
 
 use crate::ManagerConfig;
+use crate::argo::Watch;
 use crate::audit::Sealer;
 use crate::roles::Roles;
 use crate::runner::Runs;
@@ -26,6 +27,7 @@ pub struct Manager {
     pub(crate) roles: Arc<Roles>,
     pub(crate) past_runs: Arc<PastRuns>,
     pub(crate) told: Arc<Told>,
+    pub(crate) watch: Arc<Watch>,
     clock: Clock,
 }
 
@@ -48,6 +50,7 @@ impl Manager {
             roles: Arc::default(),
             past_runs: Arc::default(),
             told: Arc::default(),
+            watch: Arc::default(),
             clock,
         }
     }

@@ -23,6 +23,14 @@ struct Staged {
     named: BTreeSet<HookPath>,
 }
 
+/// The report says what the row says.
+pub(crate) fn is_known(row: &HookRow, report: &ReportedHook) -> bool {
+    row.current == report.hook
+        && row.problems == report.problems
+        && row.absent_since.is_none()
+        && row.retired.is_none()
+}
+
 /// What a report did.
 struct Taken {
     /// A hook is another one than before.
@@ -158,13 +166,7 @@ impl Work<'_> {
     pub(crate) async fn present(&mut self, region: &RegionName, report: &ReportedHook) -> Result<bool> {
         let hook = HookRef::new(region.clone(), report.path.clone());
         let before = self.tx.hook(&hook).await?;
-        let unchanged = before.as_ref().is_some_and(|row| {
-            row.current == report.hook
-                && row.problems == report.problems
-                && row.absent_since.is_none()
-                && row.retired.is_none()
-        });
-        if unchanged {
+        if before.as_ref().is_some_and(|row| is_known(row, report)) {
             return Ok(false);
         }
         let same_version = before.as_ref().is_some_and(|row| row.current == report.hook);
