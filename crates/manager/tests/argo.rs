@@ -16,8 +16,8 @@ use tenantry_api_types::bridge::{OrderAnswer, StepRef, WorkflowEnd, WorkflowRef}
 use tenantry_engine::StepVerb;
 use tenantry_events::HttpSink;
 use tenantry_manager::{
-    ArgoSinks, ExpectedOperation, Lifecycle, LogPiece, Manager, OperationVerb, ReportedHook, StepLease,
-    StepOptions, StepPoll,
+    ArgoSinks, ExpectedOperation, Lifecycle, LogPiece, Manager, OperationVerb, ReplayWish, ReportedHook,
+    StepLease, StepOptions, StepPoll,
 };
 use tenantry_model::*;
 use tenantry_store::{AttentionFilter, CommandKind};
@@ -482,7 +482,7 @@ async fn a_step_that_waits_for_its_level_is_not_silent_and_one_without_anybody_i
 #[tokio::test]
 async fn a_workflow_that_ends_while_the_operation_is_planned_is_followed_by_another() {
     let (world, manager) = begin().await;
-    let (_, id) = create(&manager, "prod").await;
+    let (environment, id) = create(&manager, "prod").await;
     let message = || async {
         let all = manager.attentions(&admin(), AttentionFilter::default(), &Page::default()).await.unwrap();
         all.items.into_iter().map(|attention| attention.message).collect::<String>()
@@ -512,6 +512,9 @@ async fn a_workflow_that_ends_while_the_operation_is_planned_is_followed_by_anot
     manager.bridge_workflow_ended(&workflow(id, 3), WorkflowEnd::Shutdown, "").await.unwrap();
     assert_eq!(state(&manager, id).await, OperationState::Paused);
     assert!(message().await.contains("is paused"));
+    let audit = manager.audit(Some(environment.id), 0, 1000).await.unwrap();
+    let pause = audit.iter().find(|entry| entry.action == "operation.pause").unwrap();
+    assert_eq!(pause.reason.as_deref(), Some("its Workflow was ended (shutdown)"));
     assert_eq!(findings(&manager).await, vec![]);
 }
 
@@ -564,6 +567,53 @@ async fn while_an_operation_is_planned_its_discovery_is_asked_to_look_again() {
     let waits = manager.bridge_order(&workflow(id, 1), Duration::ZERO).await.unwrap();
     assert!(matches!(waits, OrderAnswer::Waiting { list_again: true, .. }), "{waits:?}");
     assert_eq!(ordered(&discover(&manager, id, 1, two_hooks()).await).len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_refuses_the_operation_with_its_name() {
+    let (_world, manager) = begin().await;
+    let (_, id) = create(&manager, "prod").await;
+    let mut hooks = two_hooks();
+    let problem = Problem {
+        code: "suspend".to_owned(),
+        pointer: "/spec/suspend".to_owned(),
+        message: "suspend is not set".to_owned(),
+        remedy: "set it".to_owned(),
+    };
+    hooks.push(ReportedHook { path: "crm/broken".parse().unwrap(), hook: None, problems: vec![problem] });
+    let answer = discover(&manager, id, 1, hooks).await;
+    let OrderAnswer::Over { succeeded: false, message } = answer else { panic!("{answer:?}") };
+    assert!(message.contains("eu1/crm/broken") && message.contains("suspend is not set"), "{message}");
+    let view = manager.operation(id).await.unwrap().operation;
+    assert_eq!(
+        (view.state, view.problem.as_deref()),
+        (OperationState::Failed, Some("plan-hook-quarantined"))
+    );
+}
+
+#[tokio::test]
+async fn only_versions_that_are_in_the_cluster_can_be_replayed() {
+    let (world, manager) = begin().await;
+    let (environment, id) = create(&manager, "prod").await;
+    discover(&manager, id, 1, two_hooks()).await;
+    for hook in ["crm/a", "crm/b"] {
+        Bridge::new(id, 1, hook).run(&manager, &world, success()).await;
+    }
+    let wish = || ReplayWish {
+        versions: ReplayVersions::Frozen,
+        reason: Some("again".to_owned()),
+        validate_only: true,
+        ..ReplayWish::default()
+    };
+    manager.replay_operation(&admin(), id, wish()).await.unwrap();
+    // Another operation finds that a team has shipped another version meanwhile.
+    let other = ask(&manager, environment.id, Lifecycle::Reconcile).await.id;
+    let mut hooks = two_hooks();
+    hooks[0].hook.as_mut().unwrap().hash = TemplateHash("new".to_owned());
+    discover(&manager, other, 1, hooks).await;
+    let refused = manager.replay_operation(&admin(), id, wish()).await.unwrap_err();
+    assert_eq!(refused.code(), "replay-template-gone");
+    assert!(refused.to_string().contains("eu1/crm/a"), "{refused}");
 }
 
 /// An event source that never answers.

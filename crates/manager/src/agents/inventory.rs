@@ -208,8 +208,10 @@ impl Work<'_> {
             self.settle_attention(&quarantined).await?;
             return self.settle_attention(&left_out).await;
         }
-        let in_force = row.last_good.is_some();
-        let (kind, key, other, effect) = if in_force {
+        let (kind, key, other, effect) = if self.manager.is_argo(&hook.region) {
+            let effect = "operations that it takes part in are refused";
+            (AttentionKind::HookQuarantined, quarantined, left_out, effect)
+        } else if row.last_good.is_some() {
             (AttentionKind::HookQuarantined, quarantined, left_out, "its last good version runs")
         } else {
             (AttentionKind::HookLeftOut, left_out, quarantined, "it has no good version and is left out")

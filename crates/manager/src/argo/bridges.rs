@@ -86,7 +86,7 @@ impl Manager {
             }
             let known = before.as_ref().filter(|row| row.session == from.session);
             // Of one that was silent for long the attempts may be unknown: it is asked to look for them.
-            let silent = self.config.workflow_silent_after;
+            let silent = self.silent_limit();
             let is_new = known.is_none_or(|row| work.now.duration_since(row.seen_at) >= silent);
             work.workflow(&from.workflow).await?;
             if work.tx.step(operation, &hook).await?.is_none() {

@@ -132,7 +132,11 @@ impl Manager {
                 }
                 Ok(OrderAnswer::Over {
                     succeeded: state == OperationState::Succeeded,
-                    message: operation.problem.unwrap_or_else(|| format!("the operation is over: {state:?}")),
+                    message: match (operation.problem, operation.note) {
+                        (Some(problem), Some(note)) => format!("{note} ({problem})"),
+                        (Some(why), None) => why,
+                        (None, _) => format!("the operation is over: {state:?}"),
+                    },
                 })
             }
             _ => {

@@ -17,6 +17,9 @@ use tenantry_failpoints::Point;
 use tenantry_model::{Attempt, HookRef, Operation, OperationId, RegionName};
 use tenantry_store::{BridgeRow, Read, WorkflowEnded, WorkflowRow};
 
+/// A bridge that lives is heard so often in any case: it polls every 20 s, not every poll is noted, and one that got no answer pauses.
+const LEAST: SignedDuration = SignedDuration::from_mins(1);
+
 /// Since when this manager has looked without a break. While nobody looked (the store was away, the process stood still),
 /// nobody could be heard either.
 #[derive(Debug, Default)]
@@ -123,9 +126,14 @@ impl Manager {
         Ok(())
     }
 
+    /// How long nobody speaks until that is silence.
+    pub(super) fn silent_limit(&self) -> SignedDuration {
+        self.config.workflow_silent_after.max(LEAST)
+    }
+
     /// Whether it is time to judge, and from when on.
     pub(super) fn silence_is_due(&self) -> Option<Timestamp> {
-        self.watch.look(self.now(), self.config.workflow_silent_after)
+        self.watch.look(self.now(), self.silent_limit())
     }
 
     /// The newest Workflow that is to speak, and the steps that nobody speaks for.
@@ -149,7 +157,7 @@ impl Manager {
             waiting,
             from,
             now: self.now(),
-            limit: self.config.workflow_silent_after,
+            limit: self.silent_limit(),
         };
         let silent = judge.silent();
         Ok(Some((newest, silent)))
@@ -194,7 +202,7 @@ impl Work<'_> {
         mut newest: WorkflowRow,
         found: Silent,
     ) -> Result<bool> {
-        let limit = self.manager.config.workflow_silent_after;
+        let limit = self.manager.silent_limit();
         let asked_lately = newest.asked_again_at.is_some_and(|at| self.now.duration_since(at) < limit);
         let raised = silent(&newest, &found.steps, found.since, operation);
         let is_final = operation.state.is_final();
