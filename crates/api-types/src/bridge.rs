@@ -79,12 +79,15 @@ pub struct OrderRequest {
 
 /// What the Workflow is to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case", tag = "state")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "state")]
 pub enum OrderAnswer {
     /// Not yet: ask again.
     Waiting {
         /// What the operation waits for, for people.
         note: String,
+        /// What discovery has told is old by now: it looks again and tells all hooks in a new session.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        list_again: bool,
     },
     /// It is planned. The steps of this region that are not settled; all may be.
     Ready {
@@ -130,6 +133,10 @@ pub struct StepLeaseRequest {
     pub step: StepRef,
     /// How long to wait for a command or the end of the step, up to [`MAX_POLL_SECONDS`].
     pub wait_seconds: u32,
+    /// None of this session's polls was answered yet: it takes the step over from an earlier one. A later poll of a session
+    /// that the step does not have any more learns that it is superseded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first: bool,
     /// The poll before this one got no answer: commands that it leased are given out again now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unanswered: bool,
@@ -196,7 +203,7 @@ pub struct StepLogsRequest {
     pub chunks: Vec<LogChunk>,
 }
 
-/// Somebody has ended the Workflow: the operation pauses and waits for a person.
+/// The Workflow was ended: a running operation pauses and waits for a person, one that is planned gets another Workflow.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkflowEndRequest {
@@ -204,6 +211,9 @@ pub struct WorkflowEndRequest {
     pub workflow: WorkflowRef,
     /// How.
     pub end: WorkflowEnd,
+    /// Why, for people, where that is more than the word.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// How a Workflow ended before its operation.
@@ -216,6 +226,8 @@ pub enum WorkflowEnd {
     Deleted,
     /// It is over although not all of its steps are.
     Over,
+    /// The caller cannot do its part and ends with a failure, and the Workflow with it.
+    GaveUp,
 }
 
 /// Noted.

@@ -218,6 +218,7 @@ pub(crate) fn region(manager: &Manager, from: Region) -> v1::Region {
         alive: manager.is_alive(&from),
         name: from.name,
         executor: from.executor,
+        capabilities: from.executor.map(|executor| executor.capabilities().to_vec()).unwrap_or_default(),
         agent_version: from.agent_version,
         last_seen_at: from.last_seen_at,
         inventory_complete: from.inventory_complete,

@@ -153,12 +153,13 @@ fn bridge(submit: &Submit<'_>) -> Value {
                 {"name": "outputs", "valueFrom": {"path": "/tmp/outputs", "default": "{}"}},
             ],
         },
-        // The bridge's own Pod may be lost; a hook is repeated by tenant.retries alone.
+        // The bridge's own Pod may be lost; a hook is repeated by tenant.retries alone. No maxDuration: Argo counts it from the
+        // first try's start, and a bridge that had run longer would not be started again at all.
         "retryStrategy": {
-            "limit": "10",
+            "limit": "1000",
             "retryPolicy": "Always",
             "expression": format!("lastRetry.status == \"Error\" || asInt(lastRetry.exitCode) in [-1, {DETACHED}]"),
-            "backoff": {"duration": "2", "factor": "2", "maxDuration": "600"},
+            "backoff": {"duration": "2", "factor": "2", "cap": "60"},
         },
         "container": {
             "image": submit.image,

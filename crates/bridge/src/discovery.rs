@@ -17,13 +17,13 @@ use tenantry_hook::{
     AfterTarget, AnnotationDomains, Hook, OrderPolicy, RegionPolicy, Selector, parse, plain_operations,
     resolve_targets,
 };
-use tenantry_kube_run::{Candidate, CandidatePages, Cluster, Settings, read_template};
+use tenantry_kube_run::{Candidate, CandidatePages, Cluster, RunError, Settings, read_template};
 use tenantry_model::{HookPath, OnFailure, OperationId, OperationName, Problem};
 use tokio::time::Instant;
 
 /// Templates that are read at the same time.
 const AT_ONCE: usize = 8;
-/// How long a template that was listed may be gone: Argo CD replaces by deleting.
+/// How long a template that was listed or ordered may be gone: Argo CD replaces by deleting.
 const REPLACED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often a listing that took too long is begun anew.
@@ -271,17 +271,22 @@ impl Slim {
 }
 
 /// A template that is gone at this moment is waited for: a step must not vanish because its template is being replaced.
-async fn read_listed(cluster: &Cluster, path: &HookPath) -> Result<serde_json::Value, BridgeError> {
+pub(crate) async fn read_replaced(
+    cluster: &Cluster,
+    path: &HookPath,
+) -> Result<Option<serde_json::Value>, RunError> {
     let deadline = Instant::now() + REPLACED_WITHIN;
     loop {
-        if let Some(template) = read_template(cluster, path).await? {
+        let template = read_template(cluster, path).await?;
+        if template.is_some() || Instant::now() >= deadline {
             return Ok(template);
-        }
-        if Instant::now() >= deadline {
-            return Err(BridgeError::Vanished(path.clone()));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+async fn read_listed(cluster: &Cluster, path: &HookPath) -> Result<serde_json::Value, BridgeError> {
+    read_replaced(cluster, path).await?.ok_or_else(|| BridgeError::Vanished(path.clone()))
 }
 
 /// What runs, and in which order; or everything that stands against it.
@@ -344,7 +349,7 @@ impl Bridge {
         domains: &AnnotationDomains,
         policy: &RegionPolicy,
     ) -> Result<Option<(serde_json::Value, Hook)>, BridgeError> {
-        let Some(template) = read_template(cluster, &self.job).await? else { return Ok(None) };
+        let Some(template) = read_replaced(cluster, &self.job).await? else { return Ok(None) };
         match parse(&template, domains, policy) {
             Ok(hook) if hook.operations.contains(&self.operation) => Ok(Some((template, hook))),
             Ok(_) => Err(BridgeError::Usage(format!(

@@ -174,6 +174,18 @@ fn the_workflow_has_the_exact_edges() {
     insta::assert_yaml_snapshot!(workflow(&order, &submit));
 }
 
+/// Argo counts `maxDuration` from the first try's start: a bridge lost after that would not be started again.
+#[test]
+fn what_is_shipped_starts_a_lost_bridge_again_however_long_it_ran() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/argo/manifests.yaml");
+    let shipped = std::fs::read_to_string(shipped).unwrap();
+    let backoffs: Vec<&str> = shipped.lines().filter(|line| line.contains("backoff:")).collect();
+    assert_eq!(backoffs.len(), 3, "two discoveries and a bridge");
+    for backoff in backoffs {
+        assert!(backoff.contains("cap:") && !backoff.contains("maxDuration"), "{backoff}");
+    }
+}
+
 #[test]
 fn the_bridges_of_a_workflow_ask_the_manager_with_a_token_of_their_own() {
     let order = judged(found(&[hook("a/one", &[], ""), hook("a/two", &["a/one"], "")]), &[], &[]).unwrap();

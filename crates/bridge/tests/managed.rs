@@ -21,6 +21,7 @@ use tenantry_api_types::{
     bridge::{
         HooksRequest, OrderAnswer, OrderRequest, OrderedStep, REGION_HEADER, StepEnd, StepFinishRequest,
         StepLeaseAnswer, StepLeaseRequest, StepLogsRequest, StepObservationsRequest, VERSION, VERSION_HEADER,
+        WorkflowEnd, WorkflowEndRequest,
     },
 };
 use tenantry_bridge::cli::{DETACHED, PLATFORM};
@@ -44,7 +45,7 @@ fn ordered(hook: &str, after: &[&str]) -> OrderedStep {
 async fn discovery_tells_every_hook_and_prints_what_the_manager_orders() {
     let world = World::new("order", |asked| match (asked.call(), asked.nth) {
         ("hooks", _) => (200, json!({})),
-        ("order:wait", 0) => to(OrderAnswer::Waiting { note: "waits for us1".to_owned() }),
+        ("order:wait", 0) => to(OrderAnswer::Waiting { note: "waits for us1".to_owned(), list_again: false }),
         // What is not of the list is nothing that Argo could wait for.
         ("order:wait", _) => to(OrderAnswer::Ready {
             steps: vec![ordered("crm/one", &["crm/first", "eu2/x"]), ordered("crm/first", &[])],
@@ -96,7 +97,27 @@ async fn a_graph_needs_no_environment_with_a_manager() {
 async fn nothing_is_planned_without_a_hook_that_is_expected() {
     let world = World::new("expect", |_| (200, json!({}))).await;
     assert_eq!(world.discover(&["--expect=crm/one,crm/gone"]).await, 1);
+    // Argo calls the Workflow failed: nobody else would say so.
+    let told: Vec<WorkflowEndRequest> = world.manager.bodies("workflows:end");
+    assert!(matches!(&told[..], [told] if told.end == WorkflowEnd::GaveUp && told.why.contains("crm/gone")));
     assert!(world.manager.bodies::<HooksRequest>("hooks").iter().all(|page| !page.end));
+}
+
+#[tokio::test]
+async fn hooks_are_told_again_when_the_manager_lost_them_or_finds_them_old() {
+    let world = World::new("again-all", |asked| match (asked.call(), asked.nth) {
+        ("hooks", 0) => (409, json!({"code": "inventory-restart", "detail": "begin anew"})),
+        ("order:wait", 0) => to(OrderAnswer::Waiting { note: String::new(), list_again: true }),
+        ("order:wait", _) => to(OrderAnswer::Ready { steps: Vec::new() }),
+        _ => (200, json!({})),
+    })
+    .await;
+    assert_eq!(world.discover(&[]).await, 0);
+    let told: Vec<HooksRequest> = world.manager.bodies("hooks");
+    let sessions: std::collections::BTreeSet<_> = told.iter().map(|page| page.session.0).collect();
+    assert_eq!((told.len(), sessions.len()), (3, 3), "each listing has a session of its own");
+    assert!(told.iter().all(|page| page.begin && page.end && page.present.len() == 2));
+    assert!(world.manager.bodies::<WorkflowEndRequest>("workflows:end").is_empty());
 }
 
 #[tokio::test]
@@ -146,6 +167,8 @@ async fn a_refusal_ends_the_program_at_once() {
         assert_eq!(world.manager.asked("hooks").len(), 1, "{status} is not repeated");
         assert_eq!(world.bridge(&[]).await, PLATFORM);
         assert_eq!(world.read("reason"), "manager-refused");
+        let told = !world.manager.asked("workflows:end").is_empty();
+        assert_eq!(told, status == 400, "who is refused altogether need not try");
     }
 }
 
@@ -238,6 +261,7 @@ async fn a_bridge_starts_nothing_but_what_was_planned_and_ends_when_its_step_doe
 
     let leases: Vec<StepLeaseRequest> = world.manager.bodies("commands:lease");
     assert!(leases.iter().all(|lease| lease.step.session == leases[0].step.session && !lease.unanswered));
+    assert!(leases[0].first && leases[1..].iter().all(|lease| !lease.first));
     let seen: Vec<_> = world
         .manager
         .bodies::<StepObservationsRequest>("observations")
@@ -297,6 +321,7 @@ async fn a_settled_step_ends_with_what_it_came_to() {
         let leases: Vec<StepLeaseRequest> = world.manager.bodies("commands:lease");
         let unanswered: Vec<bool> = leases.iter().map(|lease| lease.unanswered).collect();
         assert_eq!(unanswered, [false, true]);
+        assert!(leases.iter().all(|lease| lease.first), "none was answered before");
     }
 }
 

@@ -35,7 +35,10 @@ pub fn apply(run: &Run, event: &Event, moment: Moment) -> Result<Transition, Rej
         Event::Planned(plan) => planned::apply(&mut draft, plan)?,
         Event::PlanRefused(refusal) => replan_at = planned::refuse(&mut draft, refusal)?,
         Event::Observed(observation) => observed::apply(&mut draft, observation)?,
-        Event::RegionSilent { region, since } => silent::apply(&mut draft, region, *since),
+        Event::RegionSilent { region, since } => {
+            silent::apply(&mut draft, |hook| hook.region == *region, *since);
+        }
+        Event::StepsSilent { steps, since } => silent::apply(&mut draft, |hook| steps.contains(hook), *since),
         Event::Tick => tick::apply(&mut draft),
         Event::Verb { step, verb, by, reason, expected } => {
             let request =

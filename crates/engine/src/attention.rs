@@ -105,6 +105,11 @@ pub(crate) fn plan_refused(operation: &Operation, refusal: &PlanRefusal) -> Rais
         PlanRefusal::UnknownSteps(_) | PlanRefusal::Deselected(_) => {
             format!("tenantry op get {} shows the steps", operation.id)
         }
+        PlanRefusal::Quarantined(hooks) => {
+            let problems = hooks.iter().flat_map(|hook| &hook.problems);
+            let remedy = problems.map(|problem| problem.remedy.clone()).next();
+            remedy.unwrap_or_else(|| "mend the hook, and ask for the operation again".to_owned())
+        }
         PlanRefusal::RequiredMissing(_) => {
             "install the hook, or take it out of the operation definition".to_owned()
         }

@@ -38,6 +38,13 @@ pub enum Event {
         /// When it was last heard.
         since: Timestamp,
     },
+    /// Nobody speaks for these steps any more, though the region does: their attempts are unknown from `since` on.
+    StepsSilent {
+        /// Which.
+        steps: BTreeSet<HookRef>,
+        /// When somebody was last heard about them.
+        since: Timestamp,
+    },
     /// Time has passed: backoffs, timeouts, deadlines. While the operation is planning, the caller plans again too.
     Tick,
     /// A person steers a step.

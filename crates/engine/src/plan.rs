@@ -64,6 +64,8 @@ pub struct PlanPolicy {
     pub cross_namespace_after: bool,
     /// The regions whose hooks take part besides the environment's own.
     pub further_regions: BTreeSet<RegionName>,
+    /// The regions that keep no last good versions: what cannot be used there refuses the plan.
+    pub strict_regions: BTreeSet<RegionName>,
 }
 
 /// A plan.
@@ -104,6 +106,9 @@ pub enum PlanRefusal {
         /// When the grace period of the first of them ends.
         until: Timestamp,
     },
+    /// Hooks cannot be used, and their region keeps no last good version that could run instead.
+    #[error("hooks cannot be used: {}", list(.0))]
+    Quarantined(Vec<Quarantined>),
     /// The definition requires hooks that are not there.
     #[error("required hooks are missing: {}", list(.0))]
     RequiredMissing(Vec<HookPath>),
@@ -141,6 +146,13 @@ pub enum PlanRefusal {
         /// The most for all of them.
         limit: usize,
     },
+}
+
+impl std::fmt::Display for Quarantined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why: Vec<&str> = self.problems.iter().map(|problem| problem.message.as_str()).collect();
+        write!(f, "{} ({})", self.hook, why.join("; "))
+    }
 }
 
 /// A step that its selector leaves out, and why, for people.
@@ -194,6 +206,7 @@ impl PlanRefusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Absent(_) | Self::AbsentForNow { .. } => "plan-hook-absent",
+            Self::Quarantined(_) => "plan-hook-quarantined",
             Self::RequiredMissing(_) => "plan-required-hook-missing",
             Self::UnknownSteps(_) => "replay-unknown-step",
             Self::Deselected(_) => "replay-deselected",
@@ -215,10 +228,19 @@ fn list<T: std::fmt::Display>(items: &[T]) -> String {
 /// per environment.
 ///
 /// # Errors
-/// [`PlanRefusal`], the first that holds in the order Absent, `AbsentForNow`, `RequiredMissing`, Empty.
+/// [`PlanRefusal`], the first that holds in the order Absent, `AbsentForNow`, Quarantined, `RequiredMissing`, Empty.
 pub fn plan(input: &PlanInput<'_>) -> Result<Plan, PlanRefusal> {
     absent::check(input)?;
     let judged = judge::judge(input);
+    let unusable: Vec<Quarantined> = judged
+        .quarantined
+        .iter()
+        .filter(|entry| input.policy.strict_regions.contains(&entry.hook.region))
+        .cloned()
+        .collect();
+    if !unusable.is_empty() {
+        return Err(PlanRefusal::Quarantined(unusable));
+    }
     let missing: Vec<HookPath> = input
         .definition
         .required_hooks

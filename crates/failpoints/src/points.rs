@@ -47,6 +47,7 @@ points! {
         WorkflowOrder "workflow-order" "The steps that a Workflow runs are noted.",
         WorkflowRound "workflow-round" "A further Workflow is found to be needed.",
         WorkflowEnd "workflow-end" "A Workflow was ended before its operation, which is paused.",
+        WorkflowSilent "workflow-silent" "Nobody speaks for steps of a Workflow: their attempts are unknown, and it is asked for again.",
         BridgeHello "bridge-hello" "A bridge is noted; what an earlier one had leased is free.",
         BridgeLease "bridge-lease" "Commands are leased to a bridge.",
         BridgeFinish "bridge-finish" "A bridge's commands are done.",

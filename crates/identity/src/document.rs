@@ -37,7 +37,7 @@ const SERVICE_ACCOUNT: &str = "tenantry-argo/tenantry-bridge";
 /// start only. To take a region's trust away at once, write `{"keys": []}` to its keys file.
 ///
 /// Clusters have their issuer's default in common: it is the keys that tell one cluster from another. Two regions that
-/// share a cluster are told apart by their service accounts or audiences, and by nothing else.
+/// share a cluster are told apart by their service accounts or audiences, and by nothing else: equal ones are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegionsOfArgo {

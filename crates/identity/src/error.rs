@@ -56,6 +56,18 @@ pub enum ConfigError {
         /// Which file.
         path: PathBuf,
     },
+    /// Two regions of one cluster whose bridges nobody can tell apart.
+    #[error(
+        "regions {one} and {other} have key {key:?} in common, and the same issuer, audience and service account: a bridge of one could speak for the other; give each an `identity.audience` or `identity.serviceAccount` of its own"
+    )]
+    Indistinguishable {
+        /// One.
+        one: RegionName,
+        /// The other.
+        other: RegionName,
+        /// The id of the key.
+        key: String,
+    },
     /// A region's keys cannot be read.
     #[error("region {region}: its `identity.keysFile` cannot be used")]
     Region {

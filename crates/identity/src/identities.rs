@@ -61,7 +61,18 @@ impl Identities {
             Ok(keys) => Ok((name, Region { config, keys })),
             Err(error) => Err(ConfigError::Region { region: name, source: Box::new(error) }),
         };
-        document.regions.into_iter().map(open).collect::<Result<_, _>>().map(Self)
+        let regions: BTreeMap<_, _> = document.regions.into_iter().map(open).collect::<Result<_, _>>()?;
+        for (one, a) in &regions {
+            for (other, b) in regions.iter().filter(|(other, _)| one < *other) {
+                if is_same(&a.config.identity, &b.config.identity)
+                    && let Some(key) = a.keys.common(&b.keys)
+                {
+                    let (one, other) = (one.clone(), other.clone());
+                    return Err(ConfigError::Indistinguishable { one, other, key });
+                }
+            }
+        }
+        Ok(Self(regions))
     }
 
     /// The regions of Argo, and where their events go.
@@ -89,6 +100,13 @@ impl Identities {
         let service_account = config.identity.service_account.clone();
         Ok(Caller { region: region.clone(), service_account, pod })
     }
+}
+
+/// A token could be of either, if a key of both has signed it: a bridge of one region could then speak for the other.
+fn is_same(one: &IdentityConfig, other: &IdentityConfig) -> bool {
+    one.issuer == other.issuer
+        && one.audience == other.audience
+        && one.service_account == other.service_account
 }
 
 /// The claims, if a key of the region has signed them.

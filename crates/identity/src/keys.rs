@@ -86,6 +86,13 @@ impl Keys {
         }
     }
 
+    /// The id of a key that both have, as far as they were read.
+    pub(crate) fn common(&self, other: &Self) -> Option<String> {
+        let ids: Vec<String> = self.state().keys.iter().map(|key| key.id.clone()).collect();
+        let other = other.state();
+        ids.into_iter().find(|id| other.keys.iter().any(|key| key.id == *id))
+    }
+
     /// The stamp must have been taken before: what is written while this reads then is a change.
     fn reread(&self, state: &mut State, stamp: Option<Stamp>) {
         state.stamp = stamp;

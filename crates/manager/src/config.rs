@@ -66,6 +66,9 @@ pub struct ManagerConfig {
     pub lease_time: SignedDuration,
     /// How often it is looked whether something in a region of Argo needs a further Workflow.
     pub workflow_check_interval: Duration,
+    /// A step in a region of Argo for which something is to be done, or whose attempt runs, and of which no bridge has spoken
+    /// for this long counts as silent.
+    pub workflow_silent_after: SignedDuration,
     /// How often the regions' silence is judged.
     pub region_check_interval: Duration,
     /// An operation that waits for a region looks again after this time even if nothing wakes it; long, since the
@@ -154,6 +157,7 @@ impl Default for ManagerConfig {
             idempotency_retention: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
             workflow_check_interval: Duration::from_secs(2),
+            workflow_silent_after: SignedDuration::from_mins(5),
             region_check_interval: Duration::from_secs(5),
             planning_retry: SignedDuration::from_mins(5),
             audit: AuditConfig::default(),

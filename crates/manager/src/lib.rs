@@ -42,7 +42,7 @@ mod work;
 pub use access::*;
 pub use agents::*;
 pub use approvals::*;
-pub use argo::{ArgoSinks, StepLease};
+pub use argo::{ArgoSinks, StepLease, StepPoll};
 pub use audit::{AuditExport, AuditKey};
 pub use check::CheckOptions;
 pub use config::{AuditConfig, ManagerConfig, ScheduleConfig};

@@ -1,6 +1,7 @@
 //! The handle that everything hangs on: store, logs, settings and a clock. Cheap to clone.
 
 use crate::ManagerConfig;
+use crate::argo::Watch;
 use crate::audit::Sealer;
 use crate::latest::Latest;
 use crate::roles::Roles;
@@ -28,6 +29,7 @@ pub struct Manager {
     pub(crate) past_runs: Arc<PastRuns>,
     pub(crate) told: Arc<Told>,
     pub(crate) latest: Arc<Latest>,
+    pub(crate) watch: Arc<Watch>,
     clock: Clock,
 }
 
@@ -51,6 +53,7 @@ impl Manager {
             past_runs: Arc::default(),
             told: Arc::default(),
             latest: Arc::default(),
+            watch: Arc::default(),
             clock,
         }
     }

@@ -10,17 +10,20 @@ use common::*;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tenantry_api_types::bridge::{OrderAnswer, StepRef, WorkflowEnd, WorkflowRef};
 use tenantry_engine::StepVerb;
 use tenantry_events::HttpSink;
 use tenantry_manager::{
-    ArgoSinks, ExpectedOperation, LogPiece, Manager, OperationVerb, ReportedHook, StepLease, StepOptions,
+    ArgoSinks, ExpectedOperation, Lifecycle, LogPiece, Manager, OperationVerb, ReplayWish, ReportedHook,
+    StepLease, StepOptions, StepPoll,
 };
 use tenantry_model::*;
 use tenantry_store::{AttentionFilter, CommandKind};
 use uuid::Uuid;
 
+const LOST: StepPoll = StepPoll { first: false, unanswered: true };
 const UPSERT: [&str; 1] = ["lifecycle.upsert"];
 
 async fn begin() -> (World, Manager) {
@@ -39,6 +42,7 @@ fn workflow(operation: OperationId, round: u32) -> WorkflowRef {
 /// A bridge, driven by hand.
 struct Bridge {
     step: StepRef,
+    answered: AtomicBool,
     numbers: BTreeMap<AttemptId, u64>,
 }
 
@@ -46,11 +50,13 @@ impl Bridge {
     fn new(operation: OperationId, round: u32, hook: &str) -> Self {
         let session = AgentSessionId(Uuid::now_v7());
         let step = StepRef { workflow: workflow(operation, round), hook: hook.parse().unwrap(), session };
-        Self { step, numbers: BTreeMap::new() }
+        Self { step, answered: AtomicBool::new(false), numbers: BTreeMap::new() }
     }
 
     async fn poll(&self, manager: &Manager) -> StepLease {
-        manager.bridge_lease(&self.step, Duration::ZERO, false).await.unwrap()
+        let first = !self.answered.swap(true, Ordering::Relaxed);
+        let poll = StepPoll { first, unanswered: false };
+        manager.bridge_lease(&self.step, Duration::ZERO, poll).await.unwrap()
     }
 
     /// Leases what is there and finishes it; the attempts that were to be started.
@@ -273,7 +279,7 @@ async fn a_workflow_that_somebody_ends_pauses_and_after_the_resume_its_attempt_i
     };
     a.observe(&manager, &world, attempt, running).await;
     for _ in 0..2 {
-        manager.bridge_workflow_ended(&workflow(id, 1), WorkflowEnd::Deleted).await.unwrap();
+        manager.bridge_workflow_ended(&workflow(id, 1), WorkflowEnd::Deleted, "").await.unwrap();
     }
     assert_eq!(state(&manager, id).await, OperationState::Paused);
     assert_eq!(waiting(&manager).await, [AttentionKind::WorkflowEnded]);
@@ -305,11 +311,16 @@ async fn what_one_bridge_had_leased_its_successor_gets() {
     let first = Bridge::new(id, 1, "crm/a");
     assert_eq!(first.poll(&manager).await.commands.len(), 1);
     assert_eq!(first.poll(&manager).await.commands.len(), 0, "it has it");
-    let lost = manager.bridge_lease(&first.step, Duration::ZERO, true).await.unwrap();
+    let lost = manager.bridge_lease(&first.step, Duration::ZERO, LOST).await.unwrap();
     assert_eq!((lost.commands.len(), lost.open.len()), (1, 1), "its answer was lost");
     let second = Bridge::new(id, 1, "crm/a");
     let taken = second.poll(&manager).await;
     assert_eq!((taken.commands.len(), taken.open.len()), (1, 1));
+    // The first one lives after all: it has lost the step, and what it says of commands counts no more.
+    let late = first.poll(&manager).await.end.unwrap();
+    assert_eq!((late.done, late.state.as_str()), (true, "superseded"));
+    manager.bridge_finish(&first.step, &[taken.commands[0].id]).await.unwrap();
+    assert_eq!(second.poll(&manager).await.end, None);
     // Only the step's own commands are done by it.
     let other = Bridge::new(id, 1, "crm/b");
     manager.bridge_finish(&other.step, &[taken.commands[0].id]).await.unwrap();
@@ -328,7 +339,12 @@ async fn hooks_that_a_discovery_does_not_name_are_absent_and_nothing_else_is_bel
     manager.bridge_hooks(&from, session, (true, false), &hooks[..2]).await.unwrap();
     let refused = manager.bridge_hooks(&from, other, (false, true), &hooks[2..]).await.unwrap_err();
     assert_eq!(refused.code(), "inventory-restart");
-    manager.bridge_hooks(&from, session, (false, true), &hooks[2..]).await.unwrap();
+    // Late, and after it the last one twice: its first answer was lost.
+    manager.bridge_hooks(&from, session, (true, false), &hooks[..2]).await.unwrap();
+    for _ in 0..2 {
+        manager.bridge_hooks(&from, session, (false, true), &hooks[2..]).await.unwrap();
+    }
+    assert_eq!(manager.hook(&hook_ref("crm/a")).await.unwrap().absent_since, None);
     // The next discovery names one of them: what is for other operations stays as it was.
     discover(&manager, id, 1, two_hooks().into_iter().take(1).collect()).await;
     let absent = |path: &'static str| {
@@ -344,11 +360,298 @@ async fn hooks_that_a_discovery_does_not_name_are_absent_and_nothing_else_is_bel
     assert_eq!(unknown.code(), "not-found");
     let nobody = Bridge::new(id, 1, "crm/nobody");
     assert_eq!(
-        manager.bridge_lease(&nobody.step, Duration::ZERO, false).await.unwrap_err().code(),
+        manager.bridge_lease(&nobody.step, Duration::ZERO, StepPoll::default()).await.unwrap_err().code(),
         "not-found"
     );
     let agent = manager.agent_session(&region(), session, Executor::Process, "1").await.unwrap_err();
     assert_eq!(agent.code(), "region-of-argo");
     manager.check_regions().await.unwrap();
     assert!(!waiting(&manager).await.contains(&AttentionKind::RegionSilent));
+}
+
+/// As time goes by, with the looks that a manager makes.
+async fn wait(world: &World, manager: &Manager, minutes: i64) {
+    for _ in 0..minutes {
+        world.pass(SignedDuration::from_mins(1));
+        manager.check_workflows().await.unwrap();
+    }
+}
+
+fn running(world: &World) -> Fact {
+    let (started_at, images) = (world.now(), BTreeMap::new());
+    Fact::Running { object: "pod".to_owned(), started_at, node: None, images }
+}
+
+async fn rounds(manager: &Manager, id: OperationId) -> Vec<(u32, bool)> {
+    let mut known = Vec::new();
+    for round in 1..9 {
+        match manager.bridge_order(&workflow(id, round), Duration::ZERO).await {
+            Ok(answer) => known.push((round, matches!(answer, OrderAnswer::Ready { .. }))),
+            Err(_) => break,
+        }
+    }
+    known
+}
+
+#[tokio::test]
+async fn a_workflow_that_nobody_speaks_of_is_asked_for_again_and_a_person_can_have_a_further_one() {
+    let (world, manager) = begin().await;
+    let pager = Pager::default();
+    let sink = HttpSink::new(&pager.listen().await, None).unwrap();
+    let sinks: ArgoSinks = BTreeMap::from([(region(), Arc::new(sink) as _)]);
+    let (_, id) = create(&manager, "prod").await;
+    manager.deliver_due(&sinks).await.unwrap();
+    discover(&manager, id, 1, two_hooks()).await;
+    let mut a = Bridge::new(id, 1, "crm/a");
+    let [attempt] = &a.starts(&manager).await[..] else { panic!("not one start") };
+    a.observe(&manager, &world, attempt, running(&world)).await;
+    manager.check_workflows().await.unwrap();
+    let unknown = || async {
+        let view = manager.operation(id).await.unwrap();
+        view.attempts.iter().any(|attempt| attempt.unknown_since.is_some())
+    };
+    // It speaks, as long as it does.
+    for _ in 0..4 {
+        wait(&world, &manager, 2).await;
+        assert!(a.poll(&manager).await.end.is_none());
+    }
+    assert!(!unknown().await);
+    assert_eq!(waiting(&manager).await, []);
+    // While nobody looked nobody could be heard: the manager was down for an hour.
+    world.pass(SignedDuration::from_hours(1));
+    wait(&world, &manager, 4).await;
+    assert!(!unknown().await);
+    wait(&world, &manager, 3).await;
+    assert!(unknown().await, "silence proves nothing, and knows nothing");
+    assert_eq!(waiting(&manager).await, [AttentionKind::WorkflowMissing]);
+    let asked = || pager.got.lock().unwrap().len();
+    assert_eq!(asked(), 1);
+    manager.deliver_due(&sinks).await.unwrap();
+    manager.deliver_due(&sinks).await.unwrap();
+    assert_eq!(asked(), 2, "the same event again, once");
+    wait(&world, &manager, 6).await;
+    manager.deliver_due(&sinks).await.unwrap();
+    assert_eq!(asked(), 3);
+    assert_eq!(state(&manager, id).await, OperationState::Running, "nobody has decided anything");
+
+    // It was alive and cut off: it is asked to look, and all is well.
+    let back = a.poll(&manager).await;
+    assert!(matches!(&back.open[..], [open] if open.unknown), "{back:?}");
+    a.observe(&manager, &world, attempt, running(&world)).await;
+    wait(&world, &manager, 1).await;
+    assert!(!unknown().await);
+    assert_eq!(waiting(&manager).await, []);
+
+    // Silent again, and a person goes on without it.
+    wait(&world, &manager, 7).await;
+    assert_eq!(waiting(&manager).await, [AttentionKind::WorkflowMissing]);
+    let expected = ExpectedOperation::default;
+    let why = Some("gone".to_owned());
+    manager.steer_operation(&admin(), id, OperationVerb::Pause, why, expected(), false).await.unwrap();
+    resume(&manager, id).await;
+    assert_eq!(waiting(&manager).await, []);
+    manager.check_workflows().await.unwrap();
+    discover(&manager, id, 2, two_hooks()).await;
+    let again = Bridge::new(id, 2, "crm/a");
+    assert_eq!(again.poll(&manager).await.open.len(), 1, "and finds what runs");
+    assert_eq!(findings(&manager).await, vec![]);
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_its_level_is_not_silent_and_one_without_anybody_is() {
+    let (world, manager) = begin().await;
+    let (_, id) = create(&manager, "prod").await;
+    let mut hooks = two_hooks();
+    hooks.push(readable(hook("crm/long", &UPSERT, &[])));
+    discover(&manager, id, 1, hooks).await;
+    let (mut a, long) = (Bridge::new(id, 1, "crm/a"), Bridge::new(id, 1, "crm/long"));
+    assert_eq!(long.starts(&manager).await.len(), 1);
+    a.run(&manager, &world, success()).await;
+    assert!(a.poll(&manager).await.end.is_some());
+    manager.check_workflows().await.unwrap();
+    // crm/b could begin, and its level comes when crm/long is done.
+    for _ in 0..6 {
+        wait(&world, &manager, 2).await;
+        long.poll(&manager).await;
+    }
+    assert_eq!(waiting(&manager).await, []);
+    wait(&world, &manager, 7).await;
+    assert_eq!(waiting(&manager).await, [AttentionKind::WorkflowMissing]);
+}
+
+#[tokio::test]
+async fn a_workflow_that_ends_while_the_operation_is_planned_is_followed_by_another() {
+    let (world, manager) = begin().await;
+    let (environment, id) = create(&manager, "prod").await;
+    let message = || async {
+        let all = manager.attentions(&admin(), AttentionFilter::default(), &Page::default()).await.unwrap();
+        all.items.into_iter().map(|attention| attention.message).collect::<String>()
+    };
+    let why = "expected hooks are not there: crm/c";
+    manager.bridge_workflow_ended(&workflow(id, 1), WorkflowEnd::GaveUp, why).await.unwrap();
+    assert_eq!(state(&manager, id).await, OperationState::Planning);
+    assert!(message().await.contains("is planned by a further Workflow") && message().await.contains(why));
+    assert_eq!(rounds(&manager, id).await.len(), 2, "at once");
+    let pager = Pager::default();
+    let sink = HttpSink::new(&pager.listen().await, None).unwrap();
+    let sinks: ArgoSinks = BTreeMap::from([(region(), Arc::new(sink) as _)]);
+    manager.deliver_due(&sinks).await.unwrap();
+    let newest = || pager.got.lock().unwrap().last().map(|(_, event)| event.data["round"].clone());
+    assert_eq!(newest(), Some(2.into()), "the first is not asked for any more");
+    // What ends one is likely to end the next: with a pause.
+    manager.bridge_workflow_ended(&workflow(id, 2), WorkflowEnd::Deleted, "").await.unwrap();
+    manager.deliver_due(&sinks).await.unwrap();
+    assert_eq!(newest(), Some(2.into()));
+    world.pass(SignedDuration::from_mins(1));
+    manager.deliver_due(&sinks).await.unwrap();
+    assert_eq!(newest(), Some(3.into()));
+    discover(&manager, id, 3, two_hooks()).await;
+    assert_eq!(waiting(&manager).await, []);
+    assert_eq!(state(&manager, id).await, OperationState::Running);
+    // Now it runs: a pause, noted in the audit log.
+    manager.bridge_workflow_ended(&workflow(id, 3), WorkflowEnd::Shutdown, "").await.unwrap();
+    assert_eq!(state(&manager, id).await, OperationState::Paused);
+    assert!(message().await.contains("is paused"));
+    let audit = manager.audit(Some(environment.id), 0, 1000).await.unwrap();
+    let pause = audit.iter().find(|entry| entry.action == "operation.pause").unwrap();
+    assert_eq!(pause.reason.as_deref(), Some("its Workflow was ended (shutdown)"));
+    assert_eq!(findings(&manager).await, vec![]);
+}
+
+#[tokio::test]
+async fn what_an_operation_leaves_to_be_released_gets_a_bridge_after_its_end() {
+    let (world, manager) = begin().await;
+    let (_, id) = create(&manager, "prod").await;
+    discover(&manager, id, 1, two_hooks()).await;
+    let mut a = Bridge::new(id, 1, "crm/a");
+    a.run(&manager, &world, success()).await;
+    let mut b = Bridge::new(id, 1, "crm/b");
+    let [attempt] = &b.starts(&manager).await[..] else { panic!("not one start") };
+    b.observe(&manager, &world, attempt, ended_fact(world.now(), success())).await;
+    assert_eq!(state(&manager, id).await, OperationState::Succeeded);
+    // The Workflow goes before the release is carried out.
+    manager.bridge_workflow_ended(&workflow(id, 1), WorkflowEnd::Deleted, "").await.unwrap();
+    assert_eq!(waiting(&manager).await, [], "nobody has to decide anything");
+    manager.check_workflows().await.unwrap();
+    let pager = Pager::default();
+    let sink = HttpSink::new(&pager.listen().await, None).unwrap();
+    let sinks: ArgoSinks = BTreeMap::from([(region(), Arc::new(sink) as _)]);
+    manager.deliver_due(&sinks).await.unwrap();
+    assert_eq!(pager.got.lock().unwrap().len(), 1, "also after the end");
+    let order = discover(&manager, id, 2, two_hooks()).await;
+    assert_eq!(ordered(&order), [("crm/b".to_owned(), vec![])]);
+    let again = Bridge::new(id, 2, "crm/b");
+    let lease = again.poll(&manager).await;
+    assert_eq!(lease.commands.iter().map(|command| command.kind).collect::<Vec<_>>(), [CommandKind::Release]);
+    manager.bridge_finish(&again.step, &[lease.commands[0].id]).await.unwrap();
+    assert!(again.poll(&manager).await.end.unwrap().done);
+    manager.check_workflows().await.unwrap();
+    assert_eq!(rounds(&manager, id).await.len(), 2, "nothing is left");
+}
+
+#[tokio::test]
+async fn while_an_operation_is_planned_its_discovery_is_asked_to_look_again() {
+    let (world, manager) = begin().await;
+    let (_, first) = create(&manager, "prod").await;
+    discover(&manager, first, 1, two_hooks()).await;
+    for hook in ["crm/a", "crm/b"] {
+        Bridge::new(first, 1, hook).run(&manager, &world, success()).await;
+    }
+    // One of them is being replaced when the next operation looks.
+    let environment = manager.operation(first).await.unwrap().operation.environment;
+    let id = ask(&manager, environment, Lifecycle::Reconcile).await.id;
+    let one = vec![two_hooks().remove(0)];
+    let waits = discover(&manager, id, 1, one).await;
+    assert!(matches!(waits, OrderAnswer::Waiting { list_again: false, .. }), "{waits:?}");
+    world.pass(SignedDuration::from_secs(30));
+    let waits = manager.bridge_order(&workflow(id, 1), Duration::ZERO).await.unwrap();
+    assert!(matches!(waits, OrderAnswer::Waiting { list_again: true, .. }), "{waits:?}");
+    assert_eq!(ordered(&discover(&manager, id, 1, two_hooks()).await).len(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_refuses_the_operation_with_its_name() {
+    let (_world, manager) = begin().await;
+    let (_, id) = create(&manager, "prod").await;
+    let mut hooks = two_hooks();
+    let problem = Problem {
+        code: "suspend".to_owned(),
+        pointer: "/spec/suspend".to_owned(),
+        message: "suspend is not set".to_owned(),
+        remedy: "set it".to_owned(),
+    };
+    hooks.push(ReportedHook { path: "crm/broken".parse().unwrap(), hook: None, problems: vec![problem] });
+    let answer = discover(&manager, id, 1, hooks).await;
+    let OrderAnswer::Over { succeeded: false, message } = answer else { panic!("{answer:?}") };
+    assert!(message.contains("eu1/crm/broken") && message.contains("suspend is not set"), "{message}");
+    let view = manager.operation(id).await.unwrap().operation;
+    assert_eq!(
+        (view.state, view.problem.as_deref()),
+        (OperationState::Failed, Some("plan-hook-quarantined"))
+    );
+}
+
+#[tokio::test]
+async fn only_versions_that_are_in_the_cluster_can_be_replayed() {
+    let (world, manager) = begin().await;
+    let (environment, id) = create(&manager, "prod").await;
+    discover(&manager, id, 1, two_hooks()).await;
+    for hook in ["crm/a", "crm/b"] {
+        Bridge::new(id, 1, hook).run(&manager, &world, success()).await;
+    }
+    let wish = || ReplayWish {
+        versions: ReplayVersions::Frozen,
+        reason: Some("again".to_owned()),
+        validate_only: true,
+        ..ReplayWish::default()
+    };
+    manager.replay_operation(&admin(), id, wish()).await.unwrap();
+    // Another operation finds that a team has shipped another version meanwhile.
+    let other = ask(&manager, environment.id, Lifecycle::Reconcile).await.id;
+    let mut hooks = two_hooks();
+    hooks[0].hook.as_mut().unwrap().hash = TemplateHash("new".to_owned());
+    discover(&manager, other, 1, hooks).await;
+    let refused = manager.replay_operation(&admin(), id, wish()).await.unwrap_err();
+    assert_eq!(refused.code(), "replay-template-gone");
+    assert!(refused.to_string().contains("eu1/crm/a"), "{refused}");
+}
+
+/// An event source that never answers.
+struct Dead;
+
+#[async_trait::async_trait]
+impl tenantry_events::Sink for Dead {
+    fn name(&self) -> &str {
+        "dead"
+    }
+    async fn deliver(&self, _: &tenantry_events::CloudEvent) -> Result<(), tenantry_events::Undelivered> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_event_source_that_does_not_answer_keeps_no_other_region_waiting() {
+    let mut world = World::new();
+    let other: RegionName = "us1".parse().unwrap();
+    world.config.argo_regions = BTreeSet::from([region(), other.clone()]);
+    world.config.further_regions = BTreeSet::from([other.clone()]);
+    let manager = world.manager().await;
+    manager.declare_argo_regions().await.unwrap();
+    manager.create_tenant(&admin(), "acme".parse().unwrap(), "Acme".to_owned()).await.unwrap();
+    let pager = Pager::default();
+    let sink = HttpSink::new(&pager.listen().await, None).unwrap();
+    let sinks: ArgoSinks = BTreeMap::from([(region(), Arc::new(Dead) as _), (other, Arc::new(sink) as _)]);
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let deliver = manager.deliver_workflows(sinks, shutdown.clone());
+    let both = async {
+        for name in ["one", "two"] {
+            create(&manager, name).await;
+        }
+        while pager.got.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        shutdown.cancel();
+    };
+    let done = async { tokio::join!(deliver, both) };
+    tokio::time::timeout(Duration::from_secs(60), done).await.unwrap();
 }

@@ -118,6 +118,9 @@ impl Read for Tx {
     async fn steps(&mut self, id: OperationId) -> Result<Vec<Step>> {
         ask!(self, steps::steps(id))
     }
+    async fn step(&mut self, operation: OperationId, hook: &HookRef) -> Result<Option<Step>> {
+        ask!(self, steps::step(operation, hook))
+    }
     async fn attempts(&mut self, id: OperationId) -> Result<Vec<Attempt>> {
         ask!(self, steps::attempts(id))
     }
@@ -161,17 +164,29 @@ impl Read for Tx {
     async fn has_command(&mut self, region: &RegionName, now: Timestamp) -> Result<bool> {
         ask!(self, commands::has_free(region, now))
     }
+    async fn free_commands(
+        &mut self,
+        region: &RegionName,
+        now: Timestamp,
+    ) -> Result<Vec<(CommandId, AttemptId)>> {
+        ask!(self, commands::free(region, now))
+    }
     async fn step_commands(&mut self, operation: OperationId, hook: &HookRef) -> Result<Vec<Command>> {
         ask!(self, commands::of_step(operation, hook))
     }
     async fn workflows(&mut self, operation: OperationId) -> Result<Vec<WorkflowRow>> {
         ask!(self, workflows::list(operation))
     }
-    async fn due_workflows(&mut self, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>> {
-        ask!(self, workflows::due(now, limit))
+    async fn due_workflows(
+        &mut self,
+        region: &RegionName,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WorkflowRow>> {
+        ask!(self, workflows::due(region, now, limit))
     }
-    async fn next_workflow(&mut self) -> Result<Option<Timestamp>> {
-        ask!(self, workflows::next_due())
+    async fn next_workflow(&mut self, region: &RegionName) -> Result<Option<Timestamp>> {
+        ask!(self, workflows::next_due(region))
     }
     async fn bridges(&mut self, operation: OperationId) -> Result<Vec<BridgeRow>> {
         ask!(self, workflows::bridges(operation))

@@ -110,6 +110,8 @@ macro_rules! conformance_tests {
                 bridges_come_by_hook
                 workflows_and_bridges_go_with_their_operation
                 a_steps_commands_come_in_order_and_are_leased_once
+                a_regions_free_commands_are_those_that_nobody_holds
+                a_step_is_read_by_its_key
                 a_steps_lease_that_has_run_out_is_given_again
                 a_steps_later_command_waits_while_somebody_has_an_earlier_one
                 a_step_and_its_region_lease_the_same_commands

@@ -147,14 +147,31 @@ pub trait Read: Send {
         let commands = self.commands(region, 1000).await?;
         Ok(commands.iter().any(|command| command.lease.as_ref().is_none_or(|lease| lease.until <= now)))
     }
+    /// The region's commands that nobody holds (or whose lease has run out), in order, without what they say: all of them,
+    /// since one that nobody ever takes must not hide those behind it. An implementation does better than this, which reads
+    /// whole commands.
+    async fn free_commands(
+        &mut self,
+        region: &RegionName,
+        now: Timestamp,
+    ) -> Result<Vec<(CommandId, AttemptId)>> {
+        let mut commands = self.commands(region, u32::MAX).await?;
+        commands.retain(|command| command.lease.as_ref().is_none_or(|lease| lease.until <= now));
+        Ok(commands.into_iter().map(|command| (command.id, command.attempt)).collect())
+    }
     /// Commands about one step's attempts that are not done, in order (whoever leases them).
     async fn step_commands(&mut self, operation: OperationId, hook: &HookRef) -> Result<Vec<Command>>;
     /// The Workflows of an operation, by region and round.
     async fn workflows(&mut self, operation: OperationId) -> Result<Vec<WorkflowRow>>;
-    /// Workflows whose event is due, earliest first.
-    async fn due_workflows(&mut self, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>>;
-    /// The earliest time at which an event of a Workflow is due.
-    async fn next_workflow(&mut self) -> Result<Option<Timestamp>>;
+    /// A region's Workflows whose event is due, earliest first.
+    async fn due_workflows(
+        &mut self,
+        region: &RegionName,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WorkflowRow>>;
+    /// When the next event for a Workflow of the region is due.
+    async fn next_workflow(&mut self, region: &RegionName) -> Result<Option<Timestamp>>;
     /// The bridges of an operation's steps, by hook.
     async fn bridges(&mut self, operation: OperationId) -> Result<Vec<BridgeRow>>;
     /// The bridge of one step.

@@ -32,11 +32,20 @@ pub struct WorkflowRow {
     /// The pages of hooks that have come, until the last one.
     #[serde(default)]
     pub staged: Option<StagedHooks>,
+    /// The life of its discovery whose last page came last: that page may come again.
+    #[serde(default)]
+    pub listed: Option<AgentSessionId>,
+    /// When that was.
+    #[serde(default)]
+    pub listed_at: Option<Timestamp>,
     /// The steps that it was told to run.
     #[serde(default)]
     pub ordered: BTreeSet<HookPath>,
     /// When it was ended before its operation, and how.
     pub ended: Option<WorkflowEnded>,
+    /// When its event was last sent again because nobody of it speaks any more; `None`: it is heard.
+    #[serde(default)]
+    pub asked_again_at: Option<Timestamp>,
 }
 
 impl WorkflowRow {
@@ -55,8 +64,11 @@ impl WorkflowRow {
             name: None,
             discovered_at: None,
             staged: None,
+            listed: None,
+            listed_at: None,
             ordered: BTreeSet::new(),
             ended: None,
+            asked_again_at: None,
         }
     }
 }
@@ -77,8 +89,11 @@ pub struct StagedHooks {
 pub struct WorkflowEnded {
     /// When that was told.
     pub at: Timestamp,
-    /// `shutdown`, `deleted`, `over`.
+    /// `shutdown`, `deleted`, `over`, `gave-up`, `silent`.
     pub how: String,
+    /// More about it, for people; empty if there is no more to say.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// The bridge of a step. Key: operation, hook.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tenantry_model::{Executor, RegionName};
+use tenantry_model::{Capability, Executor, RegionName};
 use utoipa::ToSchema;
 
 /// One cluster or site in which hooks run.
@@ -14,6 +14,9 @@ pub struct Region {
     /// What its agent runs; absent before one joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<Executor>,
+    /// What its executor can do beyond the contract's core; empty before one is known.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
     /// The agent's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,

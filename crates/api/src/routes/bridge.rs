@@ -16,7 +16,7 @@ use tenantry_api_types::bridge::{
     StepLeaseRequest, StepLogsRequest, StepObservationsRequest, WorkflowEndAnswer, WorkflowEndRequest,
     WorkflowRef,
 };
-use tenantry_manager::StepLease;
+use tenantry_manager::{StepLease, StepPoll};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -69,7 +69,7 @@ async fn wait_for_order(
     let order = state.manager.bridge_order(&body.workflow, waits(body.wait_seconds));
     let order = match state.stopping.run_until_cancelled(order).await {
         Some(order) => order?,
-        None => OrderAnswer::Waiting { note: "the manager stops".to_owned() },
+        None => OrderAnswer::Waiting { note: "the manager stops".to_owned(), list_again: false },
     };
     answer(StatusCode::OK, None, &order)
 }
@@ -82,7 +82,8 @@ async fn lease_step(
     Json(body): Json<StepLeaseRequest>,
 ) -> Answer<Response> {
     own(&caller, &body.step.workflow)?;
-    let lease = state.manager.bridge_lease(&body.step, waits(body.wait_seconds), body.unanswered);
+    let poll = StepPoll { first: body.first, unanswered: body.unanswered };
+    let lease = state.manager.bridge_lease(&body.step, waits(body.wait_seconds), poll);
     let StepLease { commands, open, note, end } = match state.stopping.run_until_cancelled(lease).await {
         Some(lease) => lease?,
         None => StepLease::default(),
@@ -138,6 +139,6 @@ async fn end_workflow(
     Json(body): Json<WorkflowEndRequest>,
 ) -> Answer<Response> {
     own(&caller, &body.workflow)?;
-    state.manager.bridge_workflow_ended(&body.workflow, body.end).await?;
+    state.manager.bridge_workflow_ended(&body.workflow, body.end, &body.why).await?;
     answer(StatusCode::OK, None, &WorkflowEndAnswer {})
 }

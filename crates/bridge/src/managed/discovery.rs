@@ -4,7 +4,7 @@
 
 use super::{Manager, ManagerError, leave};
 use crate::{
-    BridgeError, Order,
+    BridgeError, Exit, Order,
     cli::Discovery,
     discovery::{Look, Seen, anew},
     run::Owner,
@@ -23,6 +23,9 @@ use uuid::Uuid;
 
 /// How long the manager may think about one poll.
 const POLL_SECONDS: u32 = 20;
+/// How often all hooks are told again because the manager lost a page of them, and the pause before.
+const LISTINGS: usize = 10;
+const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
 /// A page is sent when its hooks have this size as JSON: more would only be held here.
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -37,10 +40,10 @@ pub(crate) async fn order(manager: &Manager, look: &Look<'_>) -> Result<Order, B
     let mut terms = leave::terms()?;
     let owner = Owner::new(look.cluster, look.arguments.workflow.clone());
     let ordered = async {
-        anew(|| report(manager, look)).await?;
-        wait(manager).await
+        tell_all(manager, look).await?;
+        wait(manager, look).await
     };
-    tokio::select! {
+    let order = tokio::select! {
         order = ordered => order,
         end = leave::asked(&mut terms, &owner) => match end {
             Some(end) => {
@@ -49,6 +52,30 @@ pub(crate) async fn order(manager: &Manager, look: &Look<'_>) -> Result<Order, B
             }
             None => Err(BridgeError::Asked),
         },
+    };
+    if let Err(error) = &order
+        // Argo starts the program again.
+        && error.exit() != Exit::Unreachable
+    {
+        leave::give_up(manager, error).await;
+    }
+    order
+}
+
+/// Tells all hooks. A manager that cannot tell the pages together any more gets all of them again.
+async fn tell_all(manager: &Manager, look: &Look<'_>) -> Result<(), BridgeError> {
+    let mut left = LISTINGS;
+    loop {
+        left -= 1;
+        match anew(|| report(manager, look)).await {
+            Err(BridgeError::Manager(ManagerError::Refused { code, .. }))
+                if left > 0 && code == "inventory-restart" =>
+            {
+                eprintln!("tenantry-bridge: the manager wants all hooks again");
+                tokio::time::sleep(BETWEEN_LISTINGS).await;
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -127,8 +154,8 @@ fn size(report: &impl Serialize) -> usize {
     serde_json::to_vec(report).map_or(0, |text| text.len())
 }
 
-/// Waits until the operation is planned.
-async fn wait(manager: &Manager) -> Result<Order, BridgeError> {
+/// Waits until the operation is planned. Meanwhile hooks may come, or come back: they are told again when the manager asks.
+async fn wait(manager: &Manager, look: &Look<'_>) -> Result<Order, BridgeError> {
     let mut said = String::new();
     let request = |_| OrderRequest { workflow: manager.workflow.clone(), wait_seconds: POLL_SECONDS };
     loop {
@@ -143,7 +170,16 @@ async fn wait(manager: &Manager) -> Result<Order, BridgeError> {
             OrderAnswer::Over { succeeded: false, message } => {
                 return Err(BridgeError::OperationOver(message));
             }
-            OrderAnswer::Waiting { note } => super::step::say_note(&mut said, &note),
+            OrderAnswer::Waiting { note, list_again } => {
+                super::step::say_note(&mut said, &note);
+                if list_again {
+                    match tell_all(manager, look).await {
+                        // One that was there is being replaced: what was told before holds until it is back.
+                        Ok(()) | Err(BridgeError::Absent(_) | BridgeError::Vanished(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
         }
         super::step::not_at_once(asked).await;
     }

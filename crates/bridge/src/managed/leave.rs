@@ -2,10 +2,11 @@
 //!
 //! It must never end an attempt: with a manager the manager decides what an ended Workflow means.
 
-use super::Manager;
+use super::{Manager, ManagerError};
 use crate::{BridgeError, run::Owner};
 use std::time::Duration;
 use tenantry_api_types::bridge::{WorkflowEnd, WorkflowEndAnswer, WorkflowEndRequest};
+use tenantry_model::with_causes;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
@@ -33,11 +34,32 @@ pub(super) async fn asked(terms: &mut Signal, owner: &Owner) -> Option<WorkflowE
 
 /// Tells how the Workflow ended; gives up when there is no time left, since others of its steps tell it too.
 pub(super) async fn tell(manager: &Manager, end: WorkflowEnd) {
-    let request = |_| WorkflowEndRequest { workflow: manager.workflow.clone(), end };
+    tell_why(manager, end, String::new()).await;
+}
+
+/// Tells that the program cannot do its part: Argo calls the Workflow failed then, and nobody would carry on with what the
+/// manager still wants of it.
+pub(super) async fn give_up(manager: &Manager, error: &BridgeError) {
+    let in_vain = match error {
+        // It is told already, or nothing is wanted any more, or the program comes again.
+        BridgeError::WorkflowOver(_) | BridgeError::OperationOver(_) | BridgeError::Asked => true,
+        // Nobody would listen.
+        BridgeError::Manager(ManagerError::Refused { status: 401 | 403 | 426, .. })
+        | BridgeError::Manager(ManagerError::Protocol { .. } | ManagerError::Config { .. }) => true,
+        _ => false,
+    };
+    if !in_vain {
+        tell_why(manager, WorkflowEnd::GaveUp, with_causes(error)).await;
+    }
+}
+
+async fn tell_why(manager: &Manager, end: WorkflowEnd, why: String) {
+    let workflow = &manager.workflow;
+    let request = |_| WorkflowEndRequest { workflow: workflow.clone(), end, why: why.clone() };
     let told = manager.ask::<_, WorkflowEndAnswer>("workflows:end", Duration::ZERO, request);
     match timeout(FAREWELL, told).await {
         Ok(Ok(WorkflowEndAnswer {})) => {}
         Ok(Err(error)) => crate::tell(&error.into()),
-        Err(_) => eprintln!("tenantry-bridge: the manager could not be told that the Workflow was ended"),
+        Err(_) => eprintln!("tenantry-bridge: the manager could not be told that the Workflow ends"),
     }
 }

@@ -3,12 +3,12 @@
 //! It must never say of an attempt that it was not started while a create of an earlier life may still land.
 
 use super::told::Told;
-use crate::{BridgeError, Missing, cli::Bridge, run::told as words};
+use crate::{BridgeError, Missing, cli::Bridge, discovery::read_replaced, run::told as words};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tenantry_api_types::agent::{LeasedCommand, OpenAttempt, Order, StartOrder};
 use tenantry_hook::{AnnotationDomains, AttemptObjects, RegionPolicy, build, parse};
-use tenantry_kube_run::{Cluster, CreateError, Ending, Known, RunError, Runner, Settled, read_template};
+use tenantry_kube_run::{Cluster, CreateError, Ending, Known, RunError, Runner, Settled};
 use tenantry_model::{AttemptId, CommandId, Fact, FailureReason, KillCause, Outcome, Problem, with_causes};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -201,7 +201,7 @@ impl Orders<'_> {
             let why = format!("this bridge runs {}, and was given {attempt} of {hook}", self.arguments.job);
             return Ok(Err(outcome(FailureReason::Rejected, why)));
         }
-        let Some(template) = read_template(&self.cluster, hook).await? else {
+        let Some(template) = read_replaced(&self.cluster, hook).await? else {
             let why = format!("the template {hook} is not there");
             return Ok(Err(outcome(FailureReason::TemplateGone, why)));
         };

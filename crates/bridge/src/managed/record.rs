@@ -63,6 +63,10 @@ impl Record {
         self.tried = true;
         self.existed |= open.observed > 0;
         self.number = self.number.max(open.observed);
+        if open.unknown {
+            // The manager has heard nothing for long: what it was told last is told again.
+            self.last = None;
+        }
         self.log.printed = self.log.printed.max(open.log_offset);
         self.log.queued = self.log.queued.max(open.log_offset);
     }
@@ -188,6 +192,15 @@ mod tests {
         assert!(!record.existed, "the manager has seen nothing of it");
         record.reconcile(&open(3));
         assert!(record.is_open());
+    }
+
+    #[test]
+    fn what_the_manager_does_not_know_any_more_is_told_again() {
+        let mut record = Record::default();
+        assert!(record.observe(&attempt(), running(1), at(10)).is_some());
+        assert!(record.observe(&attempt(), running(1), at(20)).is_none());
+        record.reconcile(&OpenAttempt { unknown: true, ..open(11) });
+        assert!(record.observe(&attempt(), running(1), at(30)).is_some());
     }
 
     #[test]

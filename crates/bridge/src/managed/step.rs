@@ -37,13 +37,21 @@ pub(crate) async fn step(arguments: &Bridge) -> Result<Option<End>, BridgeError>
     let Some(manager) = Manager::new(&arguments.managed, Some(arguments.operation_id), workflow)? else {
         return Ok(None);
     };
+    let ended = Box::pin(settle(arguments, &manager)).await;
+    if let Err(error) = &ended {
+        leave::give_up(&manager, error).await;
+    }
+    ended.map(Some)
+}
+
+async fn settle(arguments: &Bridge, manager: &Manager) -> Result<End, BridgeError> {
     let mut terms = leave::terms()?;
     let hook = HookRef::new(manager.region().clone(), arguments.job.clone());
     let settings = run::settings(arguments, &hook);
     let cluster = Cluster::connect(&arguments.region.connection(), &settings).await?;
     let owner = Owner::new(&cluster, arguments.workflow.clone());
     if let Some(end) = owner.ended().await? {
-        leave::tell(&manager, end).await;
+        leave::tell(manager, end).await;
         return Err(BridgeError::WorkflowOver(owner.to_string()));
     }
     let (outbox, mut carrier) = outbox::new();
@@ -61,15 +69,15 @@ pub(crate) async fn step(arguments: &Bridge) -> Result<Option<End>, BridgeError>
         hook: arguments.job.clone(),
         session: AgentSessionId(Uuid::now_v7()),
     };
-    let lease = Lease { manager: &manager, step: &step, hook, under_way: Mutex::default() };
+    let lease = Lease { manager, step: &step, hook, under_way: Mutex::default() };
     let (sender, leased) = mpsc::unbounded_channel();
-    let mut carry = pin!(carrier.carry(&manager, &step));
+    let mut carry = pin!(carrier.carry(manager, &step));
     let ended = tokio::select! {
         end = lease.until_settled(sender) => end.map(Why::Settled),
         error = orders.work(leased, |command| lease.is_done(command)) => Err(error),
         error = &mut carry => Err(error.into()),
         error = orders.runner.forbidden(&arguments.job.namespace) => Err(error.into()),
-        () = told.catch_up(&orders.runner) => return Ok(Some(End::Detached)),
+        () = told.catch_up(&orders.runner) => return Ok(End::Detached),
         end = leave::asked(&mut terms, &owner) => Ok(Why::Asked(end)),
     };
     match ended {
@@ -78,18 +86,20 @@ pub(crate) async fn step(arguments: &Bridge) -> Result<Option<End>, BridgeError>
             tokio::select! {
                 () = told.outbox.emptied() => {}
                 error = &mut carry => return Err(error.into()),
+                // The next life sees again what is not told.
+                _ = terms.recv() => return Ok(End::Detached),
             }
             if end.done && !arguments.keep_succeeded {
                 orders.tidy().await;
             }
-            Ok(Some(End::Settled(end)))
+            Ok(End::Settled(end))
         }
         Ok(Why::Asked(end)) => {
             if let Some(end) = end {
                 eprintln!(
                     "tenantry-bridge: the Workflow {owner} is over; the manager decides about the step"
                 );
-                leave::tell(&manager, end).await;
+                leave::tell(manager, end).await;
             }
             let last_words = async {
                 tokio::select! {
@@ -99,14 +109,14 @@ pub(crate) async fn step(arguments: &Bridge) -> Result<Option<End>, BridgeError>
             };
             // What is not told by then the next life sees again.
             let _ = timeout(LAST_WORDS, last_words).await;
-            Ok(Some(End::Detached))
+            Ok(End::Detached)
         }
         // What runs goes on, and a bridge that the manager takes again finds it, or how it ended.
         Err(error @ BridgeError::Manager(ManagerError::Refused { .. }))
             if told.any_open() || !told.outbox.is_empty() =>
         {
             crate::tell(&error);
-            Ok(Some(End::Detached))
+            Ok(End::Detached)
         }
         Err(error) => Err(error),
     }
@@ -137,6 +147,7 @@ impl Lease<'_> {
             let request = |unanswered| StepLeaseRequest {
                 step: self.step.clone(),
                 wait_seconds: POLL_SECONDS,
+                first,
                 unanswered,
             };
             let answer: StepLeaseAnswer = self.manager.ask("commands:lease", wait, request).await?;

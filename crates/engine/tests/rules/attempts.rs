@@ -296,6 +296,22 @@ fn a_silent_region_makes_its_attempts_unknown_since_it_was_last_heard_and_no_oth
 }
 
 #[test]
+fn steps_that_nobody_speaks_for_have_unknown_attempts_and_others_of_the_region_do_not() {
+    let mut bench = Bench::planned([step("a", &[]), step("b", &[])]);
+    bench.runs("a");
+    bench.runs("b");
+    bench.now += minutes(2);
+    let since = bench.now - minutes(1);
+    let silent = Event::StepsSilent { steps: [hook("a")].into(), since };
+    bench.on(&silent);
+    assert_eq!((bench.newest("a").unknown_since, bench.newest("b").unknown_since), (Some(since), None));
+    assert!(bench.on(&silent).is_empty());
+    assert_eq!(bench.step("a").attempt, 1, "silence proves nothing");
+    bench.runs("a");
+    assert_eq!(bench.newest("a").unknown_since, None);
+}
+
+#[test]
 fn on_lost_retry_starts_another_at_the_deadline_and_a_late_end_is_history_only() {
     let mut a = step("a", &[]);
     a.policy.on_lost = OnLost::Retry;

@@ -98,6 +98,7 @@ fn case(hooks: impl IntoIterator<Item = RegisteredHook>) -> Case {
             absent_grace: minutes(2),
             cross_namespace_after: true,
             further_regions: BTreeSet::new(),
+            strict_regions: BTreeSet::new(),
         },
     }
 }
@@ -145,6 +146,25 @@ fn quarantined(plan: &Plan) -> Vec<(String, &str, bool)> {
         (entry.hook.name.to_string(), *code.unwrap_or(&""), entry.last_good_in_force)
     };
     plan.quarantined.iter().map(entry).collect()
+}
+
+#[test]
+fn where_no_last_good_version_is_kept_what_cannot_be_used_refuses_the_plan() {
+    let mut broken = old("a", &[]);
+    broken.current = None;
+    broken.problems.push(Problem {
+        code: "suspend".to_owned(),
+        pointer: "/spec/suspend".to_owned(),
+        message: "suspend is not set".to_owned(),
+        remedy: "set it".to_owned(),
+    });
+    let mut case = case([broken, old("b", &[])]);
+    assert!(case.plan().is_ok(), "the last good one runs");
+    case.policy.strict_regions = BTreeSet::from([hook("a").region]);
+    let refused = case.plan().unwrap_err();
+    assert_eq!(refused.code(), "plan-hook-quarantined");
+    let said = refused.to_string();
+    assert!(said.contains("eu1/team/a") && said.contains("suspend is not set"), "{said}");
 }
 
 #[test]

@@ -159,6 +159,7 @@ impl World {
             absent_grace: SignedDuration::from_mins(2),
             cross_namespace_after: true,
             further_regions: [two].into(),
+            strict_regions: [].into(),
         };
         let environment = environment.clone();
         let event = match self.make_plan(id, &environment, &hooks, &policy) {

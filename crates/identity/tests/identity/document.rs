@@ -181,3 +181,34 @@ fn a_program_can_ask_for_the_regions_and_where_their_events_go() {
     assert_eq!(identities.events(&"us1".parse().unwrap()), None);
     assert_eq!(format!("{identities:?}"), "{\"eu1\"}");
 }
+
+#[test]
+fn two_regions_whose_bridges_nobody_can_tell_apart_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = |name: &str, of: &[&Key]| {
+        let path = folder.path().join(name);
+        fs::write(&path, set(of)).unwrap();
+        path
+    };
+    let (shared, own) = (keys("shared.json", &[&EU1]), keys("own.json", &[&Key::ec("own")]));
+    let (old, new) = (keys("old.json", &[&Key::ec("gone"), &EU1]), json!({}));
+    let open = |other: &serde_json::Value, file: &Path| {
+        let region = |keys: &Path, more: &serde_json::Value| {
+            let mut identity = json!({"issuer": "https://cluster.example", "keysFile": keys});
+            identity.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"events": {"url": "https://e", "tokenFile": "token"}, "identity": identity})
+        };
+        let document = json!({"regions": {"eu1": region(&shared, &json!({})), "eu2": region(file, other)}});
+        let path = folder.path().join("argo.yaml");
+        fs::write(&path, document.to_string()).unwrap();
+        Identities::from_file(&path).map(drop).map_err(|error| error.to_string())
+    };
+    for file in [&shared, &old] {
+        let said = open(&new, file).unwrap_err();
+        assert!(said.starts_with("regions eu1 and eu2 have key \"eu1-key\" in common"), "{said}");
+    }
+    assert_eq!(open(&new, &own), Ok(()), "another cluster's keys");
+    assert_eq!(open(&json!({"audience": "tenantry-eu2"}), &shared), Ok(()));
+    assert_eq!(open(&json!({"serviceAccount": "argo-eu2/bridge"}), &shared), Ok(()));
+    assert_eq!(open(&json!({"issuer": "https://other.example"}), &shared), Ok(()));
+}

@@ -26,6 +26,14 @@ struct Staged {
 /// From so many hooks on, all of their region are read at once.
 const TOGETHER: usize = 20;
 
+/// The report says what the row says.
+pub(crate) fn is_known(row: &HookRow, report: &ReportedHook) -> bool {
+    row.current == report.hook
+        && row.problems == report.problems
+        && row.absent_since.is_none()
+        && row.retired.is_none()
+}
+
 /// What a report did.
 struct Taken {
     /// A hook is another one than before.
@@ -198,13 +206,7 @@ impl Work<'_> {
         report: &ReportedHook,
         open: &BTreeSet<String>,
     ) -> Result<bool> {
-        let unchanged = before.as_ref().is_some_and(|row| {
-            row.current == report.hook
-                && row.problems == report.problems
-                && row.absent_since.is_none()
-                && row.retired.is_none()
-        });
-        if unchanged {
+        if before.as_ref().is_some_and(|row| is_known(row, report)) {
             return Ok(false);
         }
         let same_version = before.as_ref().is_some_and(|row| row.current == report.hook);
@@ -248,8 +250,10 @@ impl Work<'_> {
             }
             return Ok(());
         }
-        let in_force = row.last_good.is_some();
-        let (kind, key, other, effect) = if in_force {
+        let (kind, key, other, effect) = if self.manager.is_argo(&hook.region) {
+            let effect = "operations that it takes part in are refused";
+            (AttentionKind::HookQuarantined, quarantined, left_out, effect)
+        } else if row.last_good.is_some() {
             (AttentionKind::HookQuarantined, quarantined, left_out, "its last good version runs")
         } else {
             (AttentionKind::HookLeftOut, left_out, quarantined, "it has no good version and is left out")

@@ -7,6 +7,7 @@ mod observe;
 mod session;
 mod types;
 
+pub(crate) use inventory::is_known;
 pub use types::*;
 
 use crate::Principal;

@@ -4,7 +4,7 @@
 //! operation's id and round, makes the second one nothing. Every manager does this: what one has claimed, the others pass
 //! over, and what a dead one had claimed is due again.
 
-use super::{missing, rounds_of};
+use super::{missing, rounds_of, with_commands};
 use crate::error::{ManagerError, Result};
 use crate::reconcile::Pause;
 use crate::repeat::repeating;
@@ -39,55 +39,58 @@ const TELL_AFTER: u32 = 3;
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 impl Manager {
-    /// Delivers what is due until `shutdown`.
+    /// Delivers what is due until `shutdown`; each region's by themselves, so that an event source that does not answer
+    /// keeps nobody else waiting.
     pub async fn deliver_workflows(&self, sinks: ArgoSinks, shutdown: CancellationToken) {
-        let work = async {
-            let mut pause = Pause::new();
-            loop {
-                let mut waiter = Waiter::new(&self.store, LONGEST_SLEEP);
-                waiter.listen();
-                match self.deliver_due(&sinks).await {
-                    Ok(sleep) => {
-                        pause = Pause::new();
-                        let _ = tokio::time::timeout(sleep, waiter.wait()).await;
-                    }
-                    Err(error) => pause.after("workflows", &error).await,
-                }
-            }
-        };
+        let loops = sinks.iter().map(|(region, sink)| self.deliver_always(region, &**sink));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = work => {}
+            _ = futures::future::join_all(loops) => {}
+        }
+    }
+
+    async fn deliver_always(&self, region: &RegionName, sink: &dyn Sink) {
+        let mut pause = Pause::new();
+        loop {
+            let mut waiter = Waiter::new(&self.store, LONGEST_SLEEP);
+            waiter.listen();
+            match self.deliver_in(region, sink).await {
+                Ok(sleep) => {
+                    pause = Pause::new();
+                    let _ = tokio::time::timeout(sleep, waiter.wait()).await;
+                }
+                Err(error) => pause.after("workflows", &error).await,
+            }
         }
     }
 
     /// Delivers what is due and says how long nothing will be.
     pub async fn deliver_due(&self, sinks: &ArgoSinks) -> Result<Duration> {
+        let each = sinks.iter().map(|(region, sink)| self.deliver_in(region, &**sink));
+        let sleeps = futures::future::try_join_all(each).await?;
+        Ok(sleeps.into_iter().min().unwrap_or(LONGEST_SLEEP))
+    }
+
+    async fn deliver_in(&self, region: &RegionName, sink: &dyn Sink) -> Result<Duration> {
         loop {
-            let due = self.store.read().await?.due_workflows(self.now(), BATCH).await?;
+            let due = self.store.read().await?.due_workflows(region, self.now(), BATCH).await?;
             if due.is_empty() {
                 break;
             }
-            let each = due.iter().map(|row| self.deliver_one(sinks, row));
+            let each = due.iter().map(|row| self.deliver_one(sink, row));
             futures::future::try_join_all(each).await?;
         }
-        let next = self.store.read().await?.next_workflow().await?;
+        let next = self.store.read().await?.next_workflow(region).await?;
         let sleep = next.map_or(LONGEST_SLEEP, |at| {
             Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO)
         });
         Ok(sleep.clamp(Duration::from_millis(10), LONGEST_SLEEP))
     }
 
-    async fn deliver_one(&self, sinks: &ArgoSinks, due: &WorkflowRow) -> Result<()> {
+    async fn deliver_one(&self, sink: &dyn Sink, due: &WorkflowRow) -> Result<()> {
         let Some((row, operation, environment)) = self.claim_workflow(due).await? else { return Ok(()) };
-        let delivered = match sinks.get(&row.region) {
-            Some(sink) => sink.deliver(&event(&row, &operation, &environment)).await,
-            None => Err(Undelivered::later(format!(
-                "region {} has no event source in this manager's configuration",
-                row.region
-            ))),
-        };
-        self.note_delivery(&row, &operation, delivered).await
+        let delivered = sink.deliver(&event(&row, &operation, &environment)).await;
+        self.note_delivery(&row, delivered).await
     }
 
     /// Sets the next time before anything is sent. `None`: somebody else has it, or it is not needed any more.
@@ -107,9 +110,13 @@ impl Manager {
             }
             let unknown = || ManagerError::not_found("operation", due.operation);
             let operation = work.tx.operation(due.operation).await?.ok_or_else(unknown)?;
-            let needed = !operation.state.is_final() && row.ended.is_none();
-            row.tries += u32::from(needed);
-            row.deliver_at = needed.then(|| again(&row, work.now));
+            let needed = row.ended.is_none()
+                && (!operation.state.is_final()
+                    || !with_commands(&mut *work.tx, due.operation, &due.region).await?.is_empty());
+            // One that has spoken before is asked for once; whoever found it silent does so again.
+            let until_it_speaks = needed && row.discovered_at.is_none();
+            row.tries += u32::from(until_it_speaks);
+            row.deliver_at = until_it_speaks.then(|| again(&row, work.now));
             work.tx.put_workflow(&row).await?;
             let environment =
                 if needed { Some(work.environment_at(operation.generation).await?) } else { None };
@@ -122,7 +129,6 @@ impl Manager {
     async fn note_delivery(
         &self,
         sent: &WorkflowRow,
-        operation: &Operation,
         delivered: std::result::Result<(), Undelivered>,
     ) -> Result<()> {
         let who = Principal::system();
@@ -148,7 +154,10 @@ impl Manager {
                 }
             }
             work.tx.put_workflow(&row).await?;
-            if row.tries >= TELL_AFTER {
+            let operation = work.tx.operation(row.operation).await?;
+            // It may be over since: then nobody waits for its Workflow.
+            let waits = operation.filter(|operation| !operation.state.is_final());
+            if let Some(operation) = waits.filter(|_| row.tries >= TELL_AFTER) {
                 work.raise_for(Some((operation.environment, operation.id)), &missing(&row)).await?;
             }
             work.commit(Point::WorkflowDeliver).await

@@ -83,6 +83,9 @@ impl Manager {
                 return Ok(Steered::Preview(Box::new(work.foresee(operation, &event).await?)));
             }
             work.apply_one(operation, event).await?;
+            if verb == OperationVerb::Resume {
+                work.silent_workflows_end(operation).await?;
+            }
             let (after, _) = work.operation_state(operation).await?;
             let target = format!("operations/{operation}");
             let (before, after) = (json!({ "state": state }), json!({ "state": after }));

@@ -60,6 +60,7 @@ impl Manager {
             absent_grace: self.config.absent_grace,
             cross_namespace_after: self.config.cross_namespace_after,
             further_regions: self.config.further_regions.clone(),
+            strict_regions: self.config.argo_regions.clone(),
         };
         let limits = Limits { steps: self.config.max_steps, handed_bytes: self.config.max_handed_bytes };
         Ok(PlanBasis { hooks, planned, applied, holds, policy, limits, unready })
@@ -105,6 +106,11 @@ impl PlanBasis {
     /// Whether the region is known to have this version of the hook.
     pub(crate) fn has(&self, hook: &HookRef, hash: &TemplateHash) -> bool {
         let row = self.hooks.iter().find(|row| row.hook == *hook);
+        if self.policy.strict_regions.contains(&hook.region) {
+            // Nobody keeps templates there: it has what is in the cluster.
+            let present = row.filter(|row| row.absent_since.is_none());
+            return present.and_then(|row| row.current.as_ref()).is_some_and(|version| version.hash == *hash);
+        }
         let known = row.into_iter().flat_map(|row| row.current.iter().chain(&row.last_good));
         known.into_iter().any(|version| version.hash == *hash)
             || self.planned.get(hook).is_some_and(|versions| versions.contains_key(hash))

@@ -94,6 +94,30 @@ pub async fn has_free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result
     .map_err(failed("look for a free command"))
 }
 
+/// All that nobody holds, without what they say.
+pub async fn free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result<Vec<(CommandId, AttemptId)>> {
+    let rows: Vec<(String, String, String, i64)> = sqlx::query_as(
+        "SELECT id, operation, step, number FROM commands
+         WHERE region = $1 AND (lease_until IS NULL OR lease_until <= $2) ORDER BY id",
+    )
+    .bind(region.as_str())
+    .bind(nanos(now))
+    .fetch_all(db)
+    .await
+    .map_err(failed("read a region's free commands"))?;
+    rows.into_iter()
+        .map(|(id, operation, step, number)| {
+            let key = id.as_str();
+            let attempt = AttemptId {
+                operation: operation.parse().map_err(|source| damaged(TABLE, key, source))?,
+                step: step.parse().map_err(|source| damaged(TABLE, key, source))?,
+                number: u32::try_from(number).map_err(|source| damaged(TABLE, key, source))?,
+            };
+            Ok((key.parse().map_err(|source| damaged(TABLE, key, source))?, attempt))
+        })
+        .collect()
+}
+
 pub async fn put(db: Db<'_>, command: &Command) -> Result<()> {
     let body = encode(TABLE, command.id, &command.body)?;
     // The equal one only: another command under this id is a mistake that must show.

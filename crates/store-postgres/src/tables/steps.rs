@@ -5,7 +5,7 @@ use crate::{
     codec::{decode, encode},
     errors::failed,
 };
-use tenantry_model::{Attempt, AttemptId, OperationId, Step};
+use tenantry_model::{Attempt, AttemptId, HookRef, OperationId, Step};
 use tenantry_store::Result;
 
 pub async fn steps(db: Db<'_>, operation: OperationId) -> Result<Vec<Step>> {
@@ -21,6 +21,17 @@ pub async fn steps(db: Db<'_>, operation: OperationId) -> Result<Vec<Step>> {
     // By region, namespace, name: the text does not sort so ('-' comes before '/').
     steps.sort_by(|a, b| a.hook.cmp(&b.hook));
     Ok(steps)
+}
+
+pub async fn step(db: Db<'_>, operation: OperationId, hook: &HookRef) -> Result<Option<Step>> {
+    sqlx::query_scalar::<_, String>("SELECT payload FROM steps WHERE operation = $1 AND hook = $2")
+        .bind(operation.to_string())
+        .bind(hook.to_string())
+        .fetch_optional(db)
+        .await
+        .map_err(failed("read a step"))?
+        .map(|payload| decode("steps", format_args!("{operation}/{hook}"), &payload))
+        .transpose()
 }
 
 pub async fn put_step(db: Db<'_>, step: &Step) -> Result<()> {

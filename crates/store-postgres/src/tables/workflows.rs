@@ -6,7 +6,7 @@ use crate::{
     errors::failed,
 };
 use jiff::Timestamp;
-use tenantry_model::{HookRef, OperationId};
+use tenantry_model::{HookRef, OperationId, RegionName};
 use tenantry_store::{BridgeRow, Result, WorkflowRow};
 
 const TABLE: &str = "workflows";
@@ -30,12 +30,13 @@ pub async fn list(db: Db<'_>, operation: OperationId) -> Result<Vec<WorkflowRow>
     rows.into_iter().map(workflow).collect()
 }
 
-pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>> {
+pub async fn due(db: Db<'_>, region: &RegionName, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT operation, region, round, payload FROM workflows WHERE deliver_at <= $1
-         ORDER BY deliver_at, operation, region, round LIMIT $2",
+        "SELECT operation, region, round, payload FROM workflows WHERE deliver_at <= $1 AND region = $2
+         ORDER BY deliver_at, operation, round LIMIT $3",
     )
     .bind(nanos(now))
+    .bind(region.as_str())
     .bind(bounded(limit))
     .fetch_all(db)
     .await
@@ -43,10 +44,12 @@ pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<WorkflowR
     rows.into_iter().map(workflow).collect()
 }
 
-pub async fn next_due(db: Db<'_>) -> Result<Option<Timestamp>> {
+pub async fn next_due(db: Db<'_>, region: &RegionName) -> Result<Option<Timestamp>> {
     let first: Option<(String, i64)> = sqlx::query_as(
-        "SELECT operation, deliver_at FROM workflows WHERE deliver_at IS NOT NULL ORDER BY deliver_at LIMIT 1",
+        "SELECT operation, deliver_at FROM workflows WHERE deliver_at IS NOT NULL AND region = $1
+         ORDER BY deliver_at LIMIT 1",
     )
+    .bind(region.as_str())
     .fetch_optional(db)
     .await
     .map_err(failed("read the next event of a Workflow"))?;

@@ -106,6 +106,31 @@ pub async fn has_free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result
     Ok(free)
 }
 
+/// All that nobody holds, without what they say.
+pub async fn free(db: Db<'_>, region: &RegionName, now: Timestamp) -> Result<Vec<(CommandId, AttemptId)>> {
+    let (region, now) = (region.as_str(), nanos(now));
+    sqlx::query!(
+        "SELECT id, operation, step, number FROM commands
+         WHERE region = ? AND (lease_until IS NULL OR lease_until <= ?) ORDER BY id",
+        region,
+        now
+    )
+    .fetch_all(db)
+    .await
+    .map_err(failed("read a region's free commands"))?
+    .into_iter()
+    .map(|row| {
+        let key = row.id.as_str();
+        let attempt = AttemptId {
+            operation: row.operation.parse().map_err(|source| damaged(TABLE, key, source))?,
+            step: row.step.parse().map_err(|source| damaged(TABLE, key, source))?,
+            number: u32::try_from(row.number).map_err(|source| damaged(TABLE, key, source))?,
+        };
+        Ok((key.parse().map_err(|source| damaged(TABLE, key, source))?, attempt))
+    })
+    .collect()
+}
+
 pub async fn put(db: Db<'_>, command: &Command) -> Result<()> {
     let id = command.id.to_string();
     let region = command.region.as_str();

@@ -6,7 +6,7 @@ use crate::{
     errors::failed,
 };
 use jiff::Timestamp;
-use tenantry_model::{HookRef, OperationId};
+use tenantry_model::{HookRef, OperationId, RegionName};
 use tenantry_store::{BridgeRow, Result, WorkflowRow};
 
 const TABLE: &str = "workflows";
@@ -26,12 +26,13 @@ pub async fn list(db: Db<'_>, operation: OperationId) -> Result<Vec<WorkflowRow>
     .collect()
 }
 
-pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>> {
-    let (now, limit) = (nanos(now), bounded(limit));
+pub async fn due(db: Db<'_>, region: &RegionName, now: Timestamp, limit: u32) -> Result<Vec<WorkflowRow>> {
+    let (region, now, limit) = (region.as_str(), nanos(now), bounded(limit));
     sqlx::query!(
-        "SELECT operation, region, round, payload FROM workflows WHERE deliver_at <= ?
-         ORDER BY deliver_at, operation, region, round LIMIT ?",
+        "SELECT operation, region, round, payload FROM workflows WHERE deliver_at <= ? AND region = ?
+         ORDER BY deliver_at, operation, round LIMIT ?",
         now,
+        region,
         limit
     )
     .fetch_all(db)
@@ -42,10 +43,12 @@ pub async fn due(db: Db<'_>, now: Timestamp, limit: u32) -> Result<Vec<WorkflowR
     .collect()
 }
 
-pub async fn next_due(db: Db<'_>) -> Result<Option<Timestamp>> {
+pub async fn next_due(db: Db<'_>, region: &RegionName) -> Result<Option<Timestamp>> {
+    let region = region.as_str();
     let first = sqlx::query!(
         "SELECT operation, deliver_at AS \"deliver_at!: i64\" FROM workflows
-         WHERE deliver_at > -9223372036854775808 ORDER BY deliver_at LIMIT 1"
+         WHERE deliver_at > -9223372036854775808 AND region = ? ORDER BY deliver_at LIMIT 1",
+        region
     )
     .fetch_optional(db)
     .await

@@ -429,8 +429,11 @@ pub fn workflow(operation: OperationId, region: &str, round: u32) -> WorkflowRow
         name: Some("argo/crm-reindex-x".to_owned()),
         discovered_at: Some(at(36)),
         staged: None,
+        listed: Some(session()),
+        listed_at: Some(at(36)),
         ordered: BTreeSet::from([text("crm/crm-tenant"), text("billing/accounts")]),
-        ended: Some(WorkflowEnded { at: at(37), how: "shutdown".to_owned() }),
+        ended: Some(WorkflowEnded { at: at(37), how: "shutdown".to_owned(), why: "argo stop".to_owned() }),
+        asked_again_at: Some(at(40)),
     }
 }
 

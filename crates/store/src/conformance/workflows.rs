@@ -99,40 +99,43 @@ pub async fn workflows_come_by_region_and_round<S: Store>(store: Arc<S>) {
     assert_eq!(store.read().await.unwrap().workflows(id).await.unwrap(), rows, "a second put replaces");
 }
 
-/// From its time on, until it has none.
+/// From its time on, until it has none; each region's by themselves, so that none hides another's.
 pub async fn workflows_whose_event_is_due_come_earliest_first<S: Store>(store: Arc<S>) {
     let mut write = store.write().await.unwrap();
-    assert_eq!(write.next_workflow().await.unwrap(), None);
-    let run = operations(&mut *write, 2).await;
+    assert_eq!(write.next_workflow(&eu1()).await.unwrap(), None);
+    let run = operations(&mut *write, 3).await;
     let due = |of: usize, region: &str, seconds: Option<i64>| WorkflowRow {
         deliver_at: seconds.map(at),
         ..workflow(run[of].id, region, 1)
     };
     let second = due(0, "eu1", Some(20));
-    let first = due(1, "us1", Some(10));
-    let third = due(1, "eu1", Some(30));
+    let first = due(1, "eu1", Some(10));
+    let third = due(2, "eu1", Some(30));
+    let elsewhere = due(1, "us1", Some(5));
     let never = due(0, "us1", None);
-    for row in [&never, &third, &second, &first] {
+    for row in [&never, &third, &elsewhere, &second, &first] {
         write.put_workflow(row).await.unwrap();
     }
-    assert_eq!(write.next_workflow().await.unwrap(), Some(at(10)));
-    assert_eq!(write.due_workflows(at(9), 10).await.unwrap(), []);
-    assert_eq!(write.due_workflows(at(20), 10).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(write.next_workflow(&eu1()).await.unwrap(), Some(at(10)));
+    assert_eq!(write.next_workflow(&text("us1")).await.unwrap(), Some(at(5)));
+    assert_eq!(write.due_workflows(&eu1(), at(9), 10).await.unwrap(), []);
+    assert_eq!(write.due_workflows(&eu1(), at(20), 10).await.unwrap(), [first.clone(), second.clone()]);
     assert_eq!(
-        write.due_workflows(at(99), 10).await.unwrap(),
+        write.due_workflows(&eu1(), at(99), 10).await.unwrap(),
         [first.clone(), second.clone(), third.clone()]
     );
-    assert_eq!(write.due_workflows(at(99), 2).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(write.due_workflows(&eu1(), at(99), 2).await.unwrap(), [first.clone(), second.clone()]);
+    assert_eq!(write.due_workflows(&text("us1"), at(99), 10).await.unwrap(), [elsewhere]);
     // One is told again later, the other not any more.
     let later = WorkflowRow { deliver_at: Some(at(40)), ..first };
     write.put_workflow(&later).await.unwrap();
     write.put_workflow(&WorkflowRow { deliver_at: None, ..second }).await.unwrap();
-    assert_eq!(write.due_workflows(at(99), 10).await.unwrap(), [third, later]);
-    assert_eq!(write.next_workflow().await.unwrap(), Some(at(30)));
+    assert_eq!(write.due_workflows(&eu1(), at(99), 10).await.unwrap(), [third, later]);
+    assert_eq!(write.next_workflow(&eu1()).await.unwrap(), Some(at(30)));
     write.commit().await.unwrap();
     let mut read = store.read().await.unwrap();
-    assert_eq!(read.next_workflow().await.unwrap(), Some(at(30)), "to the nanosecond");
-    assert_eq!(read.due_workflows(at(39), 10).await.unwrap().len(), 1);
+    assert_eq!(read.next_workflow(&eu1()).await.unwrap(), Some(at(30)), "to the nanosecond");
+    assert_eq!(read.due_workflows(&eu1(), at(39), 10).await.unwrap().len(), 1);
 }
 
 /// In the order of steps; the key is operation and hook.
@@ -180,7 +183,7 @@ pub async fn workflows_and_bridges_go_with_their_operation<S: Store>(store: Arc<
     assert_eq!(read.workflows(run[0].id).await.unwrap(), []);
     assert_eq!(read.bridges(run[0].id).await.unwrap(), []);
     assert_eq!(read.bridge(run[0].id, &text("eu1/crm/a")).await.unwrap(), None);
-    let left = read.due_workflows(at(9), 10).await.unwrap();
+    let left = read.due_workflows(&eu1(), at(9), 10).await.unwrap();
     assert_eq!(
         left.iter().map(|row| (row.operation, row.round)).collect::<Vec<_>>(),
         [(run[1].id, 1), (run[1].id, 2)]
@@ -225,6 +228,45 @@ pub async fn a_steps_commands_come_in_order_and_are_leased_once<S: Store>(store:
     let mut read = store.read().await.unwrap();
     assert_eq!(read.step_commands(of.operation, &of.step).await.unwrap(), found);
     assert_eq!(read.step_commands(of.operation, &text("us1/crm/crm-tenant")).await.unwrap(), []);
+}
+
+/// In order, as long as nobody has them or the lease is over; of the region alone.
+pub async fn a_regions_free_commands_are_those_that_nobody_holds<S: Store>(store: Arc<S>) {
+    use CommandKind::{Kill, Start};
+    let mut write = store.write().await.unwrap();
+    assert_eq!(write.free_commands(&eu1(), at(0)).await.unwrap(), []);
+    let mine = command("eu1", &attempt(1), Start);
+    write.put_command(&mine).await.unwrap();
+    let others = others();
+    let theirs = command("eu1", &others[0], Kill);
+    write.put_command(&theirs).await.unwrap();
+    write.put_command(&command("us1", &attempt(2), Start)).await.unwrap();
+    let both = [(mine.id, mine.attempt.clone()), (theirs.id, theirs.attempt.clone())];
+    assert_eq!(write.free_commands(&eu1(), at(0)).await.unwrap(), both);
+    assert_eq!(lease(&mut *write, session(), 0).await.len(), 1);
+    assert_eq!(write.free_commands(&eu1(), at(9)).await.unwrap(), both[1..], "one is held until 10");
+    assert_eq!(write.free_commands(&eu1(), at(10)).await.unwrap(), both);
+    assert!(write.finish_command(&eu1(), mine.id).await.unwrap());
+    write.commit().await.unwrap();
+    let mut read = store.read().await.unwrap();
+    assert_eq!(read.free_commands(&eu1(), at(99)).await.unwrap(), both[1..]);
+}
+
+/// One of an operation's many, and nobody else's.
+pub async fn a_step_is_read_by_its_key<S: Store>(store: Arc<S>) {
+    let mut write = store.write().await.unwrap();
+    let run = operations(&mut *write, 2).await;
+    let mine = [step(run[0].id, "eu1/crm/a"), step(run[0].id, "eu1/crm-a/b")];
+    let theirs = step(run[1].id, "eu1/crm/c");
+    for step in mine.iter().chain([&theirs]) {
+        write.put_step(step).await.unwrap();
+    }
+    write.commit().await.unwrap();
+    let mut read = store.read().await.unwrap();
+    for step in &mine {
+        assert_eq!(read.step(run[0].id, &step.hook).await.unwrap().as_ref(), Some(step));
+    }
+    assert_eq!(read.step(run[0].id, &theirs.hook).await.unwrap(), None, "another operation's");
 }
 
 /// From `until` on a lease is over; what is finished is gone.

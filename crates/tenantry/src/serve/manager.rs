@@ -107,6 +107,7 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
     };
     duration("agent-silent", &mut config.agent_silent_after)?;
     duration("absent-grace", &mut config.absent_grace)?;
+    duration("workflow-silent", &mut config.workflow_silent_after)?;
     duration("retention", &mut config.default_retention)?;
     duration("purge-reminder", &mut config.purge_reminder)?;
     duration("held-too-long", &mut config.held_too_long)?;

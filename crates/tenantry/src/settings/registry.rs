@@ -254,6 +254,13 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         Manager,
+        "workflow-silent",
+        "DURATION",
+        Some("5m"),
+        "So long after the last word of a step's bridge in a region of Argo its Workflow counts as silent (at least `1m`)",
+    ),
+    setting(
+        Manager,
         "platform-schema",
         "FILE",
         None,

@@ -70,35 +70,43 @@ volumeMounts:
 
 {{/*
 For the loss of a step's own Pod: -1 is Argo's word for no exit code, the other one the program's. A hook is repeated by
-tenant.retries, never by Argo.
+tenant.retries, never by Argo. No maxDuration: Argo counts it from the first try's start, so a step that had run longer would
+not be started again at all. The limit is for what can never be started; a step may wait for a person for days, while nodes come
+and go.
 */}}
 {{- define "tenantry.lost" -}}
-limit: "10"
+limit: {{ .limit | quote }}
 retryPolicy: Always
-expression: lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, {{ . }}]
-backoff: {duration: "2", factor: "2", maxDuration: "600"}
+expression: lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, {{ .code }}]
+backoff: {duration: "2", factor: "2", cap: "60"}
 {{- end }}
 
 {{/*
-Whether an event asks for an operation: a CloudEvent of our type, structured (all of it in the body) or binary (its attributes
-in headers), with all that a Workflow needs. The script's answer is its last expression.
+What an event is: "requested", a CloudEvent of our type, structured (all of it in the body) or binary (its attributes in headers),
+with all that a Workflow needs; "elsewhere", the same for another region on this bus, whose Sensor takes it; else "refused". The
+script's answer is its last expression.
 */}}
-{{- define "tenantry.ours" -}}
-local wanted = "io.tenantry.operation.requested.v1"
-local function ours()
+{{- define "tenantry.verdict" -}}
+local wanted, here = "io.tenantry.operation.requested.v1", {{ .Values.region | quote }}
+local function verdict()
   local body, header = event.body, event.header or {}
-  if type(body) ~= "table" then return false end
+  if type(body) ~= "table" then return "refused" end
   local data = body
   if body.specversion then
-    if body.type ~= wanted then return false end
+    if body.type ~= wanted then return "refused" end
     data = body.data
   else
     local types = header["Ce-Type"]
-    if type(types) ~= "table" or types[1] ~= wanted then return false end
+    if type(types) ~= "table" or types[1] ~= wanted then return "refused" end
   end
-  return type(data) == "table" and type(data.operation) == "string" and type(data.operationId) == "string"
+  local whole = type(data) == "table" and type(data.operation) == "string" and type(data.operationId) == "string"
     and type(data.environment) == "table" and string.match(data.operationId, "^[0-9a-f-]+$") ~= nil
     and string.match(data.operation, "^[a-z0-9.-]+$") ~= nil
+  if not whole then return "refused" end
+  local metadata = data.environment.metadata
+  local region = data.region or (type(metadata) == "table" and metadata.region)
+  if here ~= "" and region ~= here then return "elsewhere" end
+  return "requested"
 end
 {{- end }}
 
@@ -164,7 +172,7 @@ arguments:
 {{- define "tenantry.discovery" -}}
 # 6: the API server did not answer.
 retryStrategy:
-  {{- include "tenantry.lost" 6 | nindent 2 }}
+  {{- include "tenantry.lost" (dict "code" 6 "limit" 100) | nindent 2 }}
 container:
   {{- include "tenantry.container" .root | nindent 2 }}
   args:

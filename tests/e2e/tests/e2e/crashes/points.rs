@@ -125,6 +125,7 @@ pub const ARGO: &[&str] = &[
     "workflow-order",
     "workflow-round",
     "workflow-end",
+    "workflow-silent",
     "bridge-hello",
     "bridge-lease",
     "bridge-finish",
