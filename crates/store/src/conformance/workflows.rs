@@ -240,7 +240,7 @@ pub async fn a_regions_free_commands_are_those_that_nobody_holds<S: Store>(store
     let others = others();
     let theirs = command("eu1", &others[0], Kill);
     write.put_command(&theirs).await.unwrap();
-    write.put_command(&command("us1", &attempt(2), Start)).await.unwrap();
+    write.put_command(&command("us1", &others[1], Start)).await.unwrap();
     let both = [(mine.id, mine.attempt.clone()), (theirs.id, theirs.attempt.clone())];
     assert_eq!(write.free_commands(&eu1(), at(0)).await.unwrap(), both);
     assert_eq!(lease(&mut *write, session(), 0).await.len(), 1);
