@@ -16,7 +16,7 @@ async fn every_event_of_every_change_fits_its_schema() {
     let types = event_types();
     let schemas: BTreeMap<&str, jsonschema::Validator> =
         types.iter().map(|one| (one.kind, jsonschema::validator_for(&one.schema).unwrap())).collect();
-    let mut site = place().await;
+    let site = place().await;
     for (n, rule) in changing().into_iter().enumerate() {
         let change = site.change(rule, n).await;
         let url = site.bench.server().url();

@@ -20,6 +20,7 @@ const MOST_PARKED: usize = 1000;
 pub(super) const DOWN: u32 = 8;
 
 /// What a sink's rows and the events after them come to.
+#[allow(clippy::large_enum_variant)] // a sink has one at a time
 pub(super) enum Found {
     /// The sink has no place yet.
     New,
@@ -38,6 +39,7 @@ pub(super) struct Look {
     pub down: bool,
 }
 
+#[allow(clippy::large_enum_variant)] // a sink has one at a time
 pub(super) enum Next {
     /// Many events, none for this sink: the position after them, which is kept only now and then, since each commit wakes
     /// everybody.
@@ -176,10 +178,10 @@ async fn batch(
             position = event.position;
         }
     }
-    Ok(match taken.is_empty() {
-        false => Some(Next::Batch { events: taken, position }),
-        true => full.then_some(Next::Skip(position)),
-    })
+    if taken.is_empty() {
+        return Ok(full.then_some(Next::Skip(position)));
+    }
+    Ok(Some(Next::Batch { events: taken, position }))
 }
 
 /// Makes envelopes; remembers the traces of operations.

@@ -1,4 +1,4 @@
-//! The AsyncAPI document: the same types of events, for whoever generates receivers.
+//! The `AsyncAPI` document: the same types of events, for whoever generates receivers.
 
 use super::event_types;
 use std::fmt::Write as _;

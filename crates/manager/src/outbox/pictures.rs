@@ -89,6 +89,7 @@ pub(super) struct Operation<'a> {
 /// A step as it is now.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names, clippy::struct_excessive_bools)] // as receivers read it
 pub(super) struct Step<'a> {
     /// Of which operation.
     pub operation: OperationId,
@@ -270,6 +271,7 @@ pub(super) struct Approval<'a> {
 /// A hook as its region last reported it.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names)] // as receivers read it
 pub(super) struct Hook<'a> {
     /// Which one.
     pub hook: &'a HookRef,
