@@ -1,6 +1,8 @@
 //! The end-to-end tests. `make test` runs them with all others; a part of a name as argument chooses some.
 
 mod argo;
+mod argo_cd;
+mod argo_cd_place;
 mod argo_managed;
 mod argo_place;
 mod bad_input;
@@ -59,5 +61,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(bridge::trials());
     trials.extend(argo::trials());
     trials.extend(argo_managed::trials());
+    trials.extend(argo_cd::trials());
     tenantry_e2e::run(trials)
 }
