@@ -41,7 +41,7 @@ tests/postgres.sh
 cargo test --locked --workspace --no-run
 
 if [ "$what" = all ]; then
-  if testbed/install.sh && testbed/build.sh && testbed/build.sh argo-workflows nats argo-events helm; then
+  if testbed/install.sh argo-cd && testbed/build.sh && testbed/build.sh argo-workflows nats argo-events argo-cd helm; then
     # Static, small and stripped, as it is shipped: what is built for the tests above is none of it.
     deploy/bridge/build-image.sh
     bed=$PWD/testbed/bin/testbed

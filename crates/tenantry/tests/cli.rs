@@ -57,7 +57,7 @@ fn a_name_that_breaks_its_rule_is_refused_before_anything_is_sent() {
 
 #[test]
 fn the_examples_lint_clean_and_say_nothing_on_stdout() {
-    let output = tenantry(&["hook", "lint", "examples/saas", "examples/nightly-risk"]);
+    let output = tenantry(&["hook", "lint", "examples/saas", "examples/nightly-risk", "examples/gitops"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(output.stdout.is_empty());
 }

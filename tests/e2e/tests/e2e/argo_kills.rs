@@ -162,7 +162,8 @@ fn uid(pod: &Value) -> String {
 }
 
 fn evict(managed: &Managed<'_>, pod: &str) -> Result<()> {
-    let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": ARGO}});
+    let body =
+        json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": ARGO}});
     let path = format!("/api/v1/namespaces/{ARGO}/pods/{pod}/eviction");
     managed.world.cluster()?.kubectl_with(&["create", "--raw", &path, "-f", "-"], &body.to_string()).map(drop)
 }

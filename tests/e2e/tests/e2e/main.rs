@@ -1,6 +1,8 @@
 //! The end-to-end tests. `make test` runs them with all others; a part of a name as argument chooses some.
 
 mod argo;
+mod argo_cd;
+mod argo_cd_place;
 mod argo_kills;
 mod argo_managed;
 mod argo_place;
@@ -70,6 +72,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(bridge::trials());
     trials.extend(argo::trials());
     trials.extend(argo_managed::trials());
+    trials.extend(argo_cd::trials());
     trials.extend(argo_kills::trials());
     tenantry_e2e::run(trials)
 }
