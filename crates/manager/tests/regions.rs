@@ -9,7 +9,9 @@ use common::*;
 use jiff::SignedDuration;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tenantry_manager::{CheckResult, InventoryPart, Lifecycle, LogPiece, Manager, ReportedHook};
+use tenantry_manager::{
+    CheckResult, InventoryPart, Lifecycle, LogPiece, Manager, ManagerConfig, ReportedHook,
+};
 use tenantry_model::*;
 use tenantry_store::{AttentionFilter, EventFilter};
 use uuid::Uuid;
@@ -80,14 +82,15 @@ async fn a_silent_region_makes_its_attempts_unknown_until_a_new_session_has_look
     let start = agent.starts(&manager).await.remove(0);
     agent.running(&manager, &start.attempt, world.now()).await;
     let unknown = || async { manager.operation(operation).await.unwrap().attempts[0].unknown_since };
-    let heard = world.now();
     manager.check_regions().await.unwrap();
     assert_eq!(unknown().await, None);
 
     world.pass(SignedDuration::from_secs(60));
     manager.check_regions().await.unwrap();
     manager.check_regions().await.unwrap();
-    assert_eq!(unknown().await, Some(heard));
+    // As long as it takes to notice, however long nobody looked.
+    let noticed = world.now() - ManagerConfig::default().agent_silent_after;
+    assert_eq!(unknown().await, Some(noticed));
     assert_eq!(waiting(&manager).await, [AttentionKind::RegionSilent]);
     let error = manager.agent_lease(&region(), agent.session, 1, Duration::ZERO).await.unwrap_err();
     assert_eq!(error.code(), "session-expired");

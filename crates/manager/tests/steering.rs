@@ -591,6 +591,15 @@ async fn a_replay_runs_the_same_versions_from_a_step_on_and_keeps_what_was_befor
     assert_eq!(manager.operation(original).await.unwrap().replays.last(), Some(&made.id));
 }
 
+/// Something happens each week: a clock is not believed across more (docs/decisions/0040).
+async fn a_month_passes(world: &World, manager: &Manager, agent: &mut Agent) {
+    for _ in 0..5 {
+        world.pass(SignedDuration::from_hours(150));
+        agent.session = AgentSessionId(Uuid::now_v7());
+        manager.agent_session(&region(), agent.session, Executor::Process, "test").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_replay_that_cannot_run_says_what_is_missing_and_what_to_do() {
     let world = World::new();
@@ -604,9 +613,7 @@ async fn a_replay_that_cannot_run_says_what_is_missing_and_what_to_do() {
 
     // The region keeps a version for a time, and tells which one is gone after it.
     agent.inventory(&manager, hooks("@2")).await;
-    world.pass(SignedDuration::from_hours(24 * 31));
-    agent.session = AgentSessionId(Uuid::now_v7());
-    manager.agent_session(&region(), agent.session, Executor::Process, "test").await.unwrap();
+    a_month_passes(&world, &manager, &mut agent).await;
     agent.inventory(&manager, hooks("@2")).await;
     create(&manager, "two").await;
     agent.run_all(&manager, world.now()).await;
@@ -706,9 +713,7 @@ async fn the_keep_list_names_what_a_replay_may_run() {
     };
     let keep = manager.agent_inventory(&region(), agent.session, part()).await.unwrap();
     assert!(keep.contains(&TemplateHash("crm/b@1".to_owned())), "{keep:?}");
-    world.pass(SignedDuration::from_hours(24 * 31));
-    agent.session = AgentSessionId(Uuid::now_v7());
-    manager.agent_session(&region(), agent.session, Executor::Process, "test").await.unwrap();
+    a_month_passes(&world, &manager, &mut agent).await;
     create(&manager, "two").await;
     agent.inventory(&manager, hooks("@2")).await;
     agent.run_all(&manager, world.now()).await;

@@ -15,3 +15,7 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (sink, position)
 );
 CREATE INDEX dead_letters_wanted ON dead_letters (sink, wanted, position);
+
+-- Events for Workflows are taken region by region.
+DROP INDEX workflows_due;
+CREATE INDEX workflows_due ON workflows (region, deliver_at, operation, round) WHERE deliver_at IS NOT NULL;

@@ -177,18 +177,12 @@ impl Manager {
             // Under the lock: a bridge may have spoken meanwhile.
             let judged = self.judge_silence(&mut *work.tx, id, region, waiting, from).await?;
             let Some((newest, silent)) = judged else { return Ok(()) };
-            let Some(silent) = silent else {
-                return if work.heard_again(newest).await? {
-                    work.commit(Point::WorkflowSilent).await
-                } else {
-                    Ok(())
-                };
+            let told = match (silent, work.tx.operation(id).await?) {
+                (None, _) => work.heard_again(newest).await?,
+                (Some(silent), Some(operation)) => work.silence(&operation, newest, silent).await?,
+                (Some(_), None) => false,
             };
-            let Some(operation) = work.tx.operation(id).await? else { return Ok(()) };
-            if work.silence(&operation, newest, silent).await? {
-                work.commit(Point::WorkflowSilent).await?;
-            }
-            Ok(())
+            if told { work.commit(Point::WorkflowSilent).await } else { Ok(()) }
         })
         .await
     }

@@ -106,7 +106,7 @@ fn fifty(world: &World) -> Result<()> {
     managed.site.finish()
 }
 
-/// Bridges whose hooks are at work are evicted and killed by turns. The hooks go on, and other bridges find them.
+/// Bridges whose hooks are at work are evicted, and removed by force, by turns. The hooks go on, and other bridges find them.
 fn bridges_are_lost(managed: &Managed<'_>, held: &Hook, asked: &[(OperationId, bool)]) -> Result<()> {
     let gold: Vec<OperationId> = asked.iter().filter(|(_, gold)| *gold).map(|(id, _)| *id).collect();
     for id in &gold {
@@ -119,8 +119,8 @@ fn bridges_are_lost(managed: &Managed<'_>, held: &Hook, asked: &[(OperationId, b
         if number % 2 == 0 {
             evict(managed, &pod)?;
         } else {
-            let container = format!("pod/{ARGO}/{pod}/main");
-            managed.world.cluster()?.steer("kill", &container)?;
+            let force = ["delete", "pod", "-n", ARGO, &pod, "--force", "--grace-period=0"];
+            managed.world.cluster()?.kubectl(&force)?;
         }
         lost.push((*id, uid));
     }
