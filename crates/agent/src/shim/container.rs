@@ -133,7 +133,9 @@ impl Container {
                         _ if hook.is_empty() => Some(End::Lost),
                         Some(Duration::ZERO) => {
                             forced = true;
-                            hook.iter().for_each(|process| processes::signal(process, Signal::KILL));
+                            for process in &hook {
+                                processes::signal(process, Signal::KILL);
+                            }
                             None
                         }
                         Some(_) if !told => {

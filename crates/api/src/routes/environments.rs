@@ -144,7 +144,7 @@ async fn update_environment(
         validate_only: query.validate_only,
         ..ChangeOptions::default()
     };
-    let changed = state.manager.update_environment(&caller.0, id, change, options).await?;
+    let changed = Box::pin(state.manager.update_environment(&caller.0, id, change, options)).await?;
     accepted(&convert::accepted(changed))
 }
 

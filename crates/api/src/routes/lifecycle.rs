@@ -103,7 +103,8 @@ impl Asked {
         self.carry_out(|(manager, who, id, validate_only), expected_revision| {
             let (what, reason) = (what.clone(), reason.clone());
             let options = LifecycleOptions { expected_revision, on_conflict, reason, validate_only };
-            async move { manager.lifecycle(&who, id, what, options).await }
+            // A plan is in it: on the heap, as the futures of all callers would carry it along.
+            async move { Box::pin(manager.lifecycle(&who, id, what, options)).await }
         })
         .await
     }

@@ -42,10 +42,13 @@ pub(super) async fn tell(manager: &Manager, end: WorkflowEnd) {
 pub(super) async fn give_up(manager: &Manager, error: &BridgeError) {
     let in_vain = match error {
         // It is told already, or nothing is wanted any more, or the program comes again.
-        BridgeError::WorkflowOver(_) | BridgeError::OperationOver(_) | BridgeError::Asked => true,
+        BridgeError::WorkflowOver(_) | BridgeError::OperationOver(_) | BridgeError::Asked
         // Nobody would listen.
-        BridgeError::Manager(ManagerError::Refused { status: 401 | 403 | 426, .. })
-        | BridgeError::Manager(ManagerError::Protocol { .. } | ManagerError::Config { .. }) => true,
+        | BridgeError::Manager(
+            ManagerError::Refused { status: 401 | 403 | 426, .. }
+            | ManagerError::Protocol { .. }
+            | ManagerError::Config { .. },
+        ) => true,
         _ => false,
     };
     if !in_vain {

@@ -251,7 +251,7 @@ impl Manager {
     /// what a person has ended a person lets go on. While it is planned, nothing runs yet, and the next Workflow is asked for.
     pub async fn bridge_workflow_ended(&self, from: &WorkflowRef, how: WorkflowEnd, why: &str) -> Result<()> {
         let who = bridge(&from.region);
-        let word = match how {
+        let how = match how {
             WorkflowEnd::Shutdown => "shutdown",
             WorkflowEnd::Deleted => "deleted",
             WorkflowEnd::Over => "over",
@@ -268,7 +268,7 @@ impl Manager {
             if row.ended.is_some() {
                 return Ok(());
             }
-            let ended = WorkflowEnded { at: work.now, how: word.to_owned(), why: why.clone() };
+            let ended = WorkflowEnded { at: work.now, how: how.to_owned(), why: why.clone() };
             row.ended = Some(ended.clone());
             row.deliver_at = None;
             work.heard_again(row.clone()).await?;

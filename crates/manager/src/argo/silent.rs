@@ -171,7 +171,8 @@ impl Manager {
         waiting: &BTreeSet<HookRef>,
         from: Timestamp,
     ) -> Result<()> {
-        repeating(|| async {
+        // It advances an operation: the futures of whoever calls this shall not carry that along.
+        let told = repeating(|| async {
             let mut work = self.begin_one(who).await?;
             work.lock_of(id).await?;
             // Under the lock: a bridge may have spoken meanwhile.
@@ -183,8 +184,8 @@ impl Manager {
                 (Some(_), None) => false,
             };
             if told { work.commit(Point::WorkflowSilent).await } else { Ok(()) }
-        })
-        .await
+        });
+        Box::pin(told).await
     }
 }
 
