@@ -621,7 +621,7 @@ struct Dead;
 
 #[async_trait::async_trait]
 impl tenantry_events::Sink for Dead {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "dead"
     }
     async fn deliver(&self, _: &tenantry_events::CloudEvent) -> Result<(), tenantry_events::Undelivered> {
@@ -653,5 +653,5 @@ async fn an_event_source_that_does_not_answer_keeps_no_other_region_waiting() {
         shutdown.cancel();
     };
     let done = async { tokio::join!(deliver, both) };
-    tokio::time::timeout(Duration::from_secs(60), done).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), done).await.unwrap();
 }

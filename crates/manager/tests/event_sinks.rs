@@ -149,10 +149,8 @@ async fn a_refused_event_keeps_back_its_environment_alone() {
     let (bad, broken) = (ids[0].to_string(), Arc::new(AtomicBool::new(true)));
     let rule = (bad.clone(), Arc::clone(&broken));
     receiver.judge(move |event| {
-        match event.partitionkey.as_ref() == Some(&rule.0) && rule.1.load(Ordering::SeqCst) {
-            true => 503,
-            false => 200,
-        }
+        let refused = event.partitionkey.as_ref() == Some(&rule.0) && rule.1.load(Ordering::SeqCst);
+        if refused { 503 } else { 200 }
     });
     assert_eq!(drain(&manager, &outlet).await, Round::Wait(SignedDuration::from_secs(5)));
     let of = |events: &[CloudEvent], key: &str| {

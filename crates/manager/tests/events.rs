@@ -1,4 +1,4 @@
-//! What events are called and what they carry: the committed schemas and the AsyncAPI document are the code's. `UPDATE=1`
+//! What events are called and what they carry: the committed schemas and the `AsyncAPI` document are the code's. `UPDATE=1`
 //! writes the files anew. That events fit their schemas is in `crates/api/tests/it/events.rs`.
 
 #![allow(clippy::unwrap_used)] // in tests a panic is the message

@@ -2,6 +2,7 @@
 //! `nats` is not built.
 
 #![allow(clippy::large_futures)] // a test's stack is large enough
+#![allow(clippy::wildcard_imports)] // what tests have in common reads best without its name
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod common;

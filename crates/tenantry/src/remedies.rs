@@ -23,7 +23,9 @@ fn sources() -> Vec<(PathBuf, String)> {
             if path.is_dir() {
                 // Samples of the conformance suite are nobody's remedy.
                 folders.extend((name != "conformance").then_some(path));
-            } else if name.ends_with(".rs") && !["tests.rs", "remedies.rs"].contains(&name.as_str()) {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !["tests.rs", "remedies.rs"].contains(&name.as_str())
+            {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\n#[allow").next().unwrap();
                 let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();

@@ -40,12 +40,12 @@ fn manifests() -> Vec<(PathBuf, Value)> {
 /// With these rules added to the first role.
 pub fn roles_without_secrets(planted: &[&str]) -> Vec<String> {
     let mut broken = Vec::new();
-    let (mut roles, mut planted) = (0, planted.to_vec());
+    let (mut found, mut planted) = (0, planted.to_vec());
     for (file, manifest) in manifests() {
         if !matches!(manifest["kind"].as_str(), Some("Role" | "ClusterRole")) {
             continue;
         }
-        roles += 1;
+        found += 1;
         let mut rules = manifest["rules"].as_array().cloned().unwrap_or_default();
         rules.extend(planted.drain(..).map(|rule| serde_saphyr::from_str::<Value>(rule).unwrap()));
         for rule in rules {
@@ -63,8 +63,8 @@ pub fn roles_without_secrets(planted: &[&str]) -> Vec<String> {
             }
         }
     }
-    if roles < 6 {
-        broken.push(format!("only {roles} roles were found"));
+    if found < 6 {
+        broken.push(format!("only {found} roles were found"));
     }
     broken
 }

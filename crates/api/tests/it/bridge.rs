@@ -185,8 +185,8 @@ async fn discovery_and_a_bridge_speak_over_http() {
         "problems": [{"code": "x", "pointer": "/", "message": "cannot be read", "remedy": "mend it"}]
     });
     let hooks = json!({"workflow": workflow, "session": Uuid::now_v7(), "begin": true, "end": true, "present": [report]});
-    let taken = site.call("hooks", &token, AS_EU1, &hooks).await;
-    assert_eq!(taken.status, 200, "{taken:?}");
+    let told = site.call("hooks", &token, AS_EU1, &hooks).await;
+    assert_eq!(told.status, 200, "{told:?}");
     let wait = json!({"workflow": workflow, "waitSeconds": 10});
     let order = site.call("order:wait", &token, AS_EU1, &wait).await;
     assert_eq!((order.status.as_u16(), &order.body["state"]), (200, &json!("over")), "{order:?}");

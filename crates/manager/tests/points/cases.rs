@@ -192,7 +192,7 @@ async fn schedules(manager: &Manager) {
 async fn lose_zones(write: &mut dyn Write) {
     for row in write.schedules().await.unwrap() {
         let mut row = write.lock_schedule(row.id).await.unwrap().unwrap();
-        row.time_zone = "Europe/Atlantis".to_owned();
+        "Europe/Atlantis".clone_into(&mut row.time_zone);
         write.put_schedule(&row).await.unwrap();
     }
 }

@@ -6,6 +6,7 @@
 //! looks, ends where it is told, and a manager that knows nothing but the rows looks again. What both leave must be the same.
 
 #![allow(clippy::large_futures)] // a test's stack is large enough
+#![allow(clippy::wildcard_imports)] // what tests have in common reads best without its name
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
 mod cases;

@@ -17,7 +17,7 @@ struct Receiver {
 
 #[async_trait::async_trait]
 impl Sink for Receiver {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "crm"
     }
     async fn deliver(&self, event: &CloudEvent) -> Result<(), Undelivered> {

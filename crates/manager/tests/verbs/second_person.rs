@@ -38,7 +38,7 @@ impl Case {
         agent.running(manager, a, world.now()).await;
         match self.verb {
             StepVerb::Confirm { .. } | StepVerb::Skip => {
-                agent.ended(manager, a, world.now(), failure()).await
+                agent.ended(manager, a, world.now(), failure()).await;
             }
             StepVerb::DeclareLost => {
                 let unknown = Fact::Unknown { why: "the node is silent".to_owned() };

@@ -82,10 +82,6 @@ exec runc "$@"
         Ok(std::fs::remove_file(self.holds.join(format!("hold-{place}")))?)
     }
 
-    fn appears(&self, file: &Path) -> Result<()> {
-        within(Duration::from_mins(1), file.display().to_string(), || Ok(file.exists().then_some(())))
-    }
-
     fn said(&self) -> String {
         std::fs::read_to_string(self.data.join("said")).unwrap_or_default()
     }
@@ -114,6 +110,10 @@ exec runc "$@"
     }
 }
 
+fn appears(file: &Path) -> Result<()> {
+    within(Duration::from_mins(1), file.display().to_string(), || Ok(file.exists().then_some(())))
+}
+
 fn is(attempt: &Attempt, state: AttemptState, reason: FailureReason) -> Result<()> {
     let outcome = attempt.outcome.as_ref().context("no outcome")?;
     ensure!(attempt.state == state && outcome.reason == Some(reason), "{:?} {outcome:?}", attempt.state);
@@ -124,7 +124,7 @@ fn told_to_end(world: &World) -> Result<()> {
     let place = Place::new(world)?;
     place.hold("after")?;
     let id = place.site.provision("prod", "local")?;
-    place.appears(&place.data.join("said"))?;
+    appears(&place.data.join("said"))?;
     place.kill(id)?;
     // The engine's program is gone by that, and knows nothing of a start: the hook has to be told all the same.
     eventually("the hook to be told", || Ok(place.said().ends_with("told\n").then_some(())))?;
@@ -139,7 +139,7 @@ fn before_its_first_word(world: &World) -> Result<()> {
     place.hold("before")?;
     let runtime = world.folder().join("held-runc").display().to_string();
     let id = place.site.provision("prod", "local")?;
-    place.appears(&place.holds.join("at-before"))?;
+    appears(&place.holds.join("at-before"))?;
     place.kill(id)?;
     let attempt = place.site.wait_ended_attempt(id, "work")?;
     is(&attempt, AttemptState::Killed, FailureReason::Killed)?;
@@ -157,7 +157,7 @@ fn crashed(world: &World) -> Result<()> {
     let mut place = Place::new(world)?;
     place.hold("after")?;
     let id = place.site.provision("prod", "local")?;
-    place.appears(&place.data.join("said"))?;
+    appears(&place.data.join("said"))?;
     let shim = place.shim(id)?;
     place.site.kill_agent("local")?;
     let engine = children(shim)?;
@@ -183,7 +183,7 @@ fn crashed(world: &World) -> Result<()> {
 fn monitor_killed(world: &World) -> Result<()> {
     let place = Place::new(world)?;
     let id = place.site.provision("prod", "local")?;
-    place.appears(&place.data.join("said"))?;
+    appears(&place.data.join("said"))?;
     let format = "{{.State.Pid}} {{.State.ConmonPid}}";
     let pids = eventually("the engine's note", || {
         let name = place.podman.run(&["ps", "--filter", "status=running", "--format", "{{.Names}}"])?;

@@ -252,14 +252,14 @@ impl Place<'_> {
     }
 
     fn watch(&self, id: OperationId, file: &str) -> Result<Child> {
-        self.into_file(self.site.command(&["op", "watch", &id.to_string()]), file)
+        self.start_into(self.site.command(&["op", "watch", &id.to_string()]), file)
     }
 
     fn watch_json(&self, id: OperationId) -> Result<Child> {
-        self.into_file(self.site.command(&["op", "watch", &id.to_string(), "-o", "json"]), "json")
+        self.start_into(self.site.command(&["op", "watch", &id.to_string(), "-o", "json"]), "json")
     }
 
-    fn into_file(&self, mut command: Command, file: &str) -> Result<Child> {
+    fn start_into(&self, mut command: Command, file: &str) -> Result<Child> {
         let out = std::fs::File::create(self.world.folder().join(file))?;
         Ok(command.stdout(out).stderr(Stdio::inherit()).spawn()?)
     }
