@@ -11,14 +11,19 @@ use std::process::Command;
 
 impl Site {
     /// Starts a manager on an address of this machine that the cluster's Pods reach.
-    pub fn start_for_pods(world: &World, cluster: &Cluster, flags: &[&str]) -> Result<Self> {
+    pub fn start_for_pods(
+        world: &World,
+        cluster: &Cluster,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let folder = world.folder().join("site");
         std::fs::create_dir_all(&folder)?;
         let (certificate, key) = certificate(&folder, cluster.host)?;
         let (cert, private) = (certificate.display().to_string(), key.display().to_string());
         let all = [flags, &["--tls-cert", &cert, "--tls-key", &private]].concat();
         let life = ManagerLife::listening(&folder, cluster.host, &all)?;
-        Self::begin(folder, vec![life], None, &[], Some(certificate))
+        Self::begin(folder, vec![life], None, variables, Some(certificate))
     }
 
     /// The authority of the manager's certificate, if it has one.

@@ -31,6 +31,11 @@ pub struct Managed<'a> {
 
 impl<'a> Managed<'a> {
     pub fn new(world: &'a World) -> Result<Self> {
+        Self::with(world, &[])
+    }
+
+    /// With variables of all of the manager's lives.
+    pub fn with(world: &'a World, variables: &[(&str, &str)]) -> Result<Self> {
         let (argo, cluster) = (Argo::install(world)?, world.cluster()?);
         let file = |name: &str, text: &str| {
             let path = world.folder().join(name);
@@ -47,7 +52,7 @@ impl<'a> Managed<'a> {
             "identity": {"issuer": discovery["issuer"], "keysFile": keys}
         }}});
         let document = file("regions.json", &document.to_string())?.display().to_string();
-        let site = Site::start_for_pods(world, cluster, &["--argo-regions", &document])?;
+        let site = Site::start_for_pods(world, cluster, &["--argo-regions", &document], variables)?;
         argo.attach(&site, REGION)?;
         let team = argo.team("crm")?;
         Ok(Self { world, argo, site, team })

@@ -3,6 +3,7 @@
 mod argo;
 mod argo_cd;
 mod argo_cd_place;
+mod argo_crashes;
 mod argo_kills;
 mod argo_managed;
 mod argo_place;
@@ -73,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo::trials());
     trials.extend(argo_managed::trials());
     trials.extend(argo_cd::trials());
+    trials.extend(argo_crashes::trials());
     trials.extend(argo_kills::trials());
     tenantry_e2e::run(trials)
 }

@@ -9,7 +9,7 @@
 mod examples;
 mod office;
 mod plan;
-mod points;
+pub mod points;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libtest_mimic::Trial;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tenantry_e2e::{Needs, Site, World, on_postgres, trial, within};
 
 /// Where the programs find what to do (crates/failpoints/src/armed.rs).
-const VARIABLE: &str = "TENANTRY_FAILPOINTS";
+pub const VARIABLE: &str = "TENANTRY_FAILPOINTS";
 /// Passages of one name that end a process, unless all are asked for.
 const OF_ONE_NAME: usize = 3;
 /// Only a test that fails waits this long.

@@ -123,14 +123,16 @@ pub const ARGO: &[&str] = &[
     "workflow-deliver",
     "workflow-hooks",
     "workflow-order",
-    "workflow-round",
     "workflow-end",
-    "workflow-silent",
+    "workflow-round",
     "bridge-hello",
     "bridge-lease",
     "bridge-finish",
     "bridge-leave",
 ];
+
+/// Comes when nobody has spoken for a Workflow for minutes: `crates/manager/tests/argo.rs` looks at such rows, more than once.
+const SILENT: &[&str] = &["workflow-silent"];
 
 /// No life passes these, since what brings them about takes days, a wrong clock, or an answer that is lost. A manager of its
 /// own ends at each in `crates/manager/tests/points`, and the next one goes on.
@@ -161,7 +163,9 @@ pub fn none_is_forgotten(_: &World) -> Result<()> {
     let names = page.lines().filter_map(|line| line.strip_prefix("| `")).map(|line| line.split('`').next());
     let listed: BTreeSet<&str> = names.map(|name| name.context("a name")).collect::<Result<_>>()?;
     let mut passed = BTreeSet::new();
-    for name in EXAMPLES.iter().chain(OFFICE).chain(POSTGRES).chain(ARGO).chain(OVER_ROWS).chain(SINKS) {
+    for name in
+        EXAMPLES.iter().chain(OFFICE).chain(POSTGRES).chain(ARGO).chain(SILENT).chain(OVER_ROWS).chain(SINKS)
+    {
         ensure!(passed.insert(*name), "{name} stands in two lists");
     }
     let forgotten: Vec<_> = listed.difference(&passed).collect();
