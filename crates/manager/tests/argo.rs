@@ -549,6 +549,38 @@ async fn what_an_operation_leaves_to_be_released_gets_a_bridge_after_its_end() {
     assert_eq!(rounds(&manager, id).await.len(), 2, "nothing is left");
 }
 
+/// A bridge that leaves with its Workflow right after it has told the end of its step, and a crash of the manager before
+/// the next look: each further Workflow was one too few, and brought another.
+#[tokio::test]
+async fn what_a_bridge_has_not_let_go_of_is_let_go_of_in_the_next_workflow_and_brings_no_other() {
+    let (world, manager) = begin().await;
+    let (_, id) = create(&manager, "prod").await;
+    discover(&manager, id, 1, two_hooks()).await;
+    let mut first = Bridge::new(id, 1, "crm/a");
+    let attempt = first.starts(&manager).await.remove(0);
+    first.observe(&manager, &world, &attempt, running(&world)).await;
+    manager.bridge_workflow_ended(&workflow(id, 1), WorkflowEnd::Deleted, "").await.unwrap();
+    first.observe(&manager, &world, &attempt, ended_fact(world.now(), success())).await;
+    resume(&manager, id).await;
+    manager.check_workflows().await.unwrap();
+    let answer = discover(&manager, id, 2, two_hooks()).await;
+    assert_eq!(ordered(&answer), [("crm/a".to_owned(), vec![]), ("crm/b".to_owned(), vec![])]);
+    manager.check_workflows().await.unwrap();
+    assert_eq!(rounds(&manager, id).await.len(), 2);
+
+    let second = Bridge::new(id, 2, "crm/a");
+    let lease = second.poll(&manager).await;
+    assert_eq!(lease.commands.iter().map(|one| one.kind).collect::<Vec<_>>(), [CommandKind::Release]);
+    let ids: Vec<CommandId> = lease.commands.iter().map(|command| command.id).collect();
+    manager.bridge_finish(&second.step, &ids).await.unwrap();
+    assert!(second.poll(&manager).await.end.is_some_and(|end| end.done));
+    Bridge::new(id, 2, "crm/b").run(&manager, &world, success()).await;
+    assert_eq!(state(&manager, id).await, OperationState::Succeeded);
+    manager.check_workflows().await.unwrap();
+    assert_eq!(rounds(&manager, id).await.len(), 2);
+    assert_eq!(findings(&manager).await, []);
+}
+
 #[tokio::test]
 async fn while_an_operation_is_planned_its_discovery_is_asked_to_look_again() {
     let (world, manager) = begin().await;

@@ -153,11 +153,7 @@ impl Manager {
             let mut work = self.begin_one(&who).await?;
             work.lock_of(from.operation).await?;
             let (operation, mut row) = work.workflow(from).await?;
-            let left = if operation.state.is_final() {
-                with_commands(&mut *work.tx, from.operation, &from.region).await?
-            } else {
-                BTreeSet::new()
-            };
+            let left = with_commands(&mut *work.tx, from.operation, &from.region).await?;
             let steps = ordered(&work.tx.steps(from.operation).await?, &from.region, &operation, &left);
             let before = row.ordered.len();
             row.ordered.extend(steps.iter().map(|step| step.hook.clone()));
@@ -177,26 +173,25 @@ pub(super) fn is_over(step: &Step) -> bool {
 }
 
 /// The region's steps that are not over, with the edges between them: those over steps of other regions, or over steps that
-/// are over, are kept by the commands that do not come before their time. After the operation's end: those of which something is
-/// left to be let go of.
+/// are over, are kept by the commands that do not come before their time. And those that are over and have left something to be
+/// let go of, since the bridge that they had is gone: without one of their own every further Workflow would be one too few.
 fn ordered(
     steps: &[Step],
     region: &RegionName,
     operation: &Operation,
     left: &BTreeSet<HookRef>,
 ) -> Vec<OrderedStep> {
-    let is_open = |step: &Step| {
-        if operation.state.is_final() { left.contains(&step.hook) } else { !is_over(step) }
-    };
+    let is_open = |step: &Step| left.contains(&step.hook) || !(operation.state.is_final() || is_over(step));
     let open: BTreeMap<&HookRef, &Step> = steps
         .iter()
         .filter(|step| step.hook.region == *region && is_open(step))
         .map(|step| (&step.hook, step))
         .collect();
+    let runs = |after: &HookRef| open.get(after).is_some_and(|step| !is_over(step));
     open.iter()
         .map(|(hook, step)| OrderedStep {
             hook: hook.path(),
-            after: step.after.iter().filter(|after| open.contains_key(after)).map(HookRef::path).collect(),
+            after: step.after.iter().filter(|after| runs(after)).map(HookRef::path).collect(),
         })
         .collect()
 }
