@@ -23,7 +23,7 @@ use tenantry_manager::{
     ManagerConfig, NewEnvironment, OperationAnswer, Principal, ReportedHook,
 };
 use tenantry_model::*;
-use tenantry_store::{Command, CommandKind, Store};
+use tenantry_store::{Command, CommandKind, Store, StoreError};
 use tenantry_store_sqlite::SqliteStore;
 use uuid::Uuid;
 
@@ -59,7 +59,17 @@ impl World {
 
     /// The rows, held by this process alone.
     pub async fn store(&self) -> Arc<SqliteStore> {
-        Arc::new(SqliteStore::open(&self.folder.path().join("data")).await.unwrap())
+        let folder = self.folder.path().join("data");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            match SqliteStore::open(&folder).await {
+                // The one that was dropped a moment ago closes its connections in threads of its own.
+                Err(StoreError::InUse(_)) if std::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                opened => return Arc::new(opened.unwrap()),
+            }
+        }
     }
 
     /// A manager over rows that another one may use too; it remembers nothing.

@@ -15,8 +15,12 @@ use tenantry_e2e::instant::{Answer, InstantAgent};
 use tenantry_e2e::{Hook, Needs, Postgres, Site, World, on_postgres, trial, within};
 use tenantry_model::{EnvironmentId, HookRef, OperationId, OperationState};
 
+/// Names the variable that has these run: they were not seen to pass yet, on a machine that did anything else (docs/testing.md).
+const LARGE: &str = "TENANTRY_LARGE";
+
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let wanted = std::env::var_os(LARGE).is_some();
+    let trials = vec![
         trial(Needs::Minutes, "five_thousand_steps_and_a_chain_of_a_thousand_run_on_sqlite", |world| {
             run(world, Site::start(world, &[])?)
         }),
@@ -28,7 +32,8 @@ pub fn trials() -> Vec<Trial> {
                 run(world, Site::start_on(&world.folder().join("site"), &postgres, &[], &[])?)
             },
         )),
-    ]
+    ];
+    trials.into_iter().map(|trial| if wanted { trial } else { trial.with_ignored_flag(true) }).collect()
 }
 
 const REGION: &str = "eu1";
