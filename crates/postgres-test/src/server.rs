@@ -90,6 +90,14 @@ impl Server {
         Ok(Some(Self { url, home: Some(home) }))
     }
 
+    /// All that a server of our own has said.
+    ///
+    /// # Errors
+    /// If it is somebody else's, or has no log.
+    pub fn log(&self) -> Result<String> {
+        self.home()?.log()
+    }
+
     /// Ends a server of our own as a crash does: no connection is told, nothing is tidied up.
     ///
     /// # Errors
@@ -113,7 +121,7 @@ impl Server {
     }
 
     fn home(&self) -> Result<&Home> {
-        self.home.as_ref().context("a server that others own is not stopped")
+        self.home.as_ref().context("a server that others own is not ours to stop or to read")
     }
 
     /// Of a database that is always there, with the password.
@@ -146,6 +154,10 @@ impl Home {
         self.control(&[wait, "-t", "60", "-l", &log, "-o", &self.options, "start"])
     }
 
+    fn log(&self) -> Result<String> {
+        fs::read_to_string(self.folder.join("log")).context("read the server's log")
+    }
+
     fn control(&self, what: &[&str]) -> Result<()> {
         let status = as_owner(self.root, &self.programs.join("pg_ctl"))
             .arg("-D")
@@ -159,7 +171,7 @@ impl Home {
             .status()
             .context("start pg_ctl")?;
         if !status.success() {
-            let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            let log = self.log().unwrap_or_default();
             bail!("pg_ctl {what:?}: {status}\n{log}");
         }
         Ok(())

@@ -52,6 +52,11 @@ impl Postgres {
         runtime()?.block_on(self.server.oldest_open_write(database))
     }
 
+    /// All that the server has said.
+    pub fn log(&self) -> Result<String> {
+        self.server.log()
+    }
+
     /// Ends the server as a crash does.
     pub fn stop_at_once(&self) -> Result<()> {
         self.server.stop_at_once()

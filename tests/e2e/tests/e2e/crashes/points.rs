@@ -169,7 +169,7 @@ pub fn none_is_forgotten(_: &World) -> Result<()> {
         ensure!(passed.insert(*name), "{name} stands in two lists");
     }
     let forgotten: Vec<_> = listed.difference(&passed).collect();
-    ensure!(forgotten.is_empty(), "no test ends a process at {forgotten:?}");
+    ensure!(forgotten.is_empty(), "no test is named for {forgotten:?}");
     let unknown: Vec<_> = passed.difference(&listed).collect();
     ensure!(unknown.is_empty(), "there is no failpoint {unknown:?}");
     let cases = std::fs::read_to_string(repository().join("crates/manager/tests/points/cases.rs"))?;
