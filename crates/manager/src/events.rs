@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use std::time::Duration;
 use tenantry_store::{EventFilter, EventRecord, Read};
 
-/// The position of the newest event before a time; 0 if there is none.
+/// The position of the newest event before a time; 0 if there is none. Where a clock was wrong for a while it may be another
+/// one of that while.
 pub(crate) async fn last_before(read: &mut (dyn Read + '_), time: Timestamp) -> Result<u64> {
     let filter = EventFilter::default();
     let (mut low, mut high) = (0, read.last_event().await?);

@@ -252,6 +252,36 @@ async fn a_clock_years_ahead_or_behind_removes_nothing_and_says_so_until_it_is_m
     assert_eq!(WARNED.get(), 2);
 }
 
+/// What lies between two old events goes with them, wherever a search by halves would have come out.
+#[tokio::test]
+async fn events_of_a_clock_that_was_wrong_for_a_while_keep_neither_old_ones_nor_take_new_ones_along() {
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+    let world = world();
+    let manager = world.manager().await;
+    prepare(&manager).await;
+    for wrong in [YEAR * 5, YEAR * -5] {
+        for name in ["a", "b", "c", "d", "e"] {
+            create(&manager, &format!("{name}{}", u8::from(wrong.is_negative()))).await;
+        }
+        world.pass(wrong);
+        create(&manager, &format!("wrong{}", u8::from(wrong.is_negative()))).await;
+        world.pass(-wrong);
+    }
+    create(&manager, "old").await;
+    let last = manager.last_event().await.unwrap();
+    world.pass(DAY * 6);
+    create(&manager, "new").await;
+    world.pass(YEAR * 5);
+    create(&manager, "newest").await;
+    world.pass(YEAR * -5);
+    let gone = manager.preview_retention().await.unwrap();
+    // A person has looked.
+    let gone = (gone.events, manager.retire(&admin(), true).await.unwrap().events);
+    let first = manager.events_after(&EventFilter::default(), 0, 1, Duration::ZERO).await.unwrap();
+    assert_eq!(first[0].position, last + 1);
+    assert_eq!(gone, (last, last), "all that is old, and nothing else");
+}
+
 #[tokio::test]
 async fn a_clock_years_ahead_at_the_very_first_run_removes_nothing_either() {
     let world = world();

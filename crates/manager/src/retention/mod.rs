@@ -30,6 +30,8 @@ const BUDGET: Duration = Duration::from_secs(15);
 const OPERATIONS: u32 = 100;
 /// Events, attentions, answers that are removed in one transaction.
 const ROWS: u32 = 1000;
+/// Pages of events that are looked at in one run.
+const EVENT_PAGES: u32 = 100;
 /// Between two transactions: whoever waits for the one writer comes first.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Setting: how far each registered reader of the outbox has come, as `{"NAME": POSITION}`. What one of them has not
@@ -121,7 +123,9 @@ impl Manager {
         }
         (found.logs, found.orphans, found.more) = self.retire_logs(now, deadline, true, found.more).await?;
         let mut read = self.store.read().await?;
-        if let Some(last) = self.last_old_event(&mut *read, now).await? {
+        let (last, more) = self.last_old_event(&mut *read, now).await?;
+        found.more |= more;
+        if let Some(last) = last {
             let oldest =
                 read.events(&EventFilter::default(), 0, 1).await?.first().map(|event| event.position);
             found.events = oldest.map_or(0, |oldest| (last + 1).saturating_sub(oldest));
@@ -152,7 +156,7 @@ impl Manager {
             }
         }
         (gone.logs, gone.orphans, gone.more) = self.retire_logs(now, deadline, false, gone.more).await?;
-        let last = self.last_old_event(&mut *self.store.read().await?, now).await?;
+        let (last, more) = self.last_old_event(&mut *self.store.read().await?, now).await?;
         if let Some(last) = last {
             gone.events = self.retire_rows(who, Old::Events(last), deadline, &mut gone.more).await?;
         }
@@ -160,6 +164,7 @@ impl Manager {
             gone.attentions = self.retire_rows(who, Old::Attention(before), deadline, &mut gone.more).await?;
         }
         gone.answers = u64::from(self.expire_answers_at(who, now).await?);
+        gone.more |= more;
         self.note_retired(who, &gone).await?;
         Ok(gone)
     }
@@ -230,17 +235,18 @@ impl Manager {
         Ok(next)
     }
 
-    /// Position of the newest event that is old and that every registered reader has read.
-    async fn last_old_event(&self, read: &mut dyn Read, now: Timestamp) -> Result<Option<u64>> {
-        let Some(before) = before(now, self.config.retention.events) else { return Ok(None) };
-        let low = crate::events::last_before(read, before).await?;
+    /// Position of the last event that may go, every registered reader having read it; whether there may be more of them.
+    async fn last_old_event(&self, read: &mut dyn Read, now: Timestamp) -> Result<(Option<u64>, bool)> {
+        let Some(before) = before(now, self.config.retention.events) else { return Ok((None, false)) };
+        let (old, more) = old_events(read, before, now).await?;
         let readers = read.setting(EVENT_READERS).await?;
         let slowest = readers
             .as_ref()
             .and_then(Value::as_object)
             .and_then(|readers| readers.values().filter_map(Value::as_u64).min());
-        let last = slowest.map_or(low, |position| low.min(position));
-        Ok((last > 0).then_some(last))
+        let last = slowest.map_or(old, |position| old.min(position));
+        // A run that goes on at once would find the same reader.
+        Ok(((last > 0).then_some(last), more && last == old))
     }
 
     async fn note_retired(&self, who: &Principal, gone: &Retired) -> Result<()> {
@@ -298,6 +304,26 @@ impl Manager {
         tokio::time::sleep(PAUSE).await;
         Instant::now() >= deadline
     }
+}
+
+/// The position up to which events are old, 0 if none is; whether there may be more. They are looked at one after the other
+/// from the oldest on, which costs what removing them costs: where a clock was wrong for a while, times do not grow with
+/// positions, and halving would find anything. What is later than now tells nothing and goes with what lies around it.
+async fn old_events(read: &mut dyn Read, before: Timestamp, now: Timestamp) -> Result<(u64, bool)> {
+    let (mut old, mut after) = (0, 0);
+    for _ in 0..EVENT_PAGES {
+        let events = read.events(&EventFilter::default(), after, ROWS).await?;
+        let Some(last) = events.last() else { return Ok((old, false)) };
+        after = last.position;
+        for event in &events {
+            if event.at < before {
+                old = event.position;
+            } else if event.at <= now {
+                return Ok((old, false));
+            }
+        }
+    }
+    Ok((old, true))
 }
 
 /// Before when things are old, if they ever are.
