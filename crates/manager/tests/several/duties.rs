@@ -6,10 +6,15 @@ use crate::common::*;
 use crate::{DEADLINE, two_over};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Map;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tenantry_api_types::bridge::{WorkflowEnd, WorkflowRef};
 use tenantry_logs::Limits;
-use tenantry_manager::{AuditConfig, Duty, LogStore, Manager, NewHold, NewSchedule};
+use tenantry_manager::{
+    AuditConfig, ChangeOptions, Duty, ExpectedOperation, LogStore, Manager, NewEnvironment, NewHold,
+    NewSchedule, OperationVerb,
+};
 use tenantry_model::*;
 use tenantry_store_postgres::{Database, PostgresStore};
 use tokio::time::timeout;
@@ -50,7 +55,8 @@ pub async fn stopped(world: &World, url: &str, now: Timestamp) -> Manager {
 /// Everything that duties change, as numbers.
 async fn changes(beside: &mut Beside) -> Vec<i64> {
     let mut all = Vec::new();
-    for table in ["events", "audit", "audit_heads", "schedule_runs", "operations", "attentions"] {
+    for table in ["events", "audit", "audit_heads", "schedule_runs", "operations", "attentions", "workflows"]
+    {
         all.push(beside.count(&format!("SELECT count(*) FROM {table}")).await);
     }
     all.push(beside.count("SELECT count(*) FROM holds WHERE open = 1").await);
@@ -58,8 +64,28 @@ async fn changes(beside: &mut Beside) -> Vec<i64> {
     all
 }
 
+/// An operation in a region of Argo whose Workflow somebody has deleted, and that is to go on: it needs a further one.
+async fn without_a_workflow(manager: &Manager, region: RegionName) {
+    manager.declare_argo_regions().await.unwrap();
+    let new = NewEnvironment { region: region.clone(), ..new_environment("argo") };
+    let made = manager.create_environment(&admin(), new, ChangeOptions::default()).await.unwrap();
+    let operation = requested(made.operation.unwrap()).id;
+    let workflow = WorkflowRef { region, operation, round: 1, name: format!("argo/tenantry-{operation}") };
+    let hooks = [readable(hook("crm/a", &["lifecycle.upsert"], &[]))];
+    let session = AgentSessionId(uuid::Uuid::now_v7());
+    manager.bridge_hooks(&workflow, session, (true, true), &hooks).await.unwrap();
+    manager.run_due().await.unwrap();
+    manager.bridge_workflow_ended(&workflow, WorkflowEnd::Deleted, "").await.unwrap();
+    let expected = ExpectedOperation::default();
+    let resume = OperationVerb::Resume;
+    manager.steer_operation(&admin(), operation, resume, None, expected, false).await.unwrap();
+    assert_eq!(state(manager, operation).await, OperationState::Running);
+}
+
 pub async fn once_and_passed_on() {
     let mut world = World::new();
+    let argo: RegionName = "argo1".parse().unwrap();
+    world.config.argo_regions = BTreeSet::from([argo.clone()]);
     world.config.audit = AuditConfig {
         key_file: Some(world.folder.path().join("key.pem")),
         heads_to: Some(world.folder.path().join("heads/")),
@@ -75,6 +101,7 @@ pub async fn once_and_passed_on() {
     prepare(&two).await;
     let _agent = Agent::open(&two, vec![readable(hook("night/load", &["risk.nightly"], &[]))]).await;
     let (environment, _) = create(&two, "prod").await;
+    without_a_workflow(&two, argo).await;
     let every_evening = NewSchedule { time_zone: "UTC".to_owned(), ..nightly(environment.id) };
     two.create_schedule(&admin(), every_evening).await.unwrap();
     world.pass(hour);
@@ -115,7 +142,8 @@ pub async fn once_and_passed_on() {
     let after = changes(&mut beside).await;
     assert_eq!(after[2], 1, "one head");
     assert_eq!(std::fs::read_dir(world.folder.path().join("heads")).unwrap().count(), 1, "written once");
-    assert!(after[7] > before[7], "old events are gone");
+    assert_eq!((before[6], after[6]), (1, 2), "asked for once");
+    assert!(after[8] > before[8], "old events are gone");
 }
 
 /// A manager whose clock was years ahead took the role and died: nobody waits for years.
