@@ -3,11 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tenantry_api_types::v1::{DecommissionEnvironment, StartOperation};
-use tenantry_client::Call;
+use tenantry_client::{Call, StepVerb};
 use tenantry_e2e::{
     AgentSettings, Answer, Cluster, Needs, Site, World, repository, tenantry, testbed, trial,
 };
@@ -20,9 +21,22 @@ const EVIL: &str = "{{ lookup('ansible.builtin.pipe', 'echo it ran') }}";
 pub fn trials() -> Vec<Trial> {
     vec![
         trial(Needs::GivenNames, "ansible_converges_a_vm_and_a_second_run_changes_nothing", converge),
+        trial(Needs::GivenNames, "ansible_may_fail_before_and_after_its_work_and_be_repeated", repeated),
         trial(Needs::Laptop, "without_ansible_hook_run_says_what_is_missing", without_ansible),
     ]
 }
+
+/// The first attempt in each operation for an environment that is named so fails before its work, or after it.
+const PLANTED: &str = r#"
+import os, subprocess, sys
+def planted(when):
+    with open(os.environ["LIFECYCLE_TENANT_ENV_FILE"]) as file:
+        return os.environ["LIFECYCLE_ATTEMPT"] == "1" and when in file.read()
+if planted("before-work"):
+    sys.exit(7)
+code = subprocess.call(sys.argv[1:])
+sys.exit(7 if code == 0 and planted("after-work") else code)
+"#;
 
 /// The VM of a test; it ends with the test.
 struct Vm<'a> {
@@ -67,7 +81,8 @@ fn config_map(address: &str, port: u16, user: &str, known_hosts: &Path) -> Resul
     Ok(Answer::of(&mut command)?.expect(0)?.out)
 }
 
-fn converge(world: &World) -> Result<()> {
+/// The example in a cluster, its hook's command as it is or in another one, and its VM.
+fn open<'a>(world: &'a World, wrap: &[&str]) -> Result<(Site, Vm<'a>)> {
     let cluster = world.cluster()?;
     let mut build = Command::new(testbed().context("no test bed")?);
     Answer::of(build.arg("build-images").arg(world.folder()).arg("ansible"))?.expect(0)?;
@@ -75,8 +90,13 @@ fn converge(world: &World) -> Result<()> {
     let vm = Vm::up(cluster, &world.tag)?;
 
     world.owns("vms");
-    let files = ["namespace.yaml", "playbook.yaml", "hook.yaml"].map(|file| example().join(file));
+    let files = ["namespace.yaml", "playbook.yaml"].map(|file| example().join(file));
     cluster.apply_files(&files.each_ref().map(PathBuf::as_path))?;
+    let mut hook: Value = serde_saphyr::from_str(&std::fs::read_to_string(example().join("hook.yaml"))?)?;
+    let command = &mut hook["spec"]["template"]["spec"]["containers"][0]["command"];
+    let words: Vec<Value> = serde_json::from_value(command.clone())?;
+    *command = wrap.iter().map(|word| json!(word)).chain(words).collect();
+    cluster.kubectl_with(&["apply", "-f", "-"], &hook.to_string())?;
     let key = format!("--from-file={}", vm.facts.key_folder.display());
     cluster.kubectl(&["create", "secret", "generic", "ssh", "-n", "vms", &key])?;
     let map = config_map(&vm.facts.address, vm.facts.port, &vm.facts.user, &vm.facts.known_hosts)?;
@@ -85,6 +105,11 @@ fn converge(world: &World) -> Result<()> {
     let mut site = Site::start(world, &[])?;
     site.add_region("eu1", AgentSettings::kubernetes(&cluster.kubeconfig, &["vms"]))?;
     site.wait_for_hooks("eu1", &[HOOK])?;
+    Ok((site, vm))
+}
+
+fn converge(world: &World) -> Result<()> {
+    let (site, vm) = open(world, &[])?;
     let settings = json!({"settings": {"plan": EVIL, "features": ["notes", "export"]}});
     let created = site.create_environment_with("prod", "eu1", json!({}), settings)?;
     let environment = created.environment.id;
@@ -119,6 +144,62 @@ fn converge(world: &World) -> Result<()> {
     ensure!(recap(&site, gone.operation.context("no operation")?.id)?.0 == "1");
     ensure!(!folder.exists(), "{} is still there", folder.display());
     site.finish()
+}
+
+/// As the examples on a laptop (`matrix.rs`): the step fails once before and once after its work, and is repeated.
+fn repeated(world: &World) -> Result<()> {
+    let (site, vm) = open(world, &["python3", "-c", PLANTED])?;
+    let folder = |id: &str| vm.facts.root.join("srv/tenants").join(id);
+    let mut left = Vec::new();
+    let mut made = Vec::new();
+    for name in ["calm", "before-work", "after-work"] {
+        let settings = json!({"settings": {"plan": "gold", "features": ["notes"]}});
+        let created = site.create_environment_with(name, "eu1", json!({}), settings)?;
+        let (id, attempts) = mend(&site, created.operation.context("no operation")?.id)?;
+        ensure!(attempts == if name == "calm" { 1 } else { 2 }, "{name}: {attempts} attempts");
+        let environment = created.environment.id.to_string();
+        // What the second attempt found to do: nothing, where the first one had done it.
+        let changed = outputs(&site, id)?.get("changed").cloned();
+        ensure!(
+            changed.as_deref() == Some(if name == "after-work" { "0" } else { "3" }),
+            "{name}: {changed:?}"
+        );
+        let mut files = Vec::new();
+        for file in ["app.conf", ".converged"] {
+            let text = std::fs::read_to_string(folder(&environment).join(file))?;
+            files.push(text.replace(name, "NAME").replace(&environment, "ID"));
+        }
+        left.push((name, files));
+        made.push((name, created.environment.id));
+    }
+    ensure!(left.iter().all(|(_, files)| *files == left[0].1), "{left:#?}");
+    for (name, environment) in made {
+        let body =
+            DecommissionEnvironment { reason: Some("contract ended".to_owned()), ..Default::default() };
+        let gone = site.call(site.client().decommission(environment, &body, &Call::default()))?;
+        let (_, attempts) = mend(&site, gone.operation.context("no operation")?.id)?;
+        ensure!(attempts == if name == "calm" { 1 } else { 2 }, "{name}: {attempts} attempts");
+        ensure!(!folder(&environment.to_string()).exists(), "{name} is still there");
+    }
+    site.finish()
+}
+
+/// Runs a step that failed again, until its operation has succeeded; how many attempts that took.
+fn mend(site: &Site, id: OperationId) -> Result<(OperationId, usize)> {
+    site.wait_for(id, "a failure or the end", |operation| {
+        let step = operation.steps.iter().flatten().next()?;
+        (step.waiting || operation.done).then_some(())
+    })?;
+    if site.operation(id)?.steps.iter().flatten().any(|step| step.waiting) {
+        site.steer(id, HOOK, StepVerb::rerun(), "mended")?;
+    }
+    let done = site.wait_succeeded(id)?;
+    Ok((id, done.steps.iter().flatten().map(|step| step.attempts.len()).sum()))
+}
+
+fn outputs(site: &Site, id: OperationId) -> Result<BTreeMap<String, String>> {
+    let operation = site.operation(id)?;
+    Ok(operation.steps.iter().flatten().next().context("no step")?.outputs.clone())
 }
 
 /// What the step of an operation that succeeded says it changed, and how many tasks were ok.
