@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use tenantry_api_types::v1::{
     HooksQuery, LogQuery, Operation, OperationsQuery, Step,
 };
 use tenantry_client::{Call, Client, ClientConfig, StepVerb};
-use tenantry_model::{AttemptId, OperationId, OperationState};
+use tenantry_model::{AttemptId, AttentionKind, OperationId, OperationState};
 use tokio::runtime::Runtime;
 
 /// Longest time of one operation of a test, on a slow machine.
@@ -102,6 +102,7 @@ pub struct Site {
     client: Client,
     runtime: Runtime,
     pub(crate) logs: RefCell<LogCheck>,
+    refused: BTreeSet<OperationId>,
 }
 
 impl Site {
@@ -162,6 +163,7 @@ impl Site {
             client: Client::new(&ClientConfig::new(format!("http://{address}")))?,
             runtime,
             logs: RefCell::new(LogCheck::default()),
+            refused: BTreeSet::new(),
         };
         site.begin_nth_manager(0)?;
         site.token = eventually("the admin token on stdout", || {
@@ -344,6 +346,11 @@ impl Site {
         self.logs.borrow_mut().expect_during(program, text, during);
     }
 
+    /// The refusal of this operation's plan waits for a person at the end too.
+    pub fn expect_refused(&mut self, id: OperationId) {
+        self.refused.insert(id);
+    }
+
     /// The client, for calls through [`Site::call`].
     #[must_use]
     pub fn client(&self) -> &Client {
@@ -519,8 +526,13 @@ impl Site {
             consistent(&self.operation(operation.id)?)?;
         }
         let open = self.call(self.client.attention(&AttentionQuery::default()))?.items;
-        let of_operations: Vec<_> = open.iter().filter(|item| item.operation.is_some()).collect();
-        ensure!(of_operations.is_empty(), "attention of operations that have ended: {of_operations:?}");
+        let (refusals, others): (Vec<_>, Vec<_>) = open
+            .iter()
+            .filter_map(|item| Some((item.operation?, item)))
+            .partition(|(_, item)| item.kind == AttentionKind::PlanRefused);
+        ensure!(others.is_empty(), "attention of operations that have ended: {others:?}");
+        let refused = refusals.iter().map(|(operation, _)| *operation).collect();
+        ensure!(self.refused == refused, "refused: {:?}; told: {refusals:?}", self.refused);
         self.nothing_is_left()?;
 
         let check = self.logs.borrow().clone();
