@@ -155,6 +155,7 @@ async fn a_workflow_is_asked_for_until_its_discovery_speaks_and_then_the_operati
         let (_, event) = &got[0];
         assert_eq!(event, &got[1].1, "the same event");
         assert_eq!(event.kind, "io.tenantry.operation.requested.v1");
+        assert!(event.source.starts_with("urn:uuid:"), "{} names no installation", event.source);
         assert_eq!(event.subject.as_deref(), Some("acme/prod"));
         assert_eq!(event.data["operationId"], id.to_string());
         assert_eq!((&event.data["round"], &event.data["region"]), (&1.into(), &"eu1".into()));

@@ -88,16 +88,14 @@ impl Manager {
     }
 
     async fn deliver_one(&self, sink: &dyn Sink, due: &WorkflowRow) -> Result<()> {
-        let Some((row, operation, environment)) = self.claim_workflow(due).await? else { return Ok(()) };
-        let delivered = sink.deliver(&event(&row, &operation, &environment)).await;
+        let Some((row, event)) = self.claim_workflow(due).await? else { return Ok(()) };
+        let delivered = sink.deliver(&event).await;
         self.note_delivery(&row, delivered).await
     }
 
-    /// Sets the next time before anything is sent. `None`: somebody else has it, or it is not needed any more.
-    async fn claim_workflow(
-        &self,
-        due: &WorkflowRow,
-    ) -> Result<Option<(WorkflowRow, Operation, Environment)>> {
+    /// Sets the next time before anything is sent; what is to be sent. `None`: somebody else has it, or it is not needed any
+    /// more.
+    async fn claim_workflow(&self, due: &WorkflowRow) -> Result<Option<(WorkflowRow, CloudEvent)>> {
         let who = Principal::system();
         repeating(|| async {
             let mut work = self.begin_one(&who).await?;
@@ -118,10 +116,14 @@ impl Manager {
             row.tries += u32::from(until_it_speaks);
             row.deliver_at = until_it_speaks.then(|| again(&row, work.now));
             work.tx.put_workflow(&row).await?;
-            let environment =
-                if needed { Some(work.environment_at(operation.generation).await?) } else { None };
+            let mut asks = None;
+            if needed {
+                let environment = work.environment_at(operation.generation).await?;
+                let source = self.own_event_source(&mut *work.tx).await?;
+                asks = Some(event(&row, &operation, &environment, &source));
+            }
             work.commit(Point::WorkflowClaim).await?;
-            Ok(environment.map(|environment| (row, operation, environment)))
+            Ok(asks.map(|event| (row, event)))
         })
         .await
     }
@@ -174,7 +176,7 @@ fn again(row: &WorkflowRow, now: Timestamp) -> Timestamp {
 }
 
 /// Without settings: hooks get them from the manager with their attempt, and nobody else on the way needs them.
-fn event(row: &WorkflowRow, operation: &Operation, environment: &Environment) -> CloudEvent {
+fn event(row: &WorkflowRow, operation: &Operation, environment: &Environment, source: &str) -> CloudEvent {
     let data = json!({
         "operation": operation.name,
         "operationId": operation.id,
@@ -194,7 +196,7 @@ fn event(row: &WorkflowRow, operation: &Operation, environment: &Environment) ->
         },
     });
     let id = format!("{}/{}/{}", operation.id, row.region, row.round);
-    let mut event = CloudEvent::new(id, "tenantry", REQUESTED, row.requested_at, data);
+    let mut event = CloudEvent::new(id, source, REQUESTED, row.requested_at, data);
     event.subject = Some(format!("{}/{}", environment.tenant, environment.name));
     event
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::outbox::schema_name;
 use serde_json::{Value, json};
 use tenantry_events::{CloudEvent, sortable};
-use tenantry_store::{EventRecord, Read, Write};
+use tenantry_store::{EventRecord, Read, StoreError, Write};
 use uuid::Uuid;
 
 /// Setting: what tells this installation's events from another one's, when nobody has given it a name.
@@ -28,6 +28,15 @@ impl Manager {
         }
         write.put_setting(INSTALLATION, &json!({ "id": Uuid::new_v4() })).await?;
         Ok(true)
+    }
+
+    /// `source` of an event that is made now; the installation gets a name if it has none.
+    pub(crate) async fn own_event_source(&self, write: &mut (dyn Write + '_)) -> Result<String> {
+        self.name_installation(write).await?;
+        self.event_source(write).await?.ok_or_else(|| {
+            let source = "no id".into();
+            StoreError::Damaged { table: "settings", key: INSTALLATION.to_owned(), source }.into()
+        })
     }
 }
 
