@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use tenantry_api_types::v1;
 use tenantry_manager::{
     AskedRun, Check, CheckResult, EnvironmentAnswer, Explanation, HoldView, Hour, Manager, Occurrence,
-    OperationAnswer, OperationView, Preview, Purged,
+    OperationAnswer, OperationView, Preview, Purged, WorkflowView,
 };
 use tenantry_model::{Environment, Paged, Region, Schedule};
 use tenantry_store::{AuditEntry, EventRecord, HoldRow, HookRow};
@@ -68,7 +68,31 @@ pub(crate) fn operation(view: OperationView) -> v1::Operation {
         region: Some(view.region),
         steps: Some(steps),
         replays: view.replays,
+        workflows: view.workflows.into_iter().map(workflow).collect(),
         ..v1::Operation::from(view.operation)
+    }
+}
+
+fn workflow(view: WorkflowView) -> v1::Workflow {
+    let state = match (&view.ended, view.discovered_at, view.accepted_at) {
+        (Some(_), ..) => v1::WorkflowState::Ended,
+        (None, Some(_), _) => v1::WorkflowState::Discovered,
+        (None, None, Some(_)) => v1::WorkflowState::Accepted,
+        (None, None, None) => v1::WorkflowState::Requested,
+    };
+    let ended = view.ended.map(|ended| match ended.why.as_str() {
+        "" => ended.how,
+        why => format!("{}: {why}", ended.how),
+    });
+    v1::Workflow {
+        region: view.region,
+        round: view.round,
+        state,
+        name: view.name,
+        url: view.url,
+        requested_at: view.requested_at,
+        discovered_at: view.discovered_at,
+        note: ended.or(view.problem),
     }
 }
 

@@ -23,6 +23,7 @@ const SERVICE_ACCOUNT: &str = "tenantry-argo/tenantry-bridge";
 ///
 /// | setting | what |
 /// |---|---|
+/// | `ui` | none, or where people see Argo Workflows' pages: operations link to their Workflows there |
 /// | `events.url` | the webhook of the region's `EventSource` |
 /// | `events.tokenFile` | the bearer token that it asks for |
 /// | `events.caFile` | authorities (PEM) that its certificate is checked with; default: those of the machine |
@@ -53,6 +54,9 @@ pub struct RegionOfArgo {
     pub events: EventsConfig,
     /// Who its bridges are.
     pub identity: IdentityConfig,
+    /// Where people see Argo Workflows' own pages, for links; none: nowhere.
+    #[serde(default)]
+    pub ui: Option<String>,
 }
 
 /// Where `CloudEvents` for a region's Argo Events go. Plain data: whoever sends reads the files.

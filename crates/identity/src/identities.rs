@@ -80,6 +80,13 @@ impl Identities {
         self.0.iter().map(|(name, region)| (name, &region.config.events))
     }
 
+    /// Where people see Argo's own pages, for the regions of which that is known; without a slash at the end.
+    pub fn pages(&self) -> impl Iterator<Item = (&RegionName, &str)> {
+        self.0
+            .iter()
+            .filter_map(|(name, region)| Some((name, region.config.ui.as_deref()?.trim_end_matches('/'))))
+    }
+
     /// Where a region's events go; none: it is no region of Argo.
     #[must_use]
     pub fn events(&self, region: &RegionName) -> Option<&EventsConfig> {

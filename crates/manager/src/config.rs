@@ -2,7 +2,7 @@
 
 use crate::retention::RetentionConfig;
 use jiff::SignedDuration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use tenantry_engine::VerbKind;
@@ -27,6 +27,8 @@ pub struct ManagerConfig {
     pub further_regions: BTreeSet<RegionName>,
     /// The regions without an agent: their hooks run in Workflows of Argo, which events ask for.
     pub argo_regions: BTreeSet<RegionName>,
+    /// Where people see the pages of their Argo, for links; without a slash at the end.
+    pub argo_pages: BTreeMap<RegionName, String>,
     /// Largest `spec` of an environment, in bytes as JSON.
     pub max_spec_bytes: usize,
     /// Largest `parameters` of an operation, in bytes as JSON.
@@ -138,6 +140,7 @@ impl Default for ManagerConfig {
             cross_namespace_after: true,
             further_regions: BTreeSet::new(),
             argo_regions: BTreeSet::new(),
+            argo_pages: BTreeMap::new(),
             event_source: None,
             max_spec_bytes: 1024 * 1024,
             max_parameters_bytes: 64 * 1024,

@@ -29,6 +29,7 @@ const UPSERT: [&str; 1] = ["lifecycle.upsert"];
 async fn begin() -> (World, Manager) {
     let mut world = World::new();
     world.config.argo_regions = BTreeSet::from([region()]);
+    world.config.argo_pages = BTreeMap::from([(region(), "https://argo.example".to_owned())]);
     let manager = world.manager().await;
     manager.declare_argo_regions().await.unwrap();
     manager.create_tenant(&admin(), "acme".parse().unwrap(), "Acme".to_owned()).await.unwrap();
@@ -129,6 +130,7 @@ async fn a_workflow_is_asked_for_until_its_discovery_speaks_and_then_the_operati
     let (environment, id) = create(&manager, "prod").await;
     let view = manager.operation(id).await.unwrap().operation;
     assert_eq!(view.state, OperationState::Planning);
+    assert_eq!(manager.operation(id).await.unwrap().workflows[0].url, None, "nobody knows its name yet");
     assert!(view.note.unwrap().contains("region eu1: its Workflow has not told the hooks yet"));
     let from = workflow(id, 1);
     let answer = manager.bridge_order(&from, Duration::ZERO).await.unwrap();
@@ -169,6 +171,10 @@ async fn a_workflow_is_asked_for_until_its_discovery_speaks_and_then_the_operati
         [("crm/a".to_owned(), vec![]), ("crm/b".to_owned(), vec!["crm/a".to_owned()])]
     );
     assert_eq!(waiting(&manager).await, []);
+    let shown = manager.operation(id).await.unwrap().workflows;
+    let [shown] = &shown[..] else { panic!("{shown:?}") };
+    let page = format!("https://argo.example/workflows/tenantry-argo/tenantry-{id}");
+    assert_eq!((shown.round, shown.url.as_deref()), (1, Some(page.as_str())));
     world.pass(SignedDuration::from_hours(1));
     manager.deliver_due(&sinks).await.unwrap();
     assert_eq!(count(), 2, "it has spoken");

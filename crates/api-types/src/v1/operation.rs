@@ -79,11 +79,54 @@ pub struct Operation {
     /// Operations that repeat this one, oldest first; only in the answer for one operation, never in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replays: Vec<OperationId>,
+    /// What Argo runs of it, by region and round; only in the answer for one operation, never in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workflows: Vec<Workflow>,
     /// Raised with each change of the operation, a step or an attempt of it.
     pub revision: u64,
     /// Its steps with their attempts, by hook; only in the answer for one operation, never in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<Step>>,
+}
+
+/// A Workflow of Argo that an operation was given, in a region without an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Workflow {
+    /// Where.
+    pub region: RegionName,
+    /// 1, and above it further ones that run what an earlier one left.
+    pub round: u32,
+    /// Where it is.
+    pub state: WorkflowState,
+    /// `namespace/name`, once it has spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its page in Argo's own user interface, where the manager knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When it was decided that it is needed.
+    pub requested_at: Timestamp,
+    /// When it had told its hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovered_at: Option<Timestamp>,
+    /// How it ended before its operation, or why its event is not taken; for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// How far a Workflow of Argo has come, as far as the manager was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkflowState {
+    /// Its event is not taken yet.
+    Requested,
+    /// The event source has taken its event.
+    Accepted,
+    /// It has told its hooks, and runs those that it was told to.
+    Discovered,
+    /// It was ended before its operation.
+    Ended,
 }
 
 impl From<model::Operation> for Operation {
@@ -113,6 +156,7 @@ impl From<model::Operation> for Operation {
             pause: from.pause,
             replay: from.replay,
             replays: Vec::new(),
+            workflows: Vec::new(),
             revision: from.revision,
             steps: None,
         }

@@ -1,16 +1,16 @@
 //! Reading operations.
 
-use super::OperationView;
+use super::{OperationView, WorkflowView};
 use crate::error::{ManagerError, Result};
 use crate::work::Work;
-use crate::{Manager, Principal, Target};
+use crate::{Manager, ManagerConfig, Principal, Target};
 use tenantry_model::{AttemptId, Environment, Operation, OperationId, Page, Paged};
 use tenantry_store::{OperationFilter, Read};
 
 impl Manager {
     /// One operation with steps and attempts.
     pub async fn operation(&self, id: OperationId) -> Result<OperationView> {
-        view(&mut *self.store.read().await?, id).await
+        view(&mut *self.store.read().await?, id, &self.config).await
     }
 
     /// One operation without its steps: of a large one they are megabytes.
@@ -47,14 +47,26 @@ impl Manager {
 impl Work<'_> {
     /// The operation as this unit leaves it.
     pub(crate) async fn view(&mut self, id: OperationId) -> Result<OperationView> {
-        view(&mut *self.tx, id).await
+        view(&mut *self.tx, id, &self.manager.config).await
     }
 }
 
-async fn view(read: &mut (dyn Read + '_), id: OperationId) -> Result<OperationView> {
+async fn view(read: &mut (dyn Read + '_), id: OperationId, config: &ManagerConfig) -> Result<OperationView> {
     let operation = read.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))?;
     let environment = environment_of(read, &operation).await?;
+    let workflows = read.workflows(id).await?.into_iter().map(|row| WorkflowView {
+        url: row.name.as_ref().and_then(|name| Some(page(config.argo_pages.get(&row.region)?, name))),
+        region: row.region,
+        round: row.round,
+        requested_at: row.requested_at,
+        accepted_at: row.accepted_at,
+        discovered_at: row.discovered_at,
+        ended: row.ended,
+        problem: row.problem,
+        name: row.name,
+    });
     Ok(OperationView {
+        workflows: workflows.collect(),
         steps: read.steps(id).await?,
         attempts: read.attempts(id).await?,
         replays: read.replays(id).await?,
@@ -63,6 +75,11 @@ async fn view(read: &mut (dyn Read + '_), id: OperationId) -> Result<OperationVi
         environment_name: environment.name,
         region: environment.region,
     })
+}
+
+/// The page of a Workflow, `namespace/name`.
+fn page(pages: &str, name: &str) -> String {
+    format!("{pages}/workflows/{name}")
 }
 
 async fn environment_of(read: &mut (dyn Read + '_), operation: &Operation) -> Result<Environment> {

@@ -9,6 +9,7 @@ use tenantry_model::{
     Approval, Attempt, ConflictPolicy, EnvironmentName, HookRef, Operation, OperationId, OperationName,
     OperationState, RegionName, ReplayVersions, Step, TenantName,
 };
+use tenantry_store::WorkflowEnded;
 
 /// A wish for an operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +89,32 @@ pub struct OperationView {
     pub region: RegionName,
     /// Operations that replay it, oldest first.
     pub replays: Vec<OperationId>,
+    /// The Workflows that were asked for in regions of Argo, by region and round.
+    #[serde(default)]
+    pub workflows: Vec<WorkflowView>,
+}
+
+/// A Workflow of Argo that runs, ran or is to run steps of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowView {
+    /// Where.
+    pub region: RegionName,
+    /// 1, and 2 and above for supplementary ones.
+    pub round: u32,
+    /// When it was decided that it is needed.
+    pub requested_at: Timestamp,
+    /// When the event source first took its event.
+    pub accepted_at: Option<Timestamp>,
+    /// When its discovery had told all hooks.
+    pub discovered_at: Option<Timestamp>,
+    /// When it was ended before its operation, and how.
+    pub ended: Option<WorkflowEnded>,
+    /// Why the last delivery of its event was not taken.
+    pub problem: Option<String>,
+    /// `namespace/name`, as its discovery said.
+    pub name: Option<String>,
+    /// Its page; none before its name is known, or where the region's Argo has no known pages.
+    pub url: Option<String>,
 }
 
 /// Answer to "why does this hook (not) run for this environment?".

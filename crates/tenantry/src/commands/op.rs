@@ -183,6 +183,15 @@ fn history(operation: &Operation) -> Vec<(&'static str, String)> {
             lines.push(("changed", format!("{name}: {} → {}", told(&change.before), told(&change.after))));
         }
     }
+    for workflow in &operation.workflows {
+        let name = workflow.name.as_deref().unwrap_or("no name yet");
+        let mut line = format!("{name} in {}: {}", workflow.region, output::word(&workflow.state));
+        for more in workflow.note.iter().chain(&workflow.url) {
+            line.push_str(", ");
+            line.push_str(more);
+        }
+        lines.push(("workflow", line));
+    }
     let ids: Vec<String> = operation.replays.iter().map(ToString::to_string).collect();
     lines.push(("replayed by", ids.join(" ")));
     lines

@@ -23,6 +23,13 @@ pub fn regions<G: OfGroup>(settings: &Settings<G>) -> Result<Option<ArgoRegions>
     let usage = |message: String| Failure::new(Exit::Usage, format!("argo-regions: {message}"));
     let Some(file) = settings.get("argo-regions") else { return Ok(None) };
     let identities = Identities::from_file(Path::new(file)).map_err(|error| usage(with_causes(&error)))?;
+    for (region, page) in identities.pages() {
+        let absolute = page.starts_with("https://") || page.starts_with("http://");
+        if !absolute || page.contains(char::is_whitespace) {
+            let message = format!("{file}: regions.{region}.ui: {page:?} is no address; write https://HOST");
+            return Err(usage(message).into());
+        }
+    }
     let mut sinks = ArgoSinks::new();
     for (region, events) in identities.regions() {
         let sink = sink(events).map_err(|why| usage(format!("{file}: regions.{region}.events: {why}")))?;

@@ -46,6 +46,9 @@ impl Running {
         let argo = argo::regions(settings)?;
         let mut config = configuration(settings, data)?;
         config.argo_regions = argo.iter().flat_map(|argo| argo.sinks.keys().cloned()).collect();
+        for (region, page) in argo.iter().flat_map(|argo| argo.identities.pages()) {
+            config.argo_pages.insert(region.clone(), page.to_owned());
+        }
         let manager = Manager::new(store, logs, config);
         manager.declare_argo_regions().await?;
         if let Some(file) = settings.get("platform-schema") {
