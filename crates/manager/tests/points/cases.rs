@@ -1,6 +1,7 @@
 //! For each failpoint: rows in which a look passes it, and the look.
 
 use crate::common::*;
+use crate::sinks::{Change, refused};
 use jiff::SignedDuration;
 use serde_json::Map;
 use std::os::unix::fs::PermissionsExt;
@@ -22,16 +23,21 @@ pub enum Case {
     RetireDoubt,
     ScheduleTakeBack,
     SchedulePauseUnreadable,
+    Sink(Change),
 }
 
 impl Case {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::NotifierSkip,
         Self::LeasesGiveBack,
         Self::PurgeRemind,
         Self::RetireDoubt,
         Self::ScheduleTakeBack,
         Self::SchedulePauseUnreadable,
+        Self::Sink(Change::Replay),
+        Self::Sink(Change::Forget),
+        Self::Sink(Change::Redeliver),
+        Self::Sink(Change::Discard),
     ];
 
     pub fn point(self) -> &'static str {
@@ -42,6 +48,7 @@ impl Case {
             Self::RetireDoubt => "retire-doubt",
             Self::ScheduleTakeBack => "schedule-take-back",
             Self::SchedulePauseUnreadable => "schedule-pause-unreadable",
+            Self::Sink(change) => change.point(),
         }
     }
 
@@ -102,6 +109,10 @@ impl Case {
                 world.pass(SignedDuration::from_hours(24));
                 String::new()
             }
+            Self::Sink(_) => {
+                refused(&manager).await;
+                String::new()
+            }
         }
     }
 
@@ -111,6 +122,7 @@ impl Case {
             Self::LeasesGiveBack => {
                 return manager.agent_unanswered(&region(), with.parse().unwrap()).await.unwrap();
             }
+            Self::Sink(change) => return change.look(manager).await,
             Self::PurgeRemind => Duty::Expiry,
             Self::RetireDoubt => Duty::Retention,
             Self::ScheduleTakeBack | Self::SchedulePauseUnreadable => Duty::Schedules,
@@ -136,6 +148,7 @@ impl Case {
                 assert_eq!(leased.len(), 1, "it is given out again");
                 return vec![format!("leased {:?} {:?}", leased[0].id, leased[0].attempt)];
             }
+            Self::Sink(change) => return change.after(manager).await,
             Self::PurgeRemind => AttentionKind::RetentionOver,
             Self::RetireDoubt => AttentionKind::RetentionClock,
             Self::ScheduleTakeBack => AttentionKind::ScheduleClock,

@@ -13,6 +13,7 @@ mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod left;
+mod sinks;
 
 use cases::Case;
 use common::*;
