@@ -73,6 +73,9 @@ use On::{
 };
 use Role::{Admin, Operator, Viewer};
 
+/// Takes events: what names a request here is the event, not a header.
+pub(crate) const EVENTS: &str = "/v1/cloudevents";
+
 /// The table.
 pub const RULES: &[Rule] = &[
     rule("GET", "/healthz", Public),
@@ -139,6 +142,11 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/event-sinks/{sink}/dead-letters", Api(Admin, Installation)),
     rule("POST", "/v1/event-sinks/{sink}/dead-letters:redeliver", Api(Admin, Installation)),
     rule("POST", "/v1/event-sinks/{sink}/dead-letters:discard", Api(Admin, Installation)),
+    rule("POST", EVENTS, Api(Operator, Body)),
+    rule("GET", "/v1/inbox/dead-letters", Api(Admin, Installation)),
+    rule("POST", "/v1/inbox/dead-letters:discard", Api(Admin, Installation)),
+    rule("GET", "/v1/inbox/dead-letters/{letter}", Api(Admin, Installation)),
+    rule("POST", "/v1/inbox/dead-letters/{letter}:retry", Api(Admin, Installation)),
     rule("GET", "/v1/attention", Api(Viewer, Own)),
     rule("GET", "/v1/hooks", Api(Viewer, Own)),
     rule("GET", "/v1/hooks/{hook}", Api(Viewer, Hook)),

@@ -52,6 +52,9 @@ pub(crate) fn answered(manager: &Manager, kept: KeptAnswer) -> Answer<Response> 
         KeptAnswer::DeadLetters(changed) => {
             answer(StatusCode::OK, None, &routes::event_sinks::changed(changed))
         }
+        KeptAnswer::LettersDiscarded(discarded) => {
+            answer(StatusCode::OK, None, &routes::inbox::discarded(discarded))
+        }
         KeptAnswer::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
         // The manager looks at it again.
         KeptAnswer::SteeredLarge(id) => {

@@ -186,7 +186,9 @@ fn current(error: &ManagerError) -> Option<Value> {
         ManagerError::Revision { present, .. } => {
             Some(json!({ "etag": tenantry_api_types::v1::etag(*present) }))
         }
-        ManagerError::EnvironmentState { state, .. } => Some(json!({ "state": state })),
+        ManagerError::EnvironmentState { state, .. } | ManagerError::EnvironmentMoved { state, .. } => {
+            Some(json!({ "state": state }))
+        }
         ManagerError::Purge(refusal) => Some(match refusal {
             PurgeRefusal::OtherName { expected, .. } => json!({ "name": expected }),
             PurgeRefusal::Retained { until, .. } => json!({ "retention": { "until": until } }),

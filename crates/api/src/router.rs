@@ -31,6 +31,7 @@ fn collect() -> (Router<ApiState>, String) {
         .merge(routes::logs::routes())
         .merge(routes::events::routes())
         .merge(routes::event_sinks::routes())
+        .merge(routes::inbox::routes())
         .merge(routes::hooks::routes())
         .merge(routes::definitions::routes())
         .merge(routes::regions::routes())

@@ -14,6 +14,7 @@ mod error;
 mod event_sinks;
 mod events;
 mod hooks;
+mod inbox;
 mod installation;
 mod logs;
 mod operations;

@@ -2,7 +2,7 @@
 
 use crate::{Bearer, HttpSink, Mode, NatsConfig, NatsSink, Sink, signature::Secrets};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,17 +102,7 @@ impl EventSinks {
     /// A sentence that says what is wrong, without the document's text: by a mistake in a path it can be a file that belongs
     /// in no log.
     pub fn from_file(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        let read = |error: std::io::Error| format!("cannot read the file {shown}: {error}");
-        if std::fs::metadata(path).map_err(read)?.len() > LIMIT {
-            return Err(format!("{shown} is larger than 1 MiB"));
-        }
-        Self::parse(&std::fs::read_to_string(path).map_err(read)?).map_err(|why| format!("{shown}: {why}"))
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let options = serde_saphyr::options! { with_snippet: false };
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+        read(path)
     }
 
     /// All sinks. The files that they name are read once here: one that is not there is an error of the start.
@@ -185,11 +175,26 @@ impl Http {
     }
 }
 
+/// Reads a document; an error holds nothing of its text.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let shown = path.display();
+    let read = |error: std::io::Error| format!("cannot read the file {shown}: {error}");
+    if std::fs::metadata(path).map_err(read)?.len() > LIMIT {
+        return Err(format!("{shown} is larger than 1 MiB"));
+    }
+    parse(&std::fs::read_to_string(path).map_err(read)?).map_err(|why| format!("{shown}: {why}"))
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
 fn sink_name(sink: &HttpSink) -> String {
     Sink::name(sink).to_owned()
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot read the file {}: {error}", path.display()))
 }
 
@@ -208,12 +213,12 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        EventSinks::parse(text).and_then(|document| document.configure().map(drop)).unwrap_err()
+        parse::<EventSinks>(text).and_then(|document| document.configure().map(drop)).unwrap_err()
     }
 
     #[test]
     fn the_example_can_be_read() {
-        let document = EventSinks::parse(EXAMPLE).unwrap();
+        let document = parse::<EventSinks>(EXAMPLE).unwrap();
         assert_eq!(document.sinks.len(), 2);
         assert!(document.configure().err().unwrap().contains("crm"), "its files are not there");
     }
@@ -228,7 +233,7 @@ mod tests {
              - {{name: bus, nats: {{url: 'nats://127.0.0.1:9'}}}}",
             secrets.display()
         );
-        let all = EventSinks::parse(&text).unwrap().configure().unwrap();
+        let all = parse::<EventSinks>(&text).unwrap().configure().unwrap();
         let shown: Vec<_> = all.iter().map(|one| (one.sink.name(), one.to.as_str())).collect();
         assert_eq!(shown, [("crm", "http:127.0.0.1:9"), ("bus", "nats://127.0.0.1:9 tenantry.>")]);
     }

@@ -5,15 +5,15 @@
 
 use crate::{CloudEvent, Sink, Undelivered};
 use async_nats::jetstream::{Context, context::PublishErrorKind, message::PublishMessage};
-use async_nats::{Client, ConnectOptions, connection::State};
+use async_nats::{Client, ConnectOptions, ServerAddr, connection::State};
 use async_trait::async_trait;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_model::with_causes;
 use tokio::sync::Mutex;
 
 /// How long a connection, or the stream's word for one event, may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a stream is.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct NatsConfig {
 pub struct NatsSink {
     name: String,
     config: NatsConfig,
-    servers: Vec<async_nats::ServerAddr>,
+    servers: Vec<ServerAddr>,
     client: Mutex<Option<Client>>,
 }
 
@@ -42,18 +42,7 @@ impl NatsSink {
     /// # Errors
     /// A sentence that says what is wrong with the address or the prefix.
     pub fn new(name: &str, config: NatsConfig) -> Result<Self, String> {
-        let one = |text: &str| {
-            let address: async_nats::ServerAddr = text
-                .trim()
-                .parse()
-                .map_err(|error| format!("the address of a NATS sink is none: {error}"))?;
-            // What stands there would be shown in lists and logs.
-            if address.has_user_pass() {
-                return Err("the address of a NATS sink holds a user: use a credentials file".to_owned());
-            }
-            Ok(address)
-        };
-        let servers = config.url.split(',').map(one).collect::<Result<Vec<_>, String>>()?;
+        let servers = servers(&config.url, "NATS sink")?;
         let token = |part: &str| {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         };
@@ -82,23 +71,48 @@ impl NatsSink {
             }
             return Ok(context(client));
         }
-        let mut options = ConnectOptions::new().name("tenantry").connection_timeout(TIMEOUT);
-        if let Some(path) = &self.config.credentials {
-            options = options.credentials_file(path).await.map_err(|error| {
-                format!("the credentials' file {} cannot be used: {error}", path.display())
-            })?;
-        }
-        if let Some(path) = &self.config.authorities {
-            options = options.add_root_certificates(path.clone()).require_tls(true);
-        }
-        let client = options.connect(&self.servers[..]).await.map_err(|error| with_causes(&error))?;
+        let (credentials, authorities) = (&self.config.credentials, &self.config.authorities);
+        let client = connect(&self.servers, credentials.as_deref(), authorities.as_deref()).await?;
         let context = context(&client);
         *held = Some(client);
         Ok(context)
     }
 }
 
-fn context(client: &Client) -> Context {
+/// Servers, with commas between.
+pub(crate) fn servers(url: &str, what: &str) -> Result<Vec<ServerAddr>, String> {
+    let one = |text: &str| {
+        let address: ServerAddr =
+            text.trim().parse().map_err(|error| format!("the address of a {what} is none: {error}"))?;
+        // What stands there would be shown in lists and logs.
+        if address.has_user_pass() {
+            return Err(format!("the address of a {what} holds a user: use a credentials file"));
+        }
+        Ok(address)
+    };
+    url.split(',').map(one).collect()
+}
+
+/// A connection that mends itself.
+pub(crate) async fn connect(
+    servers: &[ServerAddr],
+    credentials: Option<&Path>,
+    authorities: Option<&Path>,
+) -> Result<Client, String> {
+    let mut options = ConnectOptions::new().name("tenantry").connection_timeout(TIMEOUT);
+    if let Some(path) = credentials {
+        options = options
+            .credentials_file(path)
+            .await
+            .map_err(|error| format!("the credentials' file {} cannot be used: {error}", path.display()))?;
+    }
+    if let Some(path) = authorities {
+        options = options.add_root_certificates(path.to_owned()).require_tls(true);
+    }
+    options.connect(servers).await.map_err(|error| with_causes(&error))
+}
+
+pub(crate) fn context(client: &Client) -> Context {
     let mut context = async_nats::jetstream::new(client.clone());
     context.set_timeout(TIMEOUT);
     context

@@ -32,7 +32,7 @@ pub struct Principal {
 pub struct RequestKey {
     /// As the client sent it.
     pub key: String,
-    /// Hash of method, path and body.
+    /// Hash of method, path and body, or of an event.
     pub hash: String,
 }
 

@@ -64,6 +64,8 @@ pub struct ManagerConfig {
     pub join_token_time: SignedDuration,
     /// How long the answer to a request with an Idempotency-Key is kept.
     pub idempotency_retention: SignedDuration,
+    /// An event that asks for an operation and is older is refused; not longer than answers are kept.
+    pub event_max_age: SignedDuration,
     /// A leased command that is not finished within this time is given out again.
     pub lease_time: SignedDuration,
     /// How often it is looked whether something in a region of Argo needs a further Workflow.
@@ -158,6 +160,7 @@ impl Default for ManagerConfig {
             steering_interval: Duration::from_secs(5),
             join_token_time: SignedDuration::from_hours(1),
             idempotency_retention: SignedDuration::from_hours(24),
+            event_max_age: SignedDuration::from_hours(24),
             lease_time: SignedDuration::from_secs(tenantry_api_types::agent::LEASE_SECONDS),
             workflow_check_interval: Duration::from_secs(2),
             workflow_silent_after: SignedDuration::from_mins(5),

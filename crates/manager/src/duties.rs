@@ -14,7 +14,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(4);
 pub enum Duty {
     /// Judging regions whose agent is silent.
     Regions,
-    /// Removing old answers and old runs of schedules, reminding of purges, and looking at timers that are far ahead.
+    /// Removing old answers, old runs of schedules and old messages that were refused, reminding of purges, and looking at timers that are far ahead.
     Expiry,
     /// Ending holds and approvals whose time has come, and telling what is not told.
     Steering,
@@ -70,6 +70,7 @@ impl Manager {
                     Duty::Expiry => {
                         self.expire_answers_as(&who).await?;
                         self.expire_runs(&who).await?;
+                        self.expire_letters(&who).await?;
                         self.remind_of_purges(&who).await?;
                         self.hasten_timers(&who).await
                     }

@@ -1,7 +1,7 @@
 //! Why a service did not do what was asked; the api turns these into problem documents (RFC 9457).
 
 use crate::operations::ReplayError;
-use crate::{ClockDoubt, PurgeRefusal};
+use crate::{ClockDoubt, EventRefusal, PurgeRefusal};
 use tenantry_engine::{PlanRefusal, Rejected};
 use tenantry_model::{ApprovalId, ApprovalState, InvalidName, OperationId, Problem};
 use tenantry_schedule::{LineRefusal, UnknownZone};
@@ -106,6 +106,20 @@ pub enum ManagerError {
         /// What to do, beginning with a separator; or empty.
         hint: String,
     },
+    /// The caller saw the environment in another state.
+    #[error("the environment is {state:?}, not {expected:?}")]
+    EnvironmentMoved {
+        /// Its state now.
+        state: tenantry_model::EnvironmentState,
+        /// As stated.
+        expected: tenantry_model::EnvironmentState,
+    },
+    /// What came is no event that asks for an operation, or is not taken any more.
+    #[error(transparent)]
+    Event(#[from] EventRefusal),
+    /// A message that was refused cannot be tried again.
+    #[error("{0}")]
+    LetterUnusable(&'static str),
     /// The environment cannot be purged, or not yet.
     #[error(transparent)]
     Purge(#[from] PurgeRefusal),
@@ -270,7 +284,11 @@ impl ManagerError {
             Self::Rejected(Rejected::UnknownStep(_)) => "unknown-step",
             Self::Rejected(Rejected::UnknownAttempt(_)) => "unknown-attempt",
             Self::Rejected(Rejected::WrongState { .. }) => "wrong-state",
-            Self::Rejected(Rejected::Expectation { .. }) | Self::OperationMoved { .. } => "moved-on",
+            Self::Rejected(Rejected::Expectation { .. })
+            | Self::OperationMoved { .. }
+            | Self::EnvironmentMoved { .. } => "moved-on",
+            Self::Event(refusal) => refusal.code(),
+            Self::LetterUnusable(_) => "letter-unusable",
             Self::Rejected(Rejected::OperationState { .. }) => "operation-state",
             Self::Rejected(Rejected::ReasonRequired(_)) => "reason-required",
             Self::Rejected(Rejected::OutputsTooLarge { .. }) => "outputs-too-large",
@@ -320,6 +338,7 @@ impl ManagerError {
             | Self::Cron(_)
             | Self::TimeZone(_)
             | Self::HoldTooWide { .. }
+            | Self::Event(_)
             | Self::Purge(PurgeRefusal::OtherName { .. })
             | Self::Replay(ReplayError::Refused(PlanRefusal::UnknownSteps(_) | PlanRefusal::Deselected(_)))
             | Self::Rejected(Rejected::ReasonRequired(_) | Rejected::OutputsTooLarge { .. }) => {
@@ -339,6 +358,8 @@ impl ManagerError {
             | Self::TooManyOperations(_)
             | Self::Rejected(_)
             | Self::OperationMoved { .. }
+            | Self::EnvironmentMoved { .. }
+            | Self::LetterUnusable(_)
             | Self::ApprovalDecided { .. }
             | Self::Replay(_)
             | Self::Backup(_)
@@ -387,7 +408,11 @@ impl ManagerError {
     /// The places that break a rule, for `invalid-request`.
     #[must_use]
     pub fn fields(&self) -> &[FieldError] {
-        if let Self::Invalid(fields) = self { fields } else { &[] }
+        match self {
+            Self::Invalid(fields) => fields,
+            Self::Event(EventRefusal::Invalid(field)) => std::slice::from_ref(field),
+            _ => &[],
+        }
     }
 
     /// One field that breaks a rule.

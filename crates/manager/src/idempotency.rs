@@ -9,7 +9,8 @@ use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::work::Work;
 use crate::{
-    AskedRun, DeadLettersChanged, EventSinkView, HoldView, Manager, OperationView, Principal, Purged, Retired,
+    AskedRun, DeadLettersChanged, EventSinkView, HoldView, LettersDiscarded, Manager, OperationView,
+    Principal, Purged, Retired,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,6 +97,8 @@ pub enum KeptAnswer {
     EventSink(Box<EventSinkView>),
     /// Dead letters are delivered after all, or never.
     DeadLetters(DeadLettersChanged),
+    /// Messages that were refused are thrown away.
+    LettersDiscarded(LettersDiscarded),
     /// Something was removed; there is nothing to show.
     Gone,
     /// Something was made whose answer held a secret.
@@ -110,7 +113,7 @@ pub enum KeptAnswer {
 const MOST_KEPT: usize = 500;
 
 /// The name of the row of a request's key.
-fn claim_key(who: &Principal, key: &str) -> String {
+pub(crate) fn claim_key(who: &Principal, key: &str) -> String {
     let token = who.token.map_or_else(|| "manager".to_owned(), |token| token.to_string());
     format!("{token}/claim/{key}")
 }
@@ -176,7 +179,7 @@ impl Work<'_> {
             status: 0,
             body,
             etag: None,
-            at: self.now,
+            at: self.kept_from.map_or(self.now, |from| from.max(self.now)),
         };
         match self.tx.put_idempotent(&row).await {
             Err(StoreError::Duplicate(_)) => {

@@ -19,6 +19,7 @@ mod events;
 mod holds;
 mod hooks;
 mod idempotency;
+mod inbox;
 mod latest;
 mod logs;
 mod manager;
@@ -51,10 +52,14 @@ pub use environments::*;
 pub use error::{ErrorClass, Fault, FieldError, ManagerError, Result};
 pub use holds::*;
 pub use idempotency::*;
+pub use inbox::{
+    EventRefusal, Inbox, LettersDiscarded, MAX_EVENT_BYTES, OPERATION_REQUEST, OperationRequest,
+    RequestEvent, Taken,
+};
 pub use manager::{Clock, Manager};
 pub use notify::{DeadLettersChanged, EventSinkView, Outlet, ReplayFrom, Round, Wants};
 pub use operations::*;
-pub use outbox::{EventType, asyncapi, event_types, schema_name};
+pub use outbox::{EventType, asyncapi, event_types, received_types, schema_name};
 pub use retention::{ClockDoubt, RetentionConfig, Retired};
 pub use schedules::*;
 pub use tenantry_audit::{Line as AuditLine, SignedHead};

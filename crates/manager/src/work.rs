@@ -24,6 +24,8 @@ pub(crate) struct Work<'m> {
     pub(crate) runs: Vec<Run>,
     /// A schedule has another next time, or a run is due: the loop that fires looks again after the commit.
     pub(crate) wakes_schedules: bool,
+    /// Its answer is kept as if it were given then, if that is later than now.
+    pub(crate) kept_from: Option<Timestamp>,
 }
 
 /// Commits a transaction. The only place that does, so that none is without a failpoint.
@@ -72,6 +74,7 @@ impl Manager {
             target: None,
             runs: Vec::new(),
             wakes_schedules: false,
+            kept_from: None,
         })
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tenantry_manager::{asyncapi, event_types};
+use tenantry_manager::{EventType, asyncapi, event_types, received_types};
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").canonicalize().unwrap()
@@ -25,10 +25,15 @@ fn compare(path: &Path, fresh: &str) {
     );
 }
 
+/// What is told and what is taken.
+fn all() -> Vec<EventType> {
+    event_types().into_iter().chain(received_types()).collect()
+}
+
 #[test]
 fn the_schemas_are_the_committed_ones() {
     let folder = docs().join("schemas/events");
-    let types = event_types();
+    let types = all();
     for one in &types {
         let text = serde_json::to_string_pretty(&one.schema).unwrap() + "\n";
         compare(&folder.join(format!("{}.json", one.kind)), &text);
@@ -56,7 +61,7 @@ fn the_asyncapi_document_is_the_committed_one_and_names_what_is_there() {
     }
     let messages = document["components"]["messages"].as_object().unwrap();
     let named: BTreeSet<&str> = messages.values().map(|message| message["name"].as_str().unwrap()).collect();
-    let types = event_types();
+    let types = all();
     assert_eq!(named, types.iter().map(|one| one.kind).collect::<BTreeSet<_>>());
 }
 
@@ -88,4 +93,21 @@ fn every_type_of_the_outbox_is_in_the_catalogue() {
         .collect();
     let types = event_types();
     assert_eq!(kinds, types.iter().map(|one| one.kind).collect::<BTreeSet<_>>());
+}
+
+/// Whoever sends what the schema allows is understood, and its example in the guide is what it allows.
+#[test]
+fn the_guides_event_fits_the_schema_of_what_is_taken() {
+    let guide = std::fs::read_to_string(docs().join("guide/events.md")).unwrap();
+    let data = guide
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("\"data\": ").filter(|data| data.contains("shop/prod")));
+    let data: Value = serde_json::from_str(data.unwrap()).unwrap();
+    let schema = jsonschema::validator_for(&received_types()[0].schema).unwrap();
+    assert!(schema.is_valid(&data), "{data}");
+    for wrong in
+        ["{}", r#"{"environment": "a/b"}"#, r#"{"environment": "a/b", "operation": "c.d", "priority": 1}"#]
+    {
+        assert!(!schema.is_valid(&serde_json::from_str(wrong).unwrap()), "{wrong}");
+    }
 }

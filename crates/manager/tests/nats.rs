@@ -1,10 +1,12 @@
-//! Events on their way to a stream of a real NATS server, which is killed in the middle. Ignored where the test bed's part
-//! `nats` is not built.
+//! Events on their way to a stream of a real NATS server, which is killed in the middle; and operations that messages of a
+//! stream ask for. Ignored where the test bed's part `nats` is not built.
 
 #![allow(clippy::large_futures)] // a test's stack is large enough
 #![allow(clippy::wildcard_imports)] // what tests have in common reads best without its name
 #![allow(clippy::unwrap_used)] // in tests a panic is the message
 
+#[path = "nats/asked.rs"]
+mod asked;
 mod common;
 
 use async_nats::jetstream::{self, Context, stream};
@@ -14,6 +16,7 @@ use libtest_mimic::{Arguments, Trial};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,12 +33,32 @@ fn main() {
     if missing {
         eprintln!("TENANTRY_TESTBED names no test bed with the part nats: these tests are ignored");
     }
-    let test = Trial::test("a_server_killed_in_the_middle_has_each_event_once_and_in_order", move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        runtime.block_on(killed_in_the_middle(program.as_deref().unwrap()));
-        Ok(())
-    });
-    libtest_mimic::run(&Arguments::from_args(), vec![test.with_ignored_flag(missing)]).exit();
+    type Test = fn(PathBuf) -> Pin<Box<dyn Future<Output = ()>>>;
+    let test = |name: &str, run: Test| {
+        let program = program.clone();
+        let trial = Trial::test(name, move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(run(program.unwrap()));
+            Ok(())
+        });
+        trial.with_ignored_flag(missing)
+    };
+    let tests = vec![
+        test("a_server_killed_in_the_middle_has_each_event_once_and_in_order", |program| {
+            Box::pin(async move { killed_in_the_middle(&program).await })
+        }),
+        test("each_message_starts_one_operation_although_the_server_and_a_manager_are_killed", |program| {
+            Box::pin(asked::each_once(program))
+        }),
+        test("a_refused_message_is_kept_with_the_reason_and_the_others_go_on", |program| {
+            Box::pin(asked::refused(program))
+        }),
+        test("no_message_is_lost_or_refused_while_the_store_is_away_or_the_token_is_revoked", |program| {
+            Box::pin(asked::away(program))
+        }),
+        test("a_consumer_that_could_lose_messages_is_not_used", |program| Box::pin(asked::unfit(program))),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }
 
 fn program() -> Option<PathBuf> {

@@ -43,6 +43,10 @@ pub enum AttentionKind {
     DeadLetter,
     /// A receiver of events takes nothing; events wait for it.
     SinkDown,
+    /// A message that asked for an operation was refused.
+    MessageRefused,
+    /// Messages that ask for operations are not taken; they wait.
+    InboxDown,
     /// A step used outputs of a predecessor that was run again since.
     StepStale,
     /// A step is held for long, and no time lifts it.

@@ -64,6 +64,10 @@ uuid_id!(
     ApprovalId
 );
 uuid_id!(
+    /// A message that asked for an operation and was refused; a UUIDv7 made of its place in its stream.
+    LetterId
+);
+uuid_id!(
     /// A credential's public half, shown in lists and in the audit log; UUIDv7.
     TokenId
 );

@@ -105,8 +105,21 @@ pub struct Operation {
     /// The operation that this one repeats.
     #[serde(default)]
     pub replay: Option<Replay>,
+    /// The event that asked for it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<EventCause>,
     /// Raised with each change of the operation, a step or an attempt of it; verbs may state the one they saw.
     pub revision: u64,
+}
+
+/// The event by which an operation was asked for, as its sender named it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventCause {
+    /// `source` of the CloudEvent.
+    pub source: String,
+    /// Its `id`, unique within the source.
+    pub id: String,
 }
 
 /// A cancellation that is on its way.

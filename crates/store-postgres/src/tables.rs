@@ -13,6 +13,7 @@ pub mod holds;
 pub mod hooks;
 pub mod installation;
 pub mod leases;
+pub mod letters;
 pub mod moved;
 pub mod operations;
 pub mod retention;

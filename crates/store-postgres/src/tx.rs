@@ -7,7 +7,7 @@ use crate::{
     tables::{
         approvals, attentions, audit, audit_list, commands, deliveries, environments,
         events::{self, Unnumbered},
-        holds, hooks, installation, leases, moved, operations, retention, schedules, steps, tenants,
+        holds, hooks, installation, leases, letters, moved, operations, retention, schedules, steps, tenants,
         workflows,
     },
 };
@@ -17,15 +17,15 @@ use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, AttentionId,
-    CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition,
-    OperationId, OperationName, Page, Paged, Region, RegionName, Schedule, ScheduleId, ScheduleName,
-    ScheduleRun, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
+    CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, LetterId, Operation,
+    OperationDefinition, OperationId, OperationName, Page, Paged, Region, RegionName, Schedule, ScheduleId,
+    ScheduleName, ScheduleRun, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
 use tenantry_store::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
     CommandKind, DeadLetterRow, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence,
-    HoldFilter, HoldRow, HookRow, IdempotentAnswer, Moved, OperationFilter, ParkedRow, Read, Result, RunKey,
-    StoreError, WorkflowRow, Write,
+    HoldFilter, HoldRow, HookRow, IdempotentAnswer, LetterRow, Moved, OperationFilter, ParkedRow, Read,
+    Result, RunKey, StoreError, WorkflowRow, Write,
 };
 
 /// Longest wait for the answer to one call; the server gives up earlier, unless nothing gets through to it.
@@ -302,6 +302,15 @@ impl Read for Tx {
     async fn count_dead_letters(&mut self, sink: &str) -> Result<u64> {
         ask!(self, deliveries::count(sink))
     }
+    async fn letter(&mut self, id: LetterId) -> Result<Option<LetterRow>> {
+        ask!(self, letters::get(id))
+    }
+    async fn letters(&mut self, page: &Page) -> Result<Paged<LetterRow>> {
+        ask!(self, letters::list(page))
+    }
+    async fn count_letters(&mut self) -> Result<u64> {
+        ask!(self, letters::count())
+    }
     async fn setting(&mut self, key: &str) -> Result<Option<Value>> {
         ask!(self, installation::setting(key))
     }
@@ -546,6 +555,15 @@ impl Write for Tx {
     }
     async fn delete_dead_letter(&mut self, sink: &str, position: u64) -> Result<bool> {
         ask!(self, deliveries::delete_letter(sink, position))
+    }
+    async fn put_letter(&mut self, row: &LetterRow) -> Result<()> {
+        ask!(self, letters::put(row))
+    }
+    async fn delete_letter(&mut self, id: LetterId) -> Result<bool> {
+        ask!(self, letters::delete(id))
+    }
+    async fn trim_letters(&mut self, before: Timestamp, keep: u32) -> Result<u64> {
+        ask!(self, letters::trim(before, keep))
     }
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()> {
         ask!(self, installation::put_setting(key, value))

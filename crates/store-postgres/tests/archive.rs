@@ -12,8 +12,8 @@ use tenantry_store::{
     archive::{self, ArchiveError, Contents, TABLES, Whole},
     conformance::samples::{
         answer, applied, approval, at, attempt, attention, bridge, command, dead_letter, definition, entry,
-        environment, event, hold_of, hook, operation, parked, region, schedule, schedule_run, step, tenant,
-        text, token, workflow,
+        environment, event, hold_of, hook, letter, operation, parked, region, schedule, schedule_run, step,
+        tenant, text, token, workflow,
     },
 };
 use tenantry_store_postgres::{Database, PostgresStore};
@@ -94,6 +94,7 @@ async fn fill(store: &dyn Store) {
     write.put_parked_events(&parked("bus", Some(run.environment))).await.unwrap();
     write.put_parked_events(&parked("bus", None)).await.unwrap();
     write.put_dead_letter(&dead_letter("bus", 3, true)).await.unwrap();
+    write.put_letter(&letter(1)).await.unwrap();
     write.put_region(&region("eu1")).await.unwrap();
     for name in ["eu1/crm/crm-tenant", "eu1/crm-a/b", "eu-1/crm/x"] {
         write.put_hook(&hook(name)).await.unwrap();

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod commands;
 pub mod deliveries;
 pub mod leases;
+pub mod letters;
 pub mod lists;
 pub mod moved;
 pub mod outbox;
@@ -123,6 +124,10 @@ macro_rules! conformance_tests {
                 parked_events_come_by_environment_and_apart_by_sink
                 dead_letters_come_by_position_in_pages
                 the_first_dead_letter_that_is_wanted_is_found
+            }
+            letters {
+                refused_messages_come_by_id_in_pages_and_one_that_comes_twice_is_one
+                of_refused_messages_the_newest_stay
             }
             moved {
                 what_events_have_moved_is_put_at_once

@@ -3,7 +3,7 @@
 use crate::{
     ApprovalFilter, AttentionFilter, AuditChain, AuditEntry, AuditFilter, AuditHead, BridgeRow, Command,
     DeadLetterRow, EnvironmentFilter, EventFilter, EventRecord, ExpiredOperation, Fence, HoldFilter, HoldRow,
-    HookRow, IdempotentAnswer, Moved, OperationFilter, ParkedRow, RunKey, StoreError, TimerChange,
+    HookRow, IdempotentAnswer, LetterRow, Moved, OperationFilter, ParkedRow, RunKey, StoreError, TimerChange,
     WorkflowRow,
 };
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, CommandId,
-    Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, Operation, OperationDefinition,
+    Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, LetterId, Operation, OperationDefinition,
     OperationId, OperationName, Page, Paged, Region, RegionName, Schedule, ScheduleId, ScheduleName,
     ScheduleRun, Step, TemplateHash, Tenant, TenantName, Token, TokenId,
 };
@@ -244,6 +244,12 @@ pub trait Read: Send {
     async fn wanted_dead_letter(&mut self, sink: &str) -> Result<Option<DeadLetterRow>>;
     /// How many there are.
     async fn count_dead_letters(&mut self, sink: &str) -> Result<u64>;
+    /// One message that was refused.
+    async fn letter(&mut self, id: LetterId) -> Result<Option<LetterRow>>;
+    /// Messages that were refused, by id.
+    async fn letters(&mut self, page: &Page) -> Result<Paged<LetterRow>>;
+    /// How many there are.
+    async fn count_letters(&mut self) -> Result<u64>;
     /// A setting of the installation (`platform-schema`, …).
     async fn setting(&mut self, key: &str) -> Result<Option<Value>>;
     /// One schedule.
@@ -455,6 +461,12 @@ pub trait Write: Read {
     async fn put_dead_letter(&mut self, row: &DeadLetterRow) -> Result<()>;
     /// Removes it; `false` if there was none.
     async fn delete_dead_letter(&mut self, sink: &str, position: u64) -> Result<bool>;
+    /// Inserts or replaces.
+    async fn put_letter(&mut self, row: &LetterRow) -> Result<()>;
+    /// Removes it; `false` if there was none.
+    async fn delete_letter(&mut self, id: LetterId) -> Result<bool>;
+    /// Removes those that were refused before a time, and all but the newest `keep`; returns how many.
+    async fn trim_letters(&mut self, before: Timestamp, keep: u32) -> Result<u64>;
     /// Inserts or replaces.
     async fn put_setting(&mut self, key: &str, value: &Value) -> Result<()>;
     /// Takes the lease of work that exists once, or keeps it, for `holder` until `until`; `None` if somebody else has it

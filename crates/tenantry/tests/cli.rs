@@ -185,6 +185,30 @@ fn a_document_of_sinks_that_cannot_be_used_is_a_usage_error_that_names_the_sink(
 }
 
 #[test]
+fn an_inbox_that_cannot_be_used_and_events_older_than_what_is_remembered_are_usage_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let manager = |flags: &[&str]| {
+        let output = tenantry(&[&["manager", "--data", &data, "--listen", "127.0.0.1:0"], flags].concat());
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        assert!(!folder.path().join("data/tenantry.db").exists());
+        stderr(&output)
+    };
+    let document = "{tokenFile: /nowhere/token, nats: {url: 'nats://127.0.0.1:9', stream: requests}}\n";
+    let file = write(&folder, "event-inbox.yaml", document);
+    let said = manager(&["--event-inbox", &file]);
+    assert!(said.contains("event-inbox") && said.contains("/nowhere/token"), "{said}");
+    let file =
+        write(&folder, "event-inbox.yaml", "{tokenFile: /x, nats: {url: 'nats://h', streams: requests}}\n");
+    let said = manager(&["--event-inbox", &file]);
+    assert!(said.contains("streams"), "{said}");
+    let data = folder.path().join("other").display().to_string();
+    let flags = ["--keep-answers", "1h", "--event-max-age", "2h"];
+    let output = tenantry(&[&["manager", "--data", &data, "--listen", "127.0.0.1:0"], &flags[..]].concat());
+    assert_eq!((code(&output), stderr(&output).contains("event-max-age")), (2, true), "{}", stderr(&output));
+}
+
+#[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(&folder, "config.toml", "url = \"http://127.0.0.1:11\"\n");

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_model as model;
 use tenantry_model::{
-    Actor, BatchId, Cancel, ConflictPolicy, EnvironmentId, EnvironmentName, EnvironmentState, OperationId,
-    OperationName, OperationState, Pause, RegionName, Replay, TenantName,
+    Actor, BatchId, Cancel, ConflictPolicy, EnvironmentId, EnvironmentName, EnvironmentState, EventCause,
+    OperationId, OperationName, OperationState, Pause, RegionName, Replay, TenantName,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -56,6 +56,9 @@ pub struct Operation {
     /// Why they asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The event that asked for it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<EventCause>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it got its lock.
@@ -148,6 +151,7 @@ impl From<model::Operation> for Operation {
             scheduled_time: from.scheduled_time,
             requested_by: from.requested_by,
             reason: from.reason,
+            cause: from.cause,
             created_at: from.created_at,
             started_at: from.started_at,
             ended_at: from.ended_at,

@@ -12,6 +12,7 @@ pub(crate) mod event_sinks;
 pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod hooks;
+pub(crate) mod inbox;
 pub(crate) mod lifecycle;
 pub(crate) mod logs;
 pub(crate) mod operations;

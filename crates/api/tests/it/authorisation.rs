@@ -16,6 +16,7 @@ fn concrete(path: &str) -> String {
         .replace("{operation}", &Uuid::nil().to_string())
         .replace("{hold}", &Uuid::nil().to_string())
         .replace("{approval}", &Uuid::nil().to_string())
+        .replace("{letter}", &Uuid::nil().to_string())
         .replace("{token}", &Uuid::nil().to_string())
         .replace("{step}", "eu1.crm.tenant")
         .replace("{hook}", "eu1.crm.tenant")

@@ -3,6 +3,7 @@
 
 use crate::harness::{Bench, wish};
 use crate::site::{A, B, Site, hooks, why};
+use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tenantry_api::access::{Access, RULES, Rule};
 use tenantry_engine::VerbKind;
-use tenantry_events::{CloudEvent, Sink, Undelivered};
-use tenantry_manager::{AuditConfig, ManagerConfig, Outlet, Round, Wants};
-use tenantry_model::{OperationDefinition, Role, Scope};
+use tenantry_events::{CloudEvent, Message, Sink, Undelivered};
+use tenantry_manager::{AuditConfig, ManagerConfig, OPERATION_REQUEST, Outlet, Round, Taken, Wants};
+use tenantry_model::{LetterId, OperationDefinition, Role, Scope};
 use uuid::Uuid;
 
 /// A request that can be carried out once.
@@ -148,6 +149,24 @@ impl Site {
         let letters =
             self.bench.get(&self.bench.admin, &format!("/v1/event-sinks/{name}/dead-letters")).await;
         assert_eq!(letters.body["items"].as_array().unwrap().len(), 1, "{letters:?}");
+    }
+
+    /// A message that asked for an operation of an environment which is not there.
+    async fn refused(&self, name: &str) -> LetterId {
+        let body = event(name, &format!("acme/{name}"), "crm.reindex").to_string();
+        let message = Message {
+            stream: "requests".to_owned(),
+            sequence: 1,
+            subject: format!("requests.{name}"),
+            published_at: Timestamp::now(),
+            delivered: 1,
+            headers: Vec::new(),
+            body: body.into(),
+        };
+        match self.bench.manager.take_message(&self.bench.admin, &message).await.unwrap() {
+            Taken::Refused(letter) => letter,
+            started @ Taken::Started(_) => panic!("{started:?}"),
+        }
     }
 
     async fn approval(&self, name: &str) -> String {
@@ -336,6 +355,21 @@ impl Site {
                 let status = if path.ends_with(":forget") { 204 } else { 200 };
                 (path.replace("{sink}", &name), body, status)
             }
+            ("POST", "/v1/cloudevents") => {
+                let (environment, _) = self.active(&name).await;
+                header = Some(("content-type", "application/cloudevents+json".to_owned()));
+                (rule.path.to_owned(), event(&name, &environment, "crm.reindex"), 202)
+            }
+            ("POST", path) if path.starts_with("/v1/inbox/") => {
+                let letter = self.refused(&name).await;
+                if path.ends_with(":retry") {
+                    // What was wrong is repaired.
+                    self.active(&name).await;
+                    (path.replace("{letter}", &letter.to_string()), why(), 202)
+                } else {
+                    (path.to_owned(), json!({ "messages": [letter], "reason": "because" }), 200)
+                }
+            }
             ("POST", path @ "/v1/audit:rotate-key") => (path.to_owned(), why(), 200),
             ("POST", path @ ("/v1/audit:seal" | "/v1/retention:run")) => (path.to_owned(), json!({}), 200),
             (method, path) => panic!("{method} {path} changes something and is in no row"),
@@ -365,6 +399,13 @@ impl Site {
 fn schedule(name: &str, environment: &str) -> Value {
     json!({ "name": name, "operation": "crm.reindex", "target": { "environment": environment },
         "cron": "0 22 1 1 *", "timeZone": "Europe/Berlin" })
+}
+
+/// An event that asks for an operation.
+pub fn event(id: &str, environment: &str, operation: &str) -> Value {
+    json!({ "specversion": "1.0", "id": id, "source": "urn:crm", "type": OPERATION_REQUEST,
+        "time": Timestamp::now(), "datacontenttype": "application/json",
+        "data": { "environment": environment, "operation": operation, "reason": "because" } })
 }
 
 /// A key that was never used.

@@ -12,6 +12,7 @@ mod documents;
 mod environments;
 mod events;
 mod harness;
+mod inbox;
 mod purge;
 mod repeats;
 mod schedules;

@@ -66,6 +66,7 @@ pub fn operation(n: u128, lock: LockClass, on_conflict: ConflictPolicy, state: O
         cancel: None,
         pause: None,
         replay: None,
+        cause: None,
         revision: 0,
     }
 }

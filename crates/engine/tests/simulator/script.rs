@@ -184,6 +184,7 @@ fn operation(rng: &mut Rng, n: u128, environment: &Environment, arrival: i64) ->
         cancel: None,
         pause: None,
         replay: None,
+        cause: None,
         revision: 0,
     }
 }

@@ -195,5 +195,5 @@ pub(super) fn upsert(reason: Option<String>) -> Result<Wish> {
 
 pub(super) fn wish(name: &str, parameters: Map<String, Value>, reason: Option<String>) -> Result<Wish> {
     let name: OperationName = name.parse()?;
-    Ok(Wish { name, parameters, reason, on_conflict: None, scheduled_time: None })
+    Ok(Wish { name, parameters, reason, on_conflict: None, scheduled_time: None, cause: None })
 }

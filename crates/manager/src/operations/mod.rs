@@ -9,5 +9,5 @@ mod steer;
 mod types;
 
 pub use replay::ReplayError;
-pub(crate) use request::{Wish, check_reason};
+pub(crate) use request::{Wish, check_reason, own_method};
 pub use types::*;

@@ -116,6 +116,7 @@ impl Work<'_> {
             reason: asked.reason,
             on_conflict: asked.on_conflict,
             scheduled_time: original.scheduled_time,
+            cause: None,
         };
         let (mut operation, unfinished) = self.draft(wish).await?;
         operation.replay = Some(Replay { of: id, from: asked.from, versions: asked.versions, changed });

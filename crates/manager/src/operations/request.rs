@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tenantry_engine::{Admission, Event, admit};
 use tenantry_failpoints::Point;
 use tenantry_model::{
-    ConflictPolicy, EnvironmentId, EnvironmentState, Operation, OperationDefinition, OperationId,
+    ConflictPolicy, EnvironmentId, EnvironmentState, EventCause, Operation, OperationDefinition, OperationId,
     OperationName, OperationState,
 };
 use uuid::Uuid;
@@ -25,6 +25,7 @@ pub(crate) struct Wish {
     pub(crate) reason: Option<String>,
     pub(crate) on_conflict: Option<ConflictPolicy>,
     pub(crate) scheduled_time: Option<Timestamp>,
+    pub(crate) cause: Option<EventCause>,
 }
 
 impl Manager {
@@ -36,13 +37,7 @@ impl Manager {
         environment: EnvironmentId,
         new: NewOperation,
     ) -> Result<OperationAnswer> {
-        if new.name.as_str().starts_with(RESERVED) {
-            let message = format!(
-                "{} is requested by the environment's own method (suspend, backup, …), not as an operation",
-                new.name
-            );
-            return Err(ManagerError::field("/name", message));
-        }
+        own_method(&new.name, "/name")?;
         repeating(|| async {
             let new = new.clone();
             let mut work = self.begin_one(who).await?;
@@ -55,6 +50,7 @@ impl Manager {
                 reason: new.reason,
                 on_conflict: new.on_conflict,
                 scheduled_time: new.scheduled_time,
+                cause: None,
             };
             let answer = work.ask(wish, new.validate_only).await?;
             work.accept(&answer, Point::OperationRequest).await?;
@@ -135,6 +131,7 @@ impl Work<'_> {
             cancel: None,
             pause: None,
             replay: None,
+            cause: wish.cause,
             revision: 1,
         };
         Ok((operation, unfinished))
@@ -180,12 +177,16 @@ impl Work<'_> {
         self.tx.put_operation(&operation).await?;
         let data = outbox::operation(&operation);
         self.event(outbox::OPERATION_CHANGED, Some(operation.id), data).await?;
+        let mut after = json!({ "name": operation.name, "parameters": operation.parameters, "cancels": in_the_way, "replay": operation.replay });
+        if let Some(cause) = &operation.cause {
+            after["cause"] = json!(cause);
+        }
         self.audit(Note {
             action: "operation.request",
             target: format!("operations/{}", operation.id),
             reason: operation.reason.as_deref(),
             before: Value::Null,
-            after: json!({ "name": operation.name, "parameters": operation.parameters, "cancels": in_the_way, "replay": operation.replay }),
+            after,
         })
         .await?;
         for id in in_the_way {
@@ -198,6 +199,17 @@ impl Work<'_> {
         let id = operation.id;
         self.tx.operation(id).await?.ok_or_else(|| ManagerError::not_found("operation", id))
     }
+}
+
+/// What has preconditions of its own is not asked for by its name.
+pub(crate) fn own_method(name: &OperationName, pointer: &str) -> Result<()> {
+    if name.as_str().starts_with(RESERVED) {
+        let message = format!(
+            "{name} is requested by the environment's own method (suspend, backup, …), not as an operation"
+        );
+        return Err(ManagerError::field(pointer, message));
+    }
+    Ok(())
 }
 
 /// A reason is one line that people read in lists.

@@ -1,6 +1,6 @@
 //! The `AsyncAPI` document: the same types of events, for whoever generates receivers.
 
-use super::event_types;
+use super::{event_types, received_types};
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -12,7 +12,7 @@ info:
   description: >-
     CloudEvents 1.0 for every change of environments, operations, steps and attempts, and for what waits for a person. Each is
     delivered at least once; a delivery of the same event has the same source and id. Those with the same partitionkey come in
-    the order of their sequence.
+    the order of their sequence. And CloudEvents that tenantry takes: each asks for an operation.
   license:
     name: Apache-2.0
 defaultContentType: application/cloudevents+json
@@ -29,6 +29,15 @@ const COMMON: &str = "  messageTraits:
           webhook-timestamp: {type: string, description: 'Seconds since 1970, when it was sent.'}
           webhook-signature: {type: string, description: 'v1,BASE64 of HMAC-SHA256 over id.timestamp.body, one for each secret.'}
   schemas:
+    received:
+      type: object
+      required: [specversion, id, source, type, time, data]
+      properties:
+        specversion: {const: '1.0'}
+        id: {type: string, minLength: 1, maxLength: 1000, description: Unique within the source; the same event is carried out once.}
+        source: {type: string, minLength: 1, maxLength: 1000, description: Who asks.}
+        time: {type: string, format: date-time, description: One that is old is refused.}
+        traceparent: {type: string, description: The W3C trace that the sender is in.}
     envelope:
       type: object
       required: [specversion, id, source, type, time, datacontenttype, dataschema, sequence, data]
@@ -67,6 +76,22 @@ pub fn asyncapi() -> String {
         let key = key(one.kind);
         let _ = writeln!(text, "      {key}: {{$ref: '#/components/messages/{key}'}}");
     }
+    let received = received_types();
+    text.push_str(
+        "  inbox-http:\n    address: /v1/cloudevents\n    description: The manager takes them by POST, with a bearer token.\n    messages:\n",
+    );
+    let listed = |text: &mut String| {
+        for one in &received {
+            let key = key(one.kind);
+            let _ = writeln!(text, "      {key}: {{$ref: '#/components/messages/{key}'}}");
+        }
+    };
+    listed(&mut text);
+    text.push_str("  inbox-jetstream:\n    address: '{subject}'\n    description: The stream of the setting event-inbox.\n");
+    text.push_str(
+        "    parameters:\n      subject: {description: What the consumer is for.}\n    messages:\n",
+    );
+    listed(&mut text);
     text.push_str("operations:\n");
     for channel in ["http", "jetstream"] {
         let _ = writeln!(
@@ -74,7 +99,22 @@ pub fn asyncapi() -> String {
             "  send-{channel}:\n    action: send\n    channel: {{$ref: '#/channels/{channel}'}}"
         );
     }
+    for channel in ["inbox-http", "inbox-jetstream"] {
+        let _ = writeln!(
+            text,
+            "  receive-{channel}:\n    action: receive\n    channel: {{$ref: '#/channels/{channel}'}}"
+        );
+    }
     text.push_str("components:\n  messages:\n");
+    for one in &received {
+        let (key, kind, about) = (key(one.kind), one.kind, one.about);
+        let _ = writeln!(
+            text,
+            "    {key}:\n      name: {kind}\n      summary: {about}\n      payload:\n        allOf:\n          - $ref: \
+             '#/components/schemas/received'\n          - type: object\n            properties:\n              type: \
+             {{const: {kind}}}\n              data: {{$ref: 'schemas/events/{kind}.json'}}"
+        );
+    }
     for one in &types {
         let (key, kind, about) = (key(one.kind), one.kind, one.about);
         let _ = writeln!(

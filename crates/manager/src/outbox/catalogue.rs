@@ -6,6 +6,7 @@ use super::{
     SCHEDULE_DELETED, SCHEDULE_FIRED, SCHEDULE_RUN_CHANGED, STEP_CHANGED, TENANT_CHANGED, TENANT_DELETED,
     pictures as p,
 };
+use crate::inbox::{OPERATION_REQUEST, OperationRequest};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
@@ -54,8 +55,24 @@ pub fn event_types() -> Vec<EventType> {
     ]
 }
 
+/// Those that are taken, with the schema of what they must carry.
+#[must_use]
+pub fn received_types() -> Vec<EventType> {
+    let settings = SchemaSettings::default().for_deserialize();
+    vec![with::<OperationRequest>(settings, OPERATION_REQUEST, false, "An operation is asked for.")]
+}
+
 fn of<T: JsonSchema>(kind: &'static str, ordered: bool, about: &'static str) -> EventType {
-    let schema = SchemaSettings::default().for_serialize().into_generator().into_root_schema_for::<T>();
+    with::<T>(SchemaSettings::default().for_serialize(), kind, ordered, about)
+}
+
+fn with<T: JsonSchema>(
+    settings: SchemaSettings,
+    kind: &'static str,
+    ordered: bool,
+    about: &'static str,
+) -> EventType {
+    let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut schema = schema.to_value();
     if let Some(members) = schema.as_object_mut() {
         members.insert("$id".to_owned(), json!(schema_name(kind)));

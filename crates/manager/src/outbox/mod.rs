@@ -8,7 +8,7 @@ mod catalogue;
 mod pictures;
 
 pub use asyncapi::asyncapi;
-pub use catalogue::{EventType, event_types, schema_name};
+pub use catalogue::{EventType, event_types, received_types, schema_name};
 
 use pictures as p;
 use serde::Serialize;
@@ -74,6 +74,7 @@ pub(crate) fn operation(operation: &Operation) -> Value {
         generation: operation.generation,
         requested_by: &operation.requested_by,
         reason: operation.reason.as_deref(),
+        cause: operation.cause.as_ref(),
         created_at: operation.created_at,
         started_at: operation.started_at,
         ended_at: operation.ended_at,

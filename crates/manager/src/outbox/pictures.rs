@@ -7,10 +7,10 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use tenantry_model::{
     Actor, AgentSessionId, Alias, ApprovalId, ApprovalState, AttemptState, AttentionId, AttentionKind,
-    CatchUp, Decision, EnvironmentId, EnvironmentName, EnvironmentState, Executor, FailureReason, HookRef,
-    KillRequest, OperationDefinition, OperationId, OperationName, OperationState, Overlap, Paused, Problem,
-    RegionName, Retention, RunCause, RunDeadline, RunState, ScheduleId, ScheduleName, ScheduleTarget,
-    StepState, TenantName,
+    CatchUp, Decision, EnvironmentId, EnvironmentName, EnvironmentState, EventCause, Executor, FailureReason,
+    HookRef, KillRequest, OperationDefinition, OperationId, OperationName, OperationState, Overlap, Paused,
+    Problem, RegionName, Retention, RunCause, RunDeadline, RunState, ScheduleId, ScheduleName,
+    ScheduleTarget, StepState, TenantName,
 };
 
 /// A tenant as it is now, or was when it was removed.
@@ -76,6 +76,8 @@ pub(super) struct Operation<'a> {
     pub requested_by: &'a Actor,
     /// Why they asked.
     pub reason: Option<&'a str>,
+    /// The event that asked for it; nothing if none did.
+    pub cause: Option<&'a EventCause>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it got its lock.

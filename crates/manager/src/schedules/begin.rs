@@ -164,6 +164,7 @@ impl Work<'_> {
             reason: Some(asked.reason),
             on_conflict: None,
             scheduled_time: Some(asked.scheduled_time),
+            cause: None,
         };
         match self.ask(wish, false).await? {
             OperationAnswer::Requested(operation) => Ok(operation.id),

@@ -2,16 +2,17 @@
 
 use crate::common::*;
 use crate::sinks::{Change, refused};
-use jiff::SignedDuration;
-use serde_json::Map;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tenantry_events::CommandSink;
-use tenantry_manager::{Duty, Lifecycle, Manager, NewSchedule, Round};
+use tenantry_events::{CommandSink, Message};
+use tenantry_manager::{Duty, Lifecycle, Manager, NewSchedule, OPERATION_REQUEST, Round, Taken};
 use tenantry_model::*;
-use tenantry_store::{AttentionFilter, Store, Write};
+use tenantry_store::{AttentionFilter, OperationFilter, Store, Write};
 use tenantry_store_sqlite::SqliteStore;
 
 /// One of them.
@@ -24,10 +25,12 @@ pub enum Case {
     ScheduleTakeBack,
     SchedulePauseUnreadable,
     Sink(Change),
+    EventTake,
+    LetterKeep,
 }
 
 impl Case {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NotifierSkip,
         Self::LeasesGiveBack,
         Self::PurgeRemind,
@@ -38,6 +41,8 @@ impl Case {
         Self::Sink(Change::Forget),
         Self::Sink(Change::Redeliver),
         Self::Sink(Change::Discard),
+        Self::EventTake,
+        Self::LetterKeep,
     ];
 
     pub fn point(self) -> &'static str {
@@ -49,6 +54,8 @@ impl Case {
             Self::ScheduleTakeBack => "schedule-take-back",
             Self::SchedulePauseUnreadable => "schedule-pause-unreadable",
             Self::Sink(change) => change.point(),
+            Self::EventTake => "event-take",
+            Self::LetterKeep => "letter-keep",
         }
     }
 
@@ -56,7 +63,7 @@ impl Case {
     pub async fn prepare(self, world: &World, store: &Arc<SqliteStore>) -> String {
         let manager = world.beside(Arc::clone(store));
         prepare(&manager).await;
-        let names = ["lifecycle.upsert", "lifecycle.decommission"];
+        let names = ["lifecycle.upsert", "lifecycle.decommission", "crm.reindex"];
         let mut agent = Agent::open(&manager, vec![readable(hook("crm/a", &names, &[]))]).await;
         match self {
             Self::NotifierSkip => {
@@ -93,6 +100,14 @@ impl Case {
                 world.pass(SignedDuration::from_hours(8 * 24));
                 String::new()
             }
+            Self::EventTake | Self::LetterKeep => {
+                create(&manager, "prod").await;
+                agent.run_all(&manager, world.now()).await;
+                let (role, all) = (Role::Operator, vec![Scope::All]);
+                let issued =
+                    manager.create_token(&admin(), "intake".to_owned(), role, all, None).await.unwrap();
+                issued.secret.expose_secret().to_owned()
+            }
             Self::ScheduleTakeBack => {
                 schedules(&manager).await;
                 let years = SignedDuration::from_hours(24 * 3650);
@@ -123,6 +138,16 @@ impl Case {
                 return manager.agent_unanswered(&region(), with.parse().unwrap()).await.unwrap();
             }
             Self::Sink(change) => return change.look(manager).await,
+            Self::EventTake => {
+                let taken = manager.take_message(with, &asks("acme/prod")).await.unwrap();
+                assert!(matches!(taken, Taken::Started(_)), "{taken:?}");
+                return;
+            }
+            Self::LetterKeep => {
+                let taken = manager.take_message(with, &asks("acme/none")).await.unwrap();
+                assert!(matches!(taken, Taken::Refused(_)), "{taken:?}");
+                return;
+            }
             Self::PurgeRemind => Duty::Expiry,
             Self::RetireDoubt => Duty::Retention,
             Self::ScheduleTakeBack | Self::SchedulePauseUnreadable => Duty::Schedules,
@@ -149,6 +174,18 @@ impl Case {
                 return vec![format!("leased {:?} {:?}", leased[0].id, leased[0].attempt)];
             }
             Self::Sink(change) => return change.after(manager).await,
+            Self::EventTake => {
+                let all =
+                    manager.operations(&admin(), OperationFilter::default(), &Page::default()).await.unwrap();
+                let by_event: Vec<_> = all.items.iter().filter(|row| row.cause.is_some()).collect();
+                assert_eq!(by_event.len(), 1, "it is carried out once");
+                return vec![format!("{:?}", by_event[0].cause)];
+            }
+            Self::LetterKeep => {
+                let letters = manager.letters(&Page::default()).await.unwrap().items;
+                assert_eq!(letters.len(), 1, "it is kept once");
+                return vec![format!("{} {}", letters[0].id, letters[0].problem)];
+            }
             Self::PurgeRemind => AttentionKind::RetentionOver,
             Self::RetireDoubt => AttentionKind::RetentionClock,
             Self::ScheduleTakeBack => AttentionKind::ScheduleClock,
@@ -174,6 +211,22 @@ fn program(world: &World) -> PathBuf {
 async fn drain(manager: &Manager, program: &Path) {
     let sink = CommandSink::new(program);
     while manager.notify_round(&sink).await.unwrap() == Round::Moved {}
+}
+
+/// A message that asks for an operation.
+fn asks(environment: &str) -> Message {
+    let at = Timestamp::from_millisecond(START).unwrap();
+    let event = json!({ "specversion": "1.0", "id": "1", "source": "urn:crm", "type": OPERATION_REQUEST, "time": at,
+        "data": { "environment": environment, "operation": "crm.reindex" } });
+    Message {
+        stream: "requests".to_owned(),
+        sequence: 1,
+        subject: "requests.crm".to_owned(),
+        published_at: at,
+        delivered: 1,
+        headers: Vec::new(),
+        body: event.to_string().into(),
+    }
 }
 
 /// Two schedules of every night, for nobody: what is seen is when they would run.

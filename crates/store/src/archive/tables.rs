@@ -73,6 +73,7 @@ pub const TABLES: &[Table] = &[
     table("bridges", 2, &[t("operation"), t("hook"), t("payload")]),
     table("parked_events", 2, &[t("sink"), t("environment"), t("payload")]),
     table("dead_letters", 2, &[t("sink"), n("position"), n("wanted"), t("payload")]),
+    table("letters", 1, &[t("id"), n("at"), t("payload")]),
     table("regions", 1, &[t("name"), t("payload")]),
     table("hooks", 3, &[t("region"), t("namespace"), t("name"), t("payload")]),
     table(

@@ -2,7 +2,7 @@
 
 use crate::{
     AuditEntry, BridgeRow, Command, CommandKind, DeadLetterRow, EventRecord, HoldRow, HookRow,
-    IdempotentAnswer, ParkedRow, Retired, StagedHooks, WorkflowEnded, WorkflowRow,
+    IdempotentAnswer, LetterRow, ParkedRow, Retired, StagedHooks, WorkflowEnded, WorkflowRow,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -11,11 +11,12 @@ use tenantry_hook::{AfterTarget, AttemptKind, Hook};
 use tenantry_model::{
     Actor, ActorKind, AgentSessionId, AppliedHook, Approval, ApprovalId, ApprovalState, ApprovalTarget,
     Attempt, AttemptId, AttemptState, Attention, AttentionId, AttentionKind, BatchId, Cancel, ChangedInput,
-    CommandId, Decision, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, Executor, Hold,
-    HoldId, HoldPredicate, HookRef, Kept, KillCause, KillRequest, OnFailure, OnLost, Operation,
-    OperationDefinition, OperationId, OperationState, Outcome, Pause, Paused, Problem, Region, Replay,
-    ReplayVersions, Retention, Role, RunCause, RunState, Schedule, ScheduleId, ScheduleRun, ScheduleTarget,
-    Scope, Staleness, Step, StepHold, StepPolicy, StepState, TemplateHash, Tenant, Token, TokenId, TokenKind,
+    CommandId, Decision, Environment, EnvironmentId, EnvironmentSpec, EnvironmentState, EventCause, Executor,
+    Hold, HoldId, HoldPredicate, HookRef, Kept, KillCause, KillRequest, LetterId, OnFailure, OnLost,
+    Operation, OperationDefinition, OperationId, OperationState, Outcome, Pause, Paused, Problem, Region,
+    Replay, ReplayVersions, Retention, Role, RunCause, RunState, Schedule, ScheduleId, ScheduleRun,
+    ScheduleTarget, Scope, Staleness, Step, StepHold, StepPolicy, StepState, TemplateHash, Tenant, Token,
+    TokenId, TokenKind,
 };
 use uuid::Uuid;
 
@@ -108,6 +109,7 @@ pub fn operation(environment: EnvironmentId, name: &str, state: OperationState) 
                 ChangedInput { before: Some(json!("2026-11-20")), after: None },
             )]),
         }),
+        cause: Some(EventCause { source: "urn:crm".to_owned(), id: "order-7".to_owned() }),
         late: true,
         revision: 9,
     }
@@ -476,6 +478,26 @@ pub fn dead_letter(sink: &str, position: u64, wanted: bool) -> DeadLetterRow {
         problem: "answered with status 500".to_owned(),
         at: at(41),
         wanted,
+    }
+}
+
+/// A message that was refused.
+pub fn letter(n: u64) -> LetterRow {
+    LetterRow {
+        id: LetterId(Uuid::from_u128(u128::from(n))),
+        place: format!("requests/{n}"),
+        subject: "requests.crm".to_owned(),
+        source: Some("urn:crm".to_owned()),
+        event: Some(format!("order-{n}")),
+        code: "not-found".to_owned(),
+        problem: "environment acme/none does not exist".to_owned(),
+        token: TokenId(Uuid::from_u128(3)),
+        published_at: at(40),
+        at: at(41 + i64::try_from(n).unwrap()),
+        headers: vec![("content-type".to_owned(), "application/cloudevents+json".to_owned())],
+        body: "{}".to_owned(),
+        size: 2,
+        whole: true,
     }
 }
 

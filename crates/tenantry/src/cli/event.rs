@@ -2,6 +2,7 @@
 
 use super::Connection;
 use clap::Subcommand;
+use tenantry_model::LetterId;
 
 #[derive(Debug, Subcommand)]
 pub enum EventCommand {
@@ -11,6 +12,9 @@ pub enum EventCommand {
     /// Events that a receiver was not given
     #[command(subcommand)]
     DeadLetter(DeadLetterCommand),
+    /// Messages that asked for an operation and were refused
+    #[command(subcommand)]
+    Inbox(InboxCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,6 +91,51 @@ pub enum DeadLetterCommand {
         sink: String,
         /// Their positions; without one all of them
         positions: Vec<u64>,
+        /// Why (kept in the audit log)
+        #[arg(long)]
+        reason: String,
+        /// Only say which
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum InboxCommand {
+    /// Lists them, the oldest first
+    List {
+        /// At most this many
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Shows one: why it was refused, and what is kept of it
+    Show {
+        /// Its id
+        message: LetterId,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Does after all what one asked for, in your name
+    Retry {
+        /// Its id
+        message: LetterId,
+        /// Why (kept in the audit log)
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only say whether it could be done
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Throws them away
+    Discard {
+        /// Their ids; without one all of them
+        messages: Vec<LetterId>,
         /// Why (kept in the audit log)
         #[arg(long)]
         reason: String,

@@ -1,5 +1,6 @@
 //! `tenantry event …`
 
+use super::inbox;
 use super::resolve::usage;
 use super::{Context, change::only_checked, connect, connect::all};
 use crate::cli::{DeadLetterCommand, EventCommand, EventSinkCommand};
@@ -51,6 +52,7 @@ pub async fn run(context: Context, command: EventCommand) -> Result<Exit> {
     match command {
         EventCommand::Sink(command) => sink(context, command).await?,
         EventCommand::DeadLetter(command) => dead_letter(context, command).await?,
+        EventCommand::Inbox(command) => inbox::run(context, command).await?,
     }
     Ok(Exit::Done)
 }
@@ -126,7 +128,7 @@ fn show(context: Context, changed: &ChangedDeadLetters, what: &'static str) -> R
     })
 }
 
-fn call(dry_run: bool) -> Call {
+pub(super) fn call(dry_run: bool) -> Call {
     Call { validate_only: dry_run, ..Call::default() }
 }
 

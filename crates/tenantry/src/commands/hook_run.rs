@@ -203,6 +203,7 @@ fn operation_of(
         cancel: None,
         pause: None,
         replay: None,
+        cause: None,
         revision: 1,
     }
 }

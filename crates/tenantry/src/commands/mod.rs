@@ -15,6 +15,7 @@ mod hold;
 mod hook;
 mod hook_files;
 mod hook_run;
+mod inbox;
 mod op;
 mod purge;
 mod region;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tenantry_api::{ApiConfig, Server, TlsFiles, serve};
 use tenantry_engine::VerbKind;
-use tenantry_manager::{ArgoSinks, Manager, ManagerConfig, ManagerError, Outlet, PURGE};
+use tenantry_manager::{ArgoSinks, Inbox, Manager, ManagerConfig, ManagerError, Outlet, PURGE};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,8 @@ pub struct Running {
     argo: ArgoSinks,
     /// Where all other events go, until then.
     outlets: Vec<Outlet>,
+    /// Where operations are asked for, until then.
+    inbox: Option<Inbox>,
     /// From [`Running::begin`] on.
     loops: Option<JoinHandle<()>>,
 }
@@ -42,6 +44,7 @@ impl Running {
     pub async fn start<G: OfGroup>(settings: &Settings<G>, data: &Path, listen: SocketAddr) -> Result<Self> {
         // A mistake in them is told before anything is touched.
         let outlets = notify::outlets(settings)?;
+        let inbox = notify::inbox(settings)?;
         let (store, logs) = storage::open(settings, data).await?;
         let argo = argo::regions(settings)?;
         let mut config = configuration(settings, data)?;
@@ -67,13 +70,14 @@ impl Running {
         let server = serve(ApiConfig { tls, identities, ..ApiConfig::new(listen) }, manager.clone())
             .await
             .map_err(|error| refused(&error))?;
-        Ok(Self { manager, server, argo: argo.unwrap_or_default(), outlets, loops: None })
+        Ok(Self { manager, server, argo: argo.unwrap_or_default(), outlets, inbox, loops: None })
     }
 
     /// Starts the loops.
     pub fn begin(&mut self, shutdown: &CancellationToken) {
         let (manager, shutdown) = (self.manager.clone(), shutdown.clone());
         let (argo, outlets) = (std::mem::take(&mut self.argo), std::mem::take(&mut self.outlets));
+        let inbox = self.inbox.take();
         self.loops = Some(tokio::spawn(async move {
             // Each ends by itself when it is told to; neither waits for the other.
             let workflows = async {
@@ -82,7 +86,12 @@ impl Running {
                 }
             };
             let publish = manager.publish(outlets, shutdown.clone());
-            tokio::join!(manager.run(shutdown.clone()), publish, workflows);
+            let take = async {
+                if let Some(inbox) = inbox {
+                    manager.take_messages(inbox, shutdown.clone()).await;
+                }
+            };
+            tokio::join!(manager.run(shutdown.clone()), publish, workflows, take);
         }));
     }
 
@@ -124,6 +133,14 @@ fn configuration<G: OfGroup>(settings: &Settings<G>, data: &Path) -> Result<Mana
     if !config.idempotency_retention.is_positive() {
         // A request that is repeated after a broken connection would be carried out twice.
         return Err(Failure::new(Exit::Usage, "setting `keep-answers` must be longer than nothing").into());
+    }
+    config.event_max_age = config.event_max_age.min(config.idempotency_retention);
+    duration("event-max-age", &mut config.event_max_age)?;
+    if !config.event_max_age.is_positive() || config.event_max_age > config.idempotency_retention {
+        // Nobody would remember that an old event was carried out.
+        let message =
+            "setting `event-max-age` must be longer than nothing and not longer than `keep-answers`";
+        return Err(Failure::new(Exit::Usage, message).into());
     }
     let kept = |key, into: &mut Option<SignedDuration>| -> Result<()> {
         if let Some(value) = settings.parse::<SignedDuration>(key)? {

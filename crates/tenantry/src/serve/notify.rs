@@ -1,4 +1,5 @@
-//! The sinks that events are carried to, from settings: pagers, and those of the document `event-sinks`.
+//! The sinks that events are carried to, from settings: pagers, and those of the document `event-sinks`. And the stream from
+//! which events come: the document `event-inbox`.
 
 use crate::exit::{Exit, Failure};
 use crate::settings::{OfGroup, Settings};
@@ -6,8 +7,8 @@ use anyhow::Result;
 use secrecy::SecretString;
 use std::path::Path;
 use std::sync::Arc;
-use tenantry_events::{CommandSink, EventSinks, HttpSink, Sink};
-use tenantry_manager::{Outlet, Wants};
+use tenantry_events::{CommandSink, EventInbox, EventSinks, HttpSink, Sink};
+use tenantry_manager::{Inbox, Outlet, Wants};
 
 /// All of them.
 pub fn outlets<G: OfGroup>(settings: &Settings<G>) -> Result<Vec<Outlet>> {
@@ -24,6 +25,15 @@ pub fn outlets<G: OfGroup>(settings: &Settings<G>) -> Result<Vec<Outlet>> {
         outlets.extend(found.into_iter().map(outlet));
     }
     Ok(outlets)
+}
+
+/// The stream from which operations are asked for, if there is one.
+pub fn inbox<G: OfGroup>(settings: &Settings<G>) -> Result<Option<Inbox>> {
+    let Some(file) = settings.get("event-inbox") else { return Ok(None) };
+    let usage = |why| Failure::new(Exit::Usage, format!("event-inbox: {why}"));
+    let document = EventInbox::from_file(Path::new(file)).map_err(usage)?;
+    let source = document.configure().map_err(|why| usage(format!("{file}: {why}")))?;
+    Ok(Some(Inbox { source, token_file: document.token_file }))
 }
 
 /// What tells this installation's events from another one's, if somebody says.

@@ -219,6 +219,20 @@ pub const ALL: &[Setting] = &[
     ),
     setting(
         Manager,
+        "event-inbox",
+        "FILE",
+        None,
+        "Document that names the stream of NATS JetStream from which operations are asked for (docs/guide/events.md)",
+    ),
+    setting(
+        Manager,
+        "event-max-age",
+        "DURATION",
+        None,
+        "An event that asks for an operation and is older is refused; by default as long as keep-answers, and at most 24h",
+    ),
+    setting(
+        Manager,
         "retention",
         "DURATION",
         Some("720h"),

@@ -7,6 +7,7 @@ mod argo_crashes;
 mod argo_kills;
 mod argo_managed;
 mod argo_place;
+mod asked;
 mod bad_input;
 mod bridge;
 mod bridge_place;
@@ -59,6 +60,7 @@ fn main() -> anyhow::Result<()> {
     trials.extend(templates::trials());
     trials.extend(bad_input::trials());
     trials.extend(damaged::trials());
+    trials.extend(asked::trials());
     trials.extend(upgraded::trials());
     trials.extend(kubelet::trials());
     trials.extend(large::trials());
