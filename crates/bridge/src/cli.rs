@@ -141,6 +141,9 @@ pub struct Discovery {
     /// With --as-dag: namespace of the Workflow; that of the submitter without
     #[arg(long, value_name = "NAME")]
     pub workflow_namespace: Option<Namespace>,
+    /// With --as-dag: how many of its Pods there are at a time; as many as the order allows without
+    #[arg(long, value_name = "COUNT", requires = "as_dag", value_parser = clap::value_parser!(u32).range(1..))]
+    pub workflow_parallelism: Option<u32>,
     /// With --as-dag: service account of its Pods
     #[arg(long, value_name = "NAME", default_value = "tenantry-bridge")]
     pub service_account: String,

@@ -151,6 +151,7 @@ fn submit<'a>(
         name: name.unwrap_or_else(|| managed::workflow_name(id, flags.round)),
         stays: arguments.workflow_ttl,
         manager,
+        parallelism: arguments.workflow_parallelism,
     })
 }
 

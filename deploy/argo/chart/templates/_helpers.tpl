@@ -157,6 +157,8 @@ podGC: {strategy: OnWorkflowSuccess, deleteDelayDuration: {{ .Values.workflow.po
 podMetadata:
   labels:
     {{- include "tenantry.labels" . | nindent 4 }}
+# The bridges must leave places for the hooks that they wait for.
+parallelism: {{ .Values.workflow.parallelism | int }}
     tenantry.io/operation: {{ "{{workflow.parameters.operation-id}}" | quote }}
 arguments:
   parameters:
