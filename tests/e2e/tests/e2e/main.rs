@@ -7,6 +7,7 @@ mod argo_crashes;
 mod argo_kills;
 mod argo_managed;
 mod argo_place;
+mod argo_regions;
 mod bad_input;
 mod bridge;
 mod bridge_place;
@@ -76,5 +77,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_cd::trials());
     trials.extend(argo_crashes::trials());
     trials.extend(argo_kills::trials());
+    trials.extend(argo_regions::trials());
     tenantry_e2e::run(trials)
 }
