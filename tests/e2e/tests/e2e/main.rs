@@ -4,6 +4,7 @@ mod argo;
 mod argo_cd;
 mod argo_cd_place;
 mod argo_crashes;
+mod argo_events;
 mod argo_kills;
 mod argo_managed;
 mod argo_place;
@@ -78,5 +79,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_crashes::trials());
     trials.extend(argo_kills::trials());
     trials.extend(argo_regions::trials());
+    trials.extend(argo_events::trials());
     tenantry_e2e::run(trials)
 }
