@@ -9,6 +9,7 @@ mod argo_kills;
 mod argo_managed;
 mod argo_place;
 mod argo_regions;
+mod argo_silent;
 mod bad_input;
 mod bridge;
 mod bridge_place;
@@ -80,5 +81,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_kills::trials());
     trials.extend(argo_regions::trials());
     trials.extend(argo_events::trials());
+    trials.extend(argo_silent::trials());
     tenantry_e2e::run(trials)
 }
