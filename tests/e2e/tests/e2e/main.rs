@@ -10,6 +10,7 @@ mod argo_managed;
 mod argo_place;
 mod argo_regions;
 mod argo_silent;
+mod argo_verbs;
 mod bad_input;
 mod bridge;
 mod bridge_place;
@@ -82,5 +83,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_regions::trials());
     trials.extend(argo_events::trials());
     trials.extend(argo_silent::trials());
+    trials.extend(argo_verbs::trials());
     tenantry_e2e::run(trials)
 }
