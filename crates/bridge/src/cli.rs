@@ -77,9 +77,12 @@ pub struct Managed {
     /// With --manager: which Workflow of the operation this is
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub round: u32,
-    /// With --manager: name of the region, as the manager has it
+    /// Name of the region that this is, as events and the manager have it: what is for another one is refused
     #[arg(id = "region_name", long = "region", value_name = "NAME")]
     pub region_name: Option<RegionName>,
+    /// With --region: which region was asked; without, or empty, and without a manager, it is the environment's
+    #[arg(long, value_name = "NAME", requires = "region_name")]
+    pub for_region: Option<String>,
 }
 
 /// Flags of `discovery`.
@@ -138,6 +141,9 @@ pub struct Discovery {
     /// With --as-dag: how long the Workflow stays after its end; longer than anybody may send its event again
     #[arg(long, value_name = "SECONDS", default_value_t = 604_800)]
     pub workflow_ttl: u32,
+    /// With --as-dag: how many of its Pods there are at a time; as many as the order allows without
+    #[arg(long, value_name = "COUNT", requires = "as_dag", value_parser = clap::value_parser!(u32).range(1..))]
+    pub workflow_parallelism: Option<u32>,
     /// With --as-dag: namespace of the Workflow; that of the submitter without
     #[arg(long, value_name = "NAME")]
     pub workflow_namespace: Option<Namespace>,

@@ -30,6 +30,8 @@ pub struct Submit<'a> {
     pub name: String,
     /// Seconds that it stays after its end.
     pub stays: u32,
+    /// How many of its Pods there are at a time.
+    pub parallelism: Option<u32>,
     /// The manager that its bridges ask.
     pub manager: Option<SubmitManager<'a>>,
 }
@@ -104,6 +106,9 @@ pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
             "templates": [hooks, bridge(submit)],
         },
     });
+    if let Some(most) = submit.parallelism {
+        workflow["spec"]["parallelism"] = json!(most);
+    }
     if let Some(environment) = &submit.environment {
         // In base64: a value of the environment that looks like one of Argo's expressions is none.
         workflow["spec"]["arguments"] =

@@ -6,7 +6,7 @@
 use crate::{
     BridgeError, EnvironmentFile, Listing, Submit, SubmitManager,
     cli::{Bridge, Discovery},
-    dag, managed, output, submit,
+    dag, managed, output, region, submit,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::{
@@ -81,6 +81,7 @@ pub(crate) async fn main(arguments: &Discovery) -> Result<(), BridgeError> {
     if let Some(environment) = &environment {
         environment.check_operation(arguments.operation_id, &arguments.operation)?;
     }
+    region::check(&arguments.managed, environment.as_ref())?;
     if arguments.as_dag && environment.is_none() && arguments.managed.manager.is_none() {
         return Err(BridgeError::Usage("--as-dag needs --environment-file or --manager".to_owned()));
     }
@@ -150,19 +151,25 @@ fn submit<'a>(
         flags: region_flags(arguments),
         name: name.unwrap_or_else(|| managed::workflow_name(id, flags.round)),
         stays: arguments.workflow_ttl,
+        parallelism: arguments.workflow_parallelism,
         manager,
     })
 }
 
 /// What holds for discovery holds for the bridges of the Workflow that it prints.
 fn region_flags(arguments: &Discovery) -> Vec<String> {
-    let region = &arguments.region;
+    let (region, managed) = (&arguments.region, &arguments.managed);
     let mut flags: Vec<String> = region.domains.iter().map(|domain| format!("--domain={domain}")).collect();
     let name =
         |privilege| serde_json::to_value(privilege).ok().and_then(|name| name.as_str().map(str::to_owned));
     flags.extend(region.allow.iter().filter_map(name).map(|name| format!("--allow={name}")));
     flags.extend(region.tracking_labels.iter().map(|label| format!("--tracking-label={label}")));
     flags.extend(region.object_store_claim.iter().map(|claim| format!("--object-store-claim={claim}")));
+    // With a manager it is among what they need for that.
+    let here = managed.region_name.iter().filter(|_| managed.manager.is_none());
+    flags.extend(here.map(|name| format!("--region={name}")));
+    let asked = managed.for_region.iter().filter(|asked| !asked.is_empty());
+    flags.extend(asked.map(|name| format!("--for-region={name}")));
     flags
 }
 

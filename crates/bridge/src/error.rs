@@ -3,7 +3,7 @@
 use crate::{ManagerError, rights::Missing};
 use std::{fmt::Write, path::PathBuf};
 use tenantry_kube_run::RunError;
-use tenantry_model::{HookPath, Problem};
+use tenantry_model::{HookPath, Problem, RegionName};
 
 /// How `discovery` ends, in the words of `tenantry`'s own exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,14 @@ pub enum BridgeError {
     /// The Workflow that this would be a step of.
     #[error("the Workflow {0} is gone or over: nothing is begun for it")]
     WorkflowOver(String),
+    /// It is for another region.
+    #[error("this is region {here}, and region {asked} was asked: nothing is run here")]
+    Elsewhere {
+        /// As the event says.
+        asked: String,
+        /// As this program was told.
+        here: RegionName,
+    },
     /// The manager.
     #[error(transparent)]
     Manager(#[from] ManagerError),
@@ -119,6 +127,7 @@ impl BridgeError {
             Self::Run(_) => "unreachable",
             Self::WorkflowOver(_) => "workflow-over",
             Self::Wrong(_) => "rejected",
+            Self::Elsewhere { .. } => "wrong-region",
             Self::Manager(ManagerError::Refused { .. } | ManagerError::Protocol { .. }) => "manager-refused",
             _ => "usage",
         }
@@ -136,6 +145,11 @@ impl BridgeError {
             ),
             Self::Vanished(_) => Some("it is being replaced: run discovery again".to_owned()),
             Self::NoLabels(_) => Some("give --environment-file".to_owned()),
+            Self::Elsewhere { .. } => Some(
+                "send the event to the Argo of the region that it names; if it is this one, correct its name where this \
+                 program is told it (--region; `region` in the chart's values)"
+                    .to_owned(),
+            ),
             Self::Empty => Some("if that is fine, give --allow-empty".to_owned()),
             Self::TooLarge { .. } => {
                 Some("give --output FILE and take the list from there (valueFrom.path)".to_owned())

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod managed;
 mod output;
+mod region;
 mod rights;
 mod run;
 mod submit;

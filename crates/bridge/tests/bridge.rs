@@ -169,6 +169,7 @@ fn the_workflow_has_the_exact_edges() {
         flags: vec!["--domain=collibra.com".to_owned()],
         name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-graph".to_owned(),
         stays: 604_800,
+        parallelism: None,
         manager: None,
     };
     insta::assert_yaml_snapshot!(workflow(&order, &submit));
@@ -200,6 +201,7 @@ fn the_bridges_of_a_workflow_ask_the_manager_with_a_token_of_their_own() {
         flags: vec!["--domain=collibra.com".to_owned()],
         name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-2-graph".to_owned(),
         stays: 604_800,
+        parallelism: None,
         manager: Some(SubmitManager {
             url: "https://tenantry.example:7777",
             region: &region,
@@ -210,8 +212,10 @@ fn the_bridges_of_a_workflow_ask_the_manager_with_a_token_of_their_own() {
     };
     insta::assert_yaml_snapshot!(workflow(&order, &submit));
     submit.manager = None;
+    submit.parallelism = Some(50);
     let nothing = workflow(&Order::default(), &submit);
     assert_eq!(nothing["spec"]["templates"][0]["suspend"]["duration"], "1", "Argo refuses an empty graph");
+    assert_eq!(nothing["spec"]["parallelism"], 50);
 }
 
 #[test]

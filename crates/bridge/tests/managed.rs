@@ -172,6 +172,21 @@ async fn a_refusal_ends_the_program_at_once() {
     }
 }
 
+/// Whatever brought it here: the manager is told nothing either, since the Workflow is not this region's.
+#[tokio::test]
+async fn what_was_asked_of_another_region_is_refused() {
+    let world = World::new("elsewhere", |_| to(OrderAnswer::Ready { steps: Vec::new() })).await;
+    let other = ["--for-region=us1"];
+    assert_eq!(world.discover(&other).await, 1);
+    assert_eq!((world.bridge(&other).await, world.read("reason").as_str()), (PLATFORM, "wrong-region"));
+    for call in ["hooks", "order:wait", "commands:lease", "workflows:end"] {
+        assert!(world.manager.asked(call).is_empty(), "{call}");
+    }
+    for this in ["--for-region=eu1", "--for-region="] {
+        assert_eq!(world.discover(&[this]).await, 0, "{this}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_is_not_there_or_would_go_in_the_clear_is_a_wrong_command_line() {
     let mut world = World::new("plain", |_| (200, json!({}))).await;

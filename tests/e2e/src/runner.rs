@@ -75,6 +75,15 @@ impl World {
         Ok(())
     }
 
+    /// Closes gates again, for hooks of another operation.
+    pub fn close(&self, names: &[&str]) -> Result<()> {
+        for name in names {
+            let gate = self.folder.join("witness").join(hooks::gate(name));
+            std::fs::remove_file(&gate).with_context(|| format!("{} was not open", gate.display()))?;
+        }
+        Ok(())
+    }
+
     /// A team's namespace in the cluster, with a name that no other test has.
     pub fn team(&self, name: &str) -> Result<Team> {
         self.team_named(&format!("{name}-{}", self.tag))

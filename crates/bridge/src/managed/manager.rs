@@ -92,6 +92,10 @@ impl ManagerError {
                 "the token is known, and its service account may not do this: check that --region is this region's \
                  name, and that the region allows this namespace and service account",
             ),
+            Self::Refused { status: 404, code, .. } if !code.is_empty() => Some(
+                "nobody has asked the manager for this Workflow, or it has forgotten it (a backup was restored): nothing is run. \
+                 If the operation waits for a Workflow of this name, delete this one, and it is made anew",
+            ),
             Self::Refused { status: 426, .. } | Self::Protocol { .. } => {
                 Some("use the tenantry-bridge of the manager's version, and check --manager")
             }

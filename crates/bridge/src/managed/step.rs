@@ -9,6 +9,7 @@ use super::{
 use crate::{
     BridgeError,
     cli::Bridge,
+    region,
     run::{self, End, Owner, Stdout},
 };
 use std::{collections::HashSet, pin::pin, sync::Mutex, sync::PoisonError, time::Duration};
@@ -33,6 +34,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs the step as the manager says; `None`: no manager is named.
 pub(crate) async fn step(arguments: &Bridge) -> Result<Option<End>, BridgeError> {
+    // Before the manager is told anything: this Workflow is none of its own.
+    region::check(&arguments.managed, None)?;
     let workflow = arguments.workflow.as_ref().map(ToString::to_string);
     let Some(manager) = Manager::new(&arguments.managed, Some(arguments.operation_id), workflow)? else {
         return Ok(None);

@@ -15,7 +15,7 @@ pub(crate) use workflow::Owner;
 use crate::{
     BridgeError, EnvironmentFile,
     cli::{self, Bridge},
-    managed, tell,
+    managed, region, tell,
 };
 use decide::Tally;
 use follow::Follow;
@@ -134,6 +134,7 @@ async fn step(arguments: &Bridge) -> Result<End, BridgeError> {
     };
     let environment = EnvironmentFile::read(file, arguments.encoding())?;
     environment.check_operation(Some(arguments.operation_id), &arguments.operation)?;
+    region::check(&arguments.managed, Some(&environment))?;
     let hook = HookRef::new(environment.region().clone(), arguments.job.clone());
     let settings = settings(arguments, &hook);
     let cluster = Cluster::connect(&arguments.region.connection(), &settings).await?;

@@ -17,12 +17,20 @@ app.kubernetes.io/part-of: tenantry
 {{- end }}
 {{- end }}
 
+{{/* Which region this is, and which one the event asked: what comes past the Sensor is refused as well. */}}
+{{- define "tenantry.region" -}}
+{{- with .Values.region }}
+- --region={{ . }}
+- --for-region={{ "{{workflow.parameters.region}}" }}
+{{- end }}
+{{- end }}
+
 {{/* How discovery and bridges ask the manager, if there is one. */}}
 {{- define "tenantry.manager" -}}
 {{- with .Values.manager }}{{ if .url -}}
+{{- $_ := required "region: the name of this region, as the manager has it" $.Values.region -}}
 - --manager={{ .url }}
 - --manager-token-file=/var/run/secrets/tenantry/token
-- --region={{ required "region: the name of this region, as the manager has it" $.Values.region }}
 - --round={{ "{{workflow.parameters.round}}" }}
 - --workflow={{ "{{workflow.namespace}}/{{workflow.name}}" }}
 {{- if .caSecret }}
@@ -149,6 +157,8 @@ retryStrategy: {{ toJson .root.Values.sensor.retries }}
 entrypoint: operation
 serviceAccountName: tenantry-bridge
 priority: {{ .Values.workflow.priority }}
+# The bridges must leave places for the hooks that they wait for.
+parallelism: {{ .Values.workflow.parallelism | int }}
 # Longer than the bus keeps messages: the Workflow's name is what makes an event that comes twice run once.
 ttlStrategy: {secondsAfterCompletion: {{ .Values.workflow.secondsAfterCompletion | int }}}
 # The Pods of an operation that failed stay as long as its Workflow.
@@ -166,6 +176,7 @@ arguments:
     - name: environment
     # Which Workflow of the operation this is: above 1 it runs what an earlier one left.
     - {name: round, value: "1"}
+    - {name: region, value: ""}
 {{- end }}
 
 {{/* Discovery; its last flags are the caller's. */}}
@@ -186,6 +197,9 @@ container:
     {{- end }}
     {{- with include "tenantry.manager" .root }}
     {{- . | nindent 4 }}
+    {{- end }}
+    {{- with include "tenantry.region" .root }}
+    {{- . | trim | nindent 4 }}
     {{- end }}
     {{- include "tenantry.flags" .root | trim | nindent 4 }}
     {{- range .root.Values.discoveryFlags }}

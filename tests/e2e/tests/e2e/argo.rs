@@ -1,10 +1,10 @@
 //! The path over Argo Events and Argo Workflows without a manager: an event comes in, a Workflow finds the hooks and runs
 //! each by a bridge.
 
-use crate::argo_place::{ARGO, Argo, PARTS, bridges, requested};
+use crate::argo_place::{Argo, PARTS, base64, bridges, made_by_hand, requested};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{fs::read_to_string, process::Command};
 use tenantry_e2e::{Answer, Needs, World, eventually, repository, trial};
 
@@ -162,17 +162,12 @@ fn exact_graph(argo: &Argo<'_>) -> Result<()> {
     let mut event = requested("lifecycle.upsert", &operation, &json!({}));
     let environment = event["data"]["environment"].take();
     let name = format!("tenantry-{operation}");
-    argo.world.cluster()?.apply(&[json!({
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
-        "metadata": {"name": name, "namespace": ARGO},
-        "spec": {
-            "workflowTemplateRef": {"name": "tenantry-graph"},
-            "arguments": {"parameters": [
-                {"name": "operation", "value": "lifecycle.upsert"}, {"name": "operation-id", "value": operation},
-                {"name": "environment", "value": base64(&environment)}
-            ]}
-        }
-    })])?;
+    let parameters = [
+        ("operation", "lifecycle.upsert"),
+        ("operation-id", &operation),
+        ("environment", &base64(&environment)),
+    ];
+    argo.cluster.apply(&[made_by_hand(&name, "tenantry-graph", &parameters)])?;
     eventually("the short branch to end while the long one runs", || {
         let runs = argo.world.witness().runs(&operation)?;
         Ok(runs.iter().any(|run| run.start.name == "short" && run.end.is_some()).then_some(()))
@@ -183,9 +178,4 @@ fn exact_graph(argo: &Argo<'_>) -> Result<()> {
     let graph = argo.ended(&format!("{name}-graph"))?;
     ensure!(bridges(&graph).len() == 3, "{graph}");
     argo.world.witness().check(&operation, &[("long", &[]), ("quick", &[]), ("short", &["quick"])])
-}
-
-fn base64(value: &Value) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    STANDARD.encode(value.to_string())
 }

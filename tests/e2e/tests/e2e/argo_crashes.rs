@@ -37,7 +37,7 @@ fn left(folder: &Path) -> Result<BTreeSet<&'static str>> {
 fn crashes(world: &World) -> Result<()> {
     let folder = world.folder().join("failpoints");
     plan(&folder)?;
-    let mut managed = Managed::with(world, &[(VARIABLE, &folder.display().to_string())])?;
+    let mut managed = Managed::with(world, &[], &[(VARIABLE, &folder.display().to_string())])?;
     let first = managed.team.hook("first").gated_witness("0");
     let second = managed.team.hook("second").after("first").witness(0, "0");
     managed.argo.apply(&[&first, &second])?;

@@ -4,8 +4,7 @@ use crate::argo_place::{ARGO, Argo, PARTS, TOKEN, bridges};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use std::process::Command;
-use tenantry_e2e::{Answer, Hook, Needs, Site, Team, World, eventually, repository, trial};
+use tenantry_e2e::{Hook, Needs, Site, Team, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState, StepState};
 
 pub fn trials() -> Vec<Trial> {
@@ -31,11 +30,11 @@ pub struct Managed<'a> {
 
 impl<'a> Managed<'a> {
     pub fn new(world: &'a World) -> Result<Self> {
-        Self::with(world, &[])
+        Self::with(world, &[], &[])
     }
 
-    /// With variables of all of the manager's lives.
-    pub fn with(world: &'a World, variables: &[(&str, &str)]) -> Result<Self> {
+    /// With these flags of the manager, and variables of all of its lives.
+    pub fn with(world: &'a World, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let (argo, cluster) = (Argo::install(world)?, world.cluster()?);
         let file = |name: &str, text: &str| {
             let path = world.folder().join(name);
@@ -52,7 +51,12 @@ impl<'a> Managed<'a> {
             "identity": {"issuer": discovery["issuer"], "keysFile": keys}
         }}});
         let document = file("regions.json", &document.to_string())?.display().to_string();
-        let site = Site::start_for_pods(world, cluster, &["--argo-regions", &document], variables)?;
+        let site = Site::start_for_pods(
+            world,
+            cluster,
+            &[&["--argo-regions", &document], flags].concat(),
+            variables,
+        )?;
         argo.attach(&site, REGION)?;
         let team = argo.team("crm")?;
         Ok(Self { world, argo, site, team })
@@ -63,12 +67,12 @@ impl<'a> Managed<'a> {
     }
 
     /// `tenantry op VERB`, as an operator.
-    fn op(&self, verb: &str, id: OperationId, hook: &Hook, flags: &[&str]) -> Result<()> {
+    pub fn op(&self, verb: &str, id: OperationId, hook: &Hook, flags: &[&str]) -> Result<()> {
         let (id, path) = (id.to_string(), hook.path());
         self.site.cli(&[&["op", verb, &id, &path], flags].concat())?.expect(0).map(drop)
     }
 
-    fn wait_for_state(&self, id: OperationId, hook: &Hook, state: StepState) -> Result<()> {
+    pub fn wait_for_state(&self, id: OperationId, hook: &Hook, state: StepState) -> Result<()> {
         self.site.wait_for(id, &format!("{} to be {state:?}", hook.path()), |operation| {
             let mut steps = operation.steps.iter().flatten();
             let step = steps.find(|step| step.hook.path().to_string() == hook.path())?;
@@ -77,14 +81,14 @@ impl<'a> Managed<'a> {
     }
 
     /// The phase of the node of a step's bridge, once it has one.
-    fn phase(&self, workflow: &str, hook: &Hook) -> String {
+    pub fn phase(&self, workflow: &str, hook: &Hook) -> String {
         // It may not be there yet.
         let Ok(workflow) = self.argo.workflow(workflow) else { return String::new() };
         let nodes = bridges(&workflow);
         nodes.into_iter().find(|node| node.0 == hook.path()).map(|node| node.1).unwrap_or_default()
     }
 
-    fn wait_for_phase(&self, workflow: &str, hook: &Hook, phase: &str) -> Result<()> {
+    pub fn wait_for_phase(&self, workflow: &str, hook: &Hook, phase: &str) -> Result<()> {
         eventually(format!("Argo to show {} as {phase}", hook.path()), || {
             Ok((self.phase(workflow, hook) == phase).then_some(()))
         })
@@ -203,7 +207,7 @@ fn ended(world: &World) -> Result<()> {
     managed.site.finish()
 }
 
-fn paused(managed: &Managed<'_>, id: OperationId) -> Result<()> {
+pub fn paused(managed: &Managed<'_>, id: OperationId) -> Result<()> {
     managed.site.wait_for(id, "the operation's pause", |operation| {
         (operation.state == OperationState::Paused).then_some(())
     })?;
@@ -221,19 +225,10 @@ impl Argo<'_> {
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenantry-manager", "namespace": ARGO},
             "stringData": {"ca.crt": authority}
         })])?;
-        let helm = repository().join("testbed/bin/helm/helm");
-        let mut render = Command::new(helm);
-        render.args(["template", "tenantry-argo"]).arg(repository().join("deploy/argo/chart"));
-        for value in [
-            format!("region={region}"),
-            format!("manager.url={}", site.url()),
-            "manager.caSecret=tenantry-manager".to_owned(),
-            "bus.create=false".to_owned(),
-        ] {
-            render.args(["--set", &value]);
-        }
-        let rendered = Answer::of(&mut render)?.expect(0)?.out;
-        cluster.kubectl_with(&["apply", "-f", "-"], &rendered)?;
-        cluster.testbed(&["events-ready"], &[ARGO]).map(drop)
+        self.chart(&[
+            &format!("region={region}"),
+            &format!("manager.url={}", site.url()),
+            "manager.caSecret=tenantry-manager",
+        ])
     }
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{path::PathBuf, process::Command};
-use tenantry_e2e::{Answer, Hook, Team, World, eventually, repository};
+use std::{path::PathBuf, process::Command, sync::Arc};
+use tenantry_e2e::{Answer, Cluster, Hook, Team, World, eventually, repository};
 
 /// The flags of `testbed up` that such a cluster needs.
 pub const PARTS: &[&str] = &["--with", "argo-workflows,argo-events"];
@@ -15,6 +15,7 @@ pub const TOKEN: &str = "the-token-of-the-test";
 /// What is installed.
 pub struct Argo<'a> {
     pub world: &'a World,
+    pub cluster: Arc<Cluster>,
     webhook: String,
     program: PathBuf,
 }
@@ -22,7 +23,11 @@ pub struct Argo<'a> {
 impl<'a> Argo<'a> {
     /// Installs the shipped manifests; only the bus is the test bed's.
     pub fn install(world: &'a World) -> Result<Self> {
-        let cluster = world.cluster()?;
+        Self::install_in(world, world.cluster()?.clone())
+    }
+
+    /// The same in a further cluster of the test.
+    pub fn install_in(world: &'a World, cluster: Arc<Cluster>) -> Result<Self> {
         let image = repository().join("target/bridge-image/tenantry-bridge.tar");
         ensure!(image.is_file(), "no image of the bridge: run deploy/bridge/build-image.sh");
         cluster.testbed(&["load-image"], &[&image.display().to_string()])?;
@@ -51,7 +56,20 @@ impl<'a> Argo<'a> {
             world,
             webhook: format!("http://{address}:12000/operations"),
             program: cluster.part("argo-workflows")?["argo"].as_str().context("argo's command line")?.into(),
+            cluster,
         })
+    }
+
+    /// Installs the shipped chart over it, with these values.
+    pub fn chart(&self, values: &[&str]) -> Result<()> {
+        let mut render = Command::new(repository().join("testbed/bin/helm/helm"));
+        render.args(["template", "tenantry-argo"]).arg(repository().join("deploy/argo/chart"));
+        for value in [&["bus.create=false"], values].concat() {
+            render.args(["--set", value]);
+        }
+        let rendered = Answer::of(&mut render)?.expect(0)?.out;
+        self.cluster.kubectl_with(&["apply", "-f", "-"], &rendered)?;
+        self.cluster.testbed(&["events-ready"], &[ARGO]).map(drop)
     }
 
     /// Where events go.
@@ -61,9 +79,14 @@ impl<'a> Argo<'a> {
 
     /// A team that has let the bridges in, by the shipped script.
     pub fn team(&self, name: &str) -> Result<Team> {
-        let team = self.world.team(name)?;
-        let cluster = self.world.cluster()?;
-        let bin = self.world.folder().join("bin");
+        let (world, cluster) = (self.world, &self.cluster);
+        let team = if Arc::ptr_eq(world.cluster()?, cluster) {
+            world.team(name)?
+        } else {
+            let namespace = format!("{name}-{}", world.tag);
+            Team::create(cluster, &namespace, &world.folder().join("witness"))?
+        };
+        let bin = world.folder().join("bin");
         std::fs::create_dir_all(&bin)?;
         // The script calls whatever kubectl is on the path.
         cluster.kubectl_program(&bin.join("kubectl"))?;
@@ -75,7 +98,7 @@ impl<'a> Argo<'a> {
     }
 
     pub fn apply(&self, hooks: &[&Hook]) -> Result<()> {
-        self.world.cluster()?.apply(&hooks.iter().map(|hook| hook.manifest()).collect::<Vec<_>>())
+        self.cluster.apply(&hooks.iter().map(|hook| hook.manifest()).collect::<Vec<_>>())
     }
 
     /// Sends a request to the webhook; answers the status.
@@ -121,7 +144,7 @@ impl<'a> Argo<'a> {
     }
 
     pub fn workflow(&self, name: &str) -> Result<Value> {
-        self.world.cluster()?.get(&["workflow", "-n", ARGO, name])
+        self.cluster.get(&["workflow", "-n", ARGO, name])
     }
 
     /// Waits for the end of a Workflow; answers it.
@@ -137,7 +160,7 @@ impl<'a> Argo<'a> {
     /// What a person would look at first when a Workflow does not end, or does not begin.
     fn seen(&self, name: &str) -> String {
         let sensor = ["logs", "-n", ARGO, "-l", "sensor-name=tenantry-operations", "--tail=5"];
-        let looked = self.world.cluster().and_then(|cluster| cluster.kubectl(&sensor));
+        let looked = self.cluster.kubectl(&sensor);
         let workflow = self.argo(&["get", name]);
         let said = |words: Result<String>| words.unwrap_or_else(|error| format!("{error:#}"));
         format!("{}\nthe sensor:\n{}", said(workflow), said(looked))
@@ -145,7 +168,7 @@ impl<'a> Argo<'a> {
 
     /// All Workflows, by name.
     pub fn workflows(&self) -> Result<Vec<String>> {
-        let list = self.world.cluster()?.get(&["workflows", "-n", ARGO])?;
+        let list = self.cluster.get(&["workflows", "-n", ARGO])?;
         let mut names: Vec<String> = list["items"]
             .as_array()
             .into_iter()
@@ -158,7 +181,7 @@ impl<'a> Argo<'a> {
 
     /// What became no Workflow.
     pub fn dead_letters(&self) -> Result<Vec<String>> {
-        let list = self.world.cluster()?.get(&["configmaps", "-n", ARGO, "-l", "tenantry.io/dead-letter"])?;
+        let list = self.cluster.get(&["configmaps", "-n", ARGO, "-l", "tenantry.io/dead-letter"])?;
         let items = list["items"].as_array().context("a list")?;
         Ok(items.iter().filter_map(|item| item["data"]["body"].as_str().map(str::to_owned)).collect())
     }
@@ -166,9 +189,26 @@ impl<'a> Argo<'a> {
     /// `argo …`, as a user looks at a Workflow.
     pub fn argo(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(&self.world.cluster()?.kubeconfig).args(["-n", ARGO]).args(args);
+        command.arg("--kubeconfig").arg(&self.cluster.kubeconfig).args(["-n", ARGO]).args(args);
         Ok(Answer::of(&mut command)?.expect(0)?.out)
     }
+}
+
+/// A Workflow of a shipped template that nobody but its maker asked for, with these parameters.
+pub fn made_by_hand(name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
+    let parameters: Vec<Value> =
+        parameters.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
+        "metadata": {"name": name, "namespace": ARGO},
+        "spec": {"workflowTemplateRef": {"name": template}, "arguments": {"parameters": parameters}}
+    })
+}
+
+/// As the Sensor gives the environment to a Workflow.
+pub fn base64(value: &Value) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(value.to_string())
 }
 
 /// What a portal sends: an operation of an environment.

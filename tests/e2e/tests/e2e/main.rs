@@ -4,10 +4,14 @@ mod argo;
 mod argo_cd;
 mod argo_cd_place;
 mod argo_crashes;
+mod argo_events;
 mod argo_kills;
 mod argo_managed;
 mod argo_place;
 mod asked;
+mod argo_regions;
+mod argo_silent;
+mod argo_verbs;
 mod bad_input;
 mod bridge;
 mod bridge_place;
@@ -78,5 +82,9 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_cd::trials());
     trials.extend(argo_crashes::trials());
     trials.extend(argo_kills::trials());
+    trials.extend(argo_regions::trials());
+    trials.extend(argo_events::trials());
+    trials.extend(argo_silent::trials());
+    trials.extend(argo_verbs::trials());
     tenantry_e2e::run(trials)
 }
