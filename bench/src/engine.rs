@@ -135,6 +135,7 @@ fn operation() -> Operation {
         cancel: None,
         pause: None,
         replay: None,
+        cause: None,
         revision: 0,
     }
 }

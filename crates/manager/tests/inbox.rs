@@ -30,7 +30,7 @@ fn message(sequence: u64, published_at: Timestamp) -> Message {
 async fn refused(manager: &Manager, secret: &str, message: &Message) -> LetterId {
     match manager.take_message(secret, message).await.unwrap() {
         Taken::Refused(letter) => letter,
-        started @ Taken::Started(_) => panic!("{started:?}"),
+        started @ (Taken::Started(_) | Taken::Later) => panic!("{started:?}"),
     }
 }
 

@@ -165,7 +165,7 @@ impl Site {
         };
         match self.bench.manager.take_message(&self.bench.admin, &message).await.unwrap() {
             Taken::Refused(letter) => letter,
-            started @ Taken::Started(_) => panic!("{started:?}"),
+            started @ (Taken::Started(_) | Taken::Later) => panic!("{started:?}"),
         }
     }
 

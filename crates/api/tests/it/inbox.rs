@@ -54,7 +54,7 @@ fn message(sequence: u64, body: impl Into<String>) -> Message {
 async fn refused(bench: &Bench, token: &str, message: &Message) -> LetterId {
     match bench.manager.take_message(token, message).await.unwrap() {
         Taken::Refused(letter) => letter,
-        started @ Taken::Started(_) => panic!("{started:?}"),
+        started @ (Taken::Started(_) | Taken::Later) => panic!("{started:?}"),
     }
 }
 
@@ -362,6 +362,23 @@ async fn whatever_a_message_is_it_is_kept_with_the_reason_and_what_is_long_is_cu
     let all = bench.post(&bench.admin, "/v1/inbox/dead-letters:discard", &json!({ "reason": "tests" })).await;
     assert_eq!(all.body["messages"].as_array().unwrap().len(), 7);
     assert_eq!((letters(bench).await.len(), attention(bench).await.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_message_for_an_environment_that_has_too_much_to_do_comes_again() {
+    let site = Site::new(ManagerConfig { max_unfinished: 1, ..ManagerConfig::default() }).await;
+    let bench = &site.bench;
+    bench.environment("prod").await;
+    site.run_all().await;
+    assert_eq!(send(bench, &event("1", "acme/prod", "crm.reindex")).await.status, 202);
+    let second = event("2", "acme/prod", "crm.reindex");
+    send(bench, &second).await.is_problem(409, "too-many-operations");
+    let second = message(1, second.to_string());
+    assert_eq!(bench.manager.take_message(&bench.admin, &second).await.unwrap(), Taken::Later);
+    assert_eq!((letters(bench).await.len(), operations(bench).await.len()), (0, 1));
+    site.run_all().await;
+    let taken = bench.manager.take_message(&bench.admin, &second).await.unwrap();
+    assert!(matches!(taken, Taken::Started(_)), "{taken:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The loop that takes messages from a stream: first the rows, then the acknowledgement. Whatever stops it in between, the
 //! message comes again.
 
+use super::message::Taken;
 use crate::error::{ManagerError, Result};
 use crate::repeat::repeating;
 use crate::{Manager, Principal};
@@ -79,23 +80,24 @@ impl Manager {
                     return Err(why);
                 }
             };
-            if let Err(why) = self.take_one(&inbox.token_file, &received).await {
-                received.later(pause(received.message.delivered)).await;
-                return Err(why);
+            let taken = self.take_one(&inbox.token_file, &received).await;
+            match taken {
+                Ok(Taken::Started(_) | Taken::Refused(_)) => received.done().await,
+                Ok(Taken::Later) | Err(_) => received.later(pause(received.message.delivered)).await,
             }
-            received.done().await;
+            taken?;
         }
         Ok(())
     }
 
-    async fn take_one(&self, token_file: &Path, received: &Received) -> std::result::Result<(), String> {
+    async fn take_one(&self, token_file: &Path, received: &Received) -> std::result::Result<Taken, String> {
         let secret = tokio::fs::read_to_string(token_file).await.map_err(|error| {
             format!("cannot read the inbox's token file {}: {error}", token_file.display())
         })?;
         match self.take_message(secret.trim(), &received.message).await {
-            Ok(_) => Ok(()),
+            Ok(taken) => Ok(taken),
             Err(ManagerError::Unauthenticated(why)) => Err(format!("the inbox's token is refused: {why}")),
-            Err(error) => Err(with_causes(&error).to_string()),
+            Err(error) => Err(with_causes(&error)),
         }
     }
 

@@ -11,7 +11,7 @@ use tenantry_events::Message;
 use tenantry_failpoints::Point;
 use tenantry_model::{LetterId, OperationId, TokenId};
 use tenantry_store::LetterRow;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// Most refused messages that are kept; the oldest go.
 const MOST: u32 = 1000;
@@ -27,6 +27,8 @@ pub enum Taken {
     Started(OperationId),
     /// It was refused, and is kept for a person.
     Refused(LetterId),
+    /// Its environment has too many unfinished operations: it is to come again, until it is too old.
+    Later,
 }
 
 impl Manager {
@@ -50,6 +52,10 @@ impl Manager {
             // Neither says anything about the message.
             Err(error) if matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Internal) => {
                 Err(error)
+            }
+            Err(error @ ManagerError::TooManyOperations(_)) => {
+                debug!(place = place(message), %error, "a message is to come again");
+                Ok(Taken::Later)
             }
             Err(error) => self.refuse(token, message, &error).await.map(Taken::Refused),
         }

@@ -63,10 +63,11 @@ impl Manager {
 impl Work<'_> {
     /// Requests, or with `validate_only` previews, an operation for the locked environment.
     pub(crate) async fn ask(&mut self, wish: Wish, validate_only: bool) -> Result<OperationAnswer> {
+        // A plan is in it: on the heap, as the futures of all callers would carry it along.
         if validate_only {
-            return Ok(OperationAnswer::Preview(Box::new(self.preview(wish).await?)));
+            return Ok(OperationAnswer::Preview(Box::new(Box::pin(self.preview(wish)).await?)));
         }
-        Ok(OperationAnswer::Requested(Box::new(self.request(wish).await?)))
+        Ok(OperationAnswer::Requested(Box::new(Box::pin(self.request(wish)).await?)))
     }
 
     /// Commits what was asked for the locked environment; a preview changes nothing.
