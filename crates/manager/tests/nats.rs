@@ -27,13 +27,15 @@ use tenantry_store::EventFilter;
 /// Longest wait for what has to happen by itself.
 const DEADLINE: Duration = Duration::from_mins(2);
 
+/// One of these tests, given the server's program.
+type Test = fn(PathBuf) -> Pin<Box<dyn Future<Output = ()>>>;
+
 fn main() {
     let program = program();
     let missing = program.is_none();
     if missing {
         eprintln!("TENANTRY_TESTBED names no test bed with the part nats: these tests are ignored");
     }
-    type Test = fn(PathBuf) -> Pin<Box<dyn Future<Output = ()>>>;
     let test = |name: &str, run: Test| {
         let program = program.clone();
         let trial = Trial::test(name, move || {
