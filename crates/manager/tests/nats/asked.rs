@@ -214,7 +214,8 @@ pub async fn each_once(program: PathBuf) {
     assert_eq!(started(&manager).await, each_of(50), "each event has started one operation");
     assert_eq!(manager.letters(&Page::default()).await.unwrap().items, []);
     assert_eq!(findings(&manager).await, []);
-    (second.abort(), third.abort());
+    second.abort();
+    third.abort();
 }
 
 pub async fn refused(program: PathBuf) {
@@ -243,16 +244,16 @@ pub async fn refused(program: PathBuf) {
 /// A store that is away until somebody says otherwise; it counts who was turned away.
 struct Away<S> {
     store: Arc<S>,
-    away: AtomicBool,
-    turned_away: AtomicUsize,
+    gone: AtomicBool,
+    refusals: AtomicUsize,
 }
 
 impl<S> Away<S> {
     fn here(&self) -> Result<(), StoreError> {
-        if !self.away.load(Ordering::SeqCst) {
+        if !self.gone.load(Ordering::SeqCst) {
             return Ok(());
         }
-        self.turned_away.fetch_add(1, Ordering::SeqCst);
+        self.refusals.fetch_add(1, Ordering::SeqCst);
         Err(StoreError::Unavailable { what: "connect".to_owned(), source: "refused".into() })
     }
 }
@@ -302,16 +303,16 @@ pub async fn away(program: PathBuf) {
     // One that would be refused as well: not while nobody can tell.
     place.reader().await.publish("requests.bad", "{}".into()).await.unwrap().await.unwrap();
 
-    let gone = Arc::new(Away { store, away: AtomicBool::new(true), turned_away: AtomicUsize::new(0) });
+    let gone = Arc::new(Away { store, gone: AtomicBool::new(true), refusals: AtomicUsize::new(0) });
     let taking = place.takes(place.world.over(Arc::clone(&gone) as Arc<dyn Store>, logs(&place.world)));
     let begun = Instant::now();
-    while gone.turned_away.load(Ordering::SeqCst) < 3 {
+    while gone.refusals.load(Ordering::SeqCst) < 3 {
         assert!(begun.elapsed() < DEADLINE, "nobody has tried");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(started(&manager).await.len(), 0);
     assert_eq!(manager.letters(&Page::default()).await.unwrap().items, []);
-    gone.away.store(false, Ordering::SeqCst);
+    gone.gone.store(false, Ordering::SeqCst);
     assert_eq!(at_least(&manager, 5).await, each_of(5));
     place.all_answered().await;
     let letters = manager.letters(&Page::default()).await.unwrap().items;
