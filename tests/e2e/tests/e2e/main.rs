@@ -7,6 +7,7 @@ mod argo_crashes;
 mod argo_events;
 mod argo_kills;
 mod argo_managed;
+mod argo_many;
 mod argo_place;
 mod asked;
 mod argo_regions;
@@ -86,5 +87,6 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_events::trials());
     trials.extend(argo_silent::trials());
     trials.extend(argo_verbs::trials());
+    trials.extend(argo_many::trials());
     tenantry_e2e::run(trials)
 }
