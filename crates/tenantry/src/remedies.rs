@@ -11,6 +11,8 @@ const ROOMS: [&str; 9] =
     ["engine", "manager", "hook", "api", "agent", "schedule", "store", "store-postgres", "tenantry"];
 /// Stands for whatever a program fills in.
 const ANY: &str = "2026-11-21T06:00:00Z";
+/// The same where only an id will do.
+const ANY_ID: &str = "0192f0c8-a7b3-7c3e-8f00-00000000abcd";
 
 fn sources() -> Vec<(PathBuf, String)> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -125,11 +127,13 @@ fn parses(words: &[String]) -> Result<(), String> {
     let last_flag = words.iter().rposition(|word| word.starts_with("--")).map_or(1, |at| at + 1);
     let mut why = String::new();
     for end in (last_flag..=words.len()).rev() {
-        let line = std::iter::once("tenantry").chain(words[..end].iter().map(String::as_str));
-        match Cli::command().try_get_matches_from(line) {
-            Ok(_) => return Ok(()),
-            Err(error) if why.is_empty() => why = error.to_string(),
-            Err(_) => {}
+        for filled in [ANY, ANY_ID] {
+            let words = words[..end].iter().map(|word| word.replace(ANY, filled));
+            match Cli::command().try_get_matches_from(std::iter::once("tenantry".to_owned()).chain(words)) {
+                Ok(_) => return Ok(()),
+                Err(error) if why.is_empty() => why = error.to_string(),
+                Err(_) => {}
+            }
         }
     }
     Err(why)
