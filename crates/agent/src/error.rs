@@ -1,6 +1,6 @@
 //! What can go wrong with an agent as a whole. Trouble with one attempt is a fact, not an error of the agent.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 /// Why an agent cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,12 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// The disk is full, or a quota is used up: it may be tried again.
+    pub(crate) fn is_no_room(&self) -> bool {
+        matches!(self, Self::Folder { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+    }
+
     pub(crate) fn folder(
         what: &'static str,
         path: impl Into<PathBuf>,

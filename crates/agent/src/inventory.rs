@@ -18,7 +18,7 @@ use std::{
 use tenantry_api_types::agent::{HookReport, InventoryRequest, MAX_BATCH, StartOrder};
 use tenantry_failpoints::Point;
 use tenantry_hook::{AnnotationDomains, RegionPolicy, parse};
-use tenantry_model::{AgentSessionId, FailureReason, HookPath, TemplateHash};
+use tenantry_model::{AgentSessionId, FailureReason, HookPath, TemplateHash, with_causes};
 use tokio::sync::Notify;
 
 pub(crate) struct Inventory {
@@ -61,26 +61,27 @@ impl Inventory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what discovery saw. Templates are stored before anybody is told of them.
-    pub fn take(&self, event: TemplateEvent) -> Result<(), AgentError> {
+    /// Takes in what discovery saw. Templates are stored before anybody is told of them: after an error nothing is taken in,
+    /// and it may be tried again.
+    pub fn take(&self, event: &TemplateEvent) -> Result<(), AgentError> {
         let mut state = self.state();
         match event {
             TemplateEvent::Begin => state.listed = Some(BTreeSet::new()),
             TemplateEvent::Present { path, manifest } => {
-                let (hook, problems) = match parse(&manifest, &self.domains, &self.policy) {
+                let (hook, problems) = match parse(manifest, &self.domains, &self.policy) {
                     Ok(hook) => {
-                        state.store.put(&path, &hook.hash, &manifest)?;
+                        state.store.put(path, &hook.hash, manifest)?;
                         Point::TemplateStored.reached();
                         (Some(hook), Vec::new())
                     }
                     Err(problems) => (None, problems),
                 };
-                state.set(HookReport { path, hook, problems });
+                state.set(HookReport { path: path.clone(), hook, problems });
             }
             TemplateEvent::Unreadable { path, problems } => {
-                state.set(HookReport { path, hook: None, problems });
+                state.set(HookReport { path: path.clone(), hook: None, problems: problems.clone() });
             }
-            TemplateEvent::Absent { path } => state.remove(&path),
+            TemplateEvent::Absent { path } => state.remove(path),
             TemplateEvent::Complete => {
                 let listed = state.listed.take();
                 let gone: Vec<HookPath> = (state.hooks.keys())
@@ -150,7 +151,14 @@ impl Inventory {
         state.keep = keep.into_iter().collect();
         let needed: BTreeSet<TemplateHash> = state.keep.iter().cloned().chain(open).collect();
         let present: BTreeSet<HookPath> = state.hooks.keys().cloned().collect();
-        state.store.tidy(&needed, &present)
+        match state.store.tidy(&needed, &present) {
+            // What may go stays until there is room to write that it went.
+            Err(error) if error.is_no_room() => {
+                tracing::warn!(error = %with_causes(&error), "versions that nobody needs stay for now");
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// A report did not get through: everything is told again.

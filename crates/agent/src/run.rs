@@ -4,7 +4,7 @@
 
 use crate::{
     AgentConfig, AgentError, Standing,
-    executors::Executor,
+    executors::{Executor, TemplateEvent},
     inventory::Inventory,
     orders::Orders,
     pace::Pace,
@@ -40,6 +40,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 const GIVE_WAY_AFTER: u32 = 3;
 /// After so much silence a region counts as silent for a manager that does not say.
 const SILENT_AFTER: Duration = Duration::from_secs(45);
+/// First and longest pause before a template for which there was no room is stored after all.
+const NO_ROOM: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How many attempts are looked for at the same time after a start.
 const LOOK_FOR_AT_ONCE: usize = 16;
 
@@ -133,9 +135,27 @@ async fn discover(parts: Arc<Parts>, stop: CancellationToken) -> Result<(), Agen
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             event = events.next() => match event {
-                Some(event) => parts.inventory.take(event)?,
+                Some(event) => take(&parts, &event, &stop).await?,
                 None => return Err(AgentError::Executor("discovery has ended".to_owned())),
             },
+        }
+    }
+}
+
+/// Takes in one thing that discovery saw. While there is no room for it, discovery waits: hooks that are known run on, and the
+/// manager is told of the newer version when it is stored.
+async fn take(parts: &Parts, event: &TemplateEvent, stop: &CancellationToken) -> Result<(), AgentError> {
+    let mut pause = NO_ROOM.0;
+    loop {
+        match parts.inventory.take(event) {
+            Err(error) if error.is_no_room() => {
+                tracing::warn!(error = %with_causes(&error), "a template waits for room on the disk");
+            }
+            done => return done,
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(NO_ROOM.1),
         }
     }
 }

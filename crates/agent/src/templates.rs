@@ -58,8 +58,15 @@ impl TemplateStore {
             write_durably(&file, &serde_json::to_vec(template).unwrap_or_default())?;
         }
         if self.good.get(path) != Some(hash) {
-            self.good.insert(path.clone(), hash.clone());
-            self.write_index()?;
+            let before = self.good.insert(path.clone(), hash.clone());
+            if let Err(error) = self.write_index() {
+                // Whoever tries again has it written again.
+                match before {
+                    Some(before) => self.good.insert(path.clone(), before),
+                    None => self.good.remove(path),
+                };
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -6,6 +6,41 @@ use crate::{
 };
 use tenantry_model::Fact;
 
+/// Neither does the agent end, nor is anybody told of what is not stored.
+pub async fn a_template_that_comes_on_a_full_disk_is_told_of_when_there_is_room() {
+    let (disk, site) = small().await;
+    site.script("early", "exit 0");
+    let agent = site.agent();
+    let early = site.start("early").await;
+    site.manager.wait_over(&early).await;
+    disk.fill().unwrap();
+    site.script("late", "exit 4");
+    // Its file is begun, and there is no room for what is in it.
+    let begun = || {
+        let mut folders = vec![site.path("agent").join("templates")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).ok()?.flatten() {
+                if entry.file_name() == ".new" {
+                    return Some(());
+                }
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        None
+    };
+    until("the template to find no room", begun).await;
+    assert!(!agent.has_ended(), "the agent has ended");
+    let told = site.manager.rows().hooks.keys().any(|path| path.to_string().ends_with("/late"));
+    assert!(!told, "the manager was told of what is not stored");
+    disk.free().unwrap();
+    let late = site.start("late").await;
+    let (fact, _) = site.manager.wait_over(&late).await;
+    assert!(matches!(&fact, Fact::Ended { outcome, .. } if outcome.exit_code == Some(4)), "{fact:?}");
+    agent.stop().await;
+}
+
 /// An agent with all that it keeps on a small disk: ledger, spool, templates, attempts' folders. What hooks write for the
 /// test is elsewhere.
 async fn small() -> (Mount, Site) {

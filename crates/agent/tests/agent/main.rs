@@ -77,7 +77,10 @@ fn main() -> ExitCode {
         logs::a_thousand_short_hooks_all_end_and_leave_no_folder_behind,
     ];
     let mounts = mount::may_mount();
-    let full = trials![full::a_hook_that_ends_on_a_full_disk_is_told_of_and_its_log_says_what_is_missing,];
+    let full = trials![
+        full::a_hook_that_ends_on_a_full_disk_is_told_of_and_its_log_says_what_is_missing,
+        full::a_template_that_comes_on_a_full_disk_is_told_of_when_there_is_room,
+    ];
     trials.extend(full.into_iter().map(|trial| trial.with_ignored_flag(!mounts)));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
