@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One manager, which can be killed and started again with what it left.
 #[derive(Debug)]
@@ -34,6 +35,24 @@ pub struct Ways {
     pub from_balancer: Proxy,
 }
 
+/// An address that stays free while its manager is away: below the ports that the kernel gives to connections (32768), any of
+/// which may have it when the manager comes back.
+fn free(on: IpAddr) -> Result<SocketAddr> {
+    const PORTS: std::ops::Range<u32> = 20_000..30_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = PORTS.end - PORTS.start;
+    // Test programs run beside each other.
+    let begin = std::process::id().wrapping_mul(97);
+    for _ in 0..count {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + begin.wrapping_add(step) % count;
+        if let Ok(listener) = TcpListener::bind((on, u16::try_from(port)?)) {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    anyhow::bail!("no port of {PORTS:?} is free")
+}
+
 impl ManagerLife {
     /// The only one, with rows in its data folder.
     pub fn alone(folder: &Path, flags: &[&str]) -> Result<Self> {
@@ -51,7 +70,7 @@ impl ManagerLife {
             name: name.to_owned(),
             folder: folder.to_owned(),
             data,
-            address: TcpListener::bind((on, 0))?.local_addr()?,
+            address: free(on)?,
             flags,
             store: Vec::new(),
             program: None,
