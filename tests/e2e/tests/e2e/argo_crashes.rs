@@ -21,22 +21,23 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// The first passage of each ends the manager.
-fn plan(folder: &Path) -> Result<()> {
+pub fn plan(folder: &Path, points: &[&str]) -> Result<()> {
     std::fs::create_dir_all(folder)?;
-    let lines: Vec<String> = points::ARGO.iter().map(|name| format!("{name} 1\n")).collect();
+    let lines: Vec<String> = points.iter().map(|name| format!("{name} 1\n")).collect();
     Ok(std::fs::write(folder.join("crash"), lines.concat())?)
 }
 
-/// The names at which no manager has ended yet.
-fn left(folder: &Path) -> Result<BTreeSet<&'static str>> {
-    let crashed = std::fs::read_to_string(folder.join("crashed"))?;
+/// Those at which no manager has ended yet.
+fn left(folder: &Path, points: &[&'static str]) -> Result<BTreeSet<&'static str>> {
+    // There is none before the first end.
+    let crashed = std::fs::read_to_string(folder.join("crashed")).unwrap_or_default();
     let crashed: BTreeSet<&str> = crashed.lines().filter_map(|line| line.split(' ').next()).collect();
-    Ok(points::ARGO.iter().copied().filter(|name| !crashed.contains(name)).collect())
+    Ok(points.iter().copied().filter(|name| !crashed.contains(name)).collect())
 }
 
 fn crashes(world: &World) -> Result<()> {
     let folder = world.folder().join("failpoints");
-    plan(&folder)?;
+    plan(&folder, points::ARGO)?;
     let mut managed = Managed::with(world, &[], &[(VARIABLE, &folder.display().to_string())])?;
     let first = managed.team.hook("first").gated_witness("0");
     let second = managed.team.hook("second").after("first").witness(0, "0");
@@ -65,19 +66,23 @@ fn crashes(world: &World) -> Result<()> {
         ensure!(world.witness().starts(id, hook.name())? == 1, "{} ran twice", hook.path());
     }
     // The last bridge leaves after the operation's end.
-    let never = std::cell::RefCell::default();
-    managed
-        .revived("an end at each failpoint", |_| {
-            *never.borrow_mut() = left(&folder)?;
-            Ok(never.borrow().is_empty().then_some(()))
-        })
-        .with_context(|| format!("the manager never ended at {:?}", never.borrow()))?;
+    managed.ended_at(&folder, points::ARGO)?;
     let count = managed.argo.workflows()?.len();
     ensure!(count == 1, "the second Workflow alone is left of two, not {count}");
     managed.site.finish()
 }
 
 impl Managed<'_> {
+    /// Waits until the manager has ended at each of these.
+    pub fn ended_at(&mut self, folder: &Path, points: &[&'static str]) -> Result<()> {
+        let never = std::cell::RefCell::default();
+        self.revived("an end at each failpoint", |_| {
+            *never.borrow_mut() = left(folder, points)?;
+            Ok(never.borrow().is_empty().then_some(()))
+        })
+        .with_context(|| format!("the manager never ended at {:?}", never.borrow()))
+    }
+
     /// Waits, and starts again what has ended meanwhile.
     fn revived<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
         eventually(what, || {

@@ -1,8 +1,11 @@
 //! Workflows of which nobody is left to speak: their Pods have no place, they are suspended, deleted or broken between two
-//! levels. The manager notices each by its silence alone; each goes on, and no hook runs twice.
+//! levels. The manager notices each by its silence alone; each goes on, and no hook runs twice. The first notice is the
+//! manager's end: the next one notices the others, and asks again for what the first one had written down.
 
+use crate::argo_crashes::plan;
 use crate::argo_managed::{Managed, REGION};
 use crate::argo_place::{ARGO, PARTS, bridges};
+use crate::crashes::{VARIABLE, points};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -47,7 +50,10 @@ impl Case {
 }
 
 fn silent(world: &World) -> Result<()> {
-    let managed = Managed::with(world, &["--workflow-silent", "1m"], &[])?;
+    let folder = world.folder().join("failpoints");
+    plan(&folder, points::SILENT)?;
+    let failpoints = folder.display().to_string();
+    let mut managed = Managed::with(world, &["--workflow-silent", "1m"], &[(VARIABLE, &failpoints)])?;
     let cluster = world.cluster()?;
     // All hooks before any operation: each discovery finds the same ones.
     let mut cases = CASES.into_iter().map(|name| Case::new(&managed, name)).collect::<Result<Vec<_>>>()?;
@@ -85,6 +91,7 @@ fn silent(world: &World) -> Result<()> {
     let pods = format!("workflows.argoproj.io/workflow={}", place.workflow(1));
     cluster.kubectl(&["delete", "pods", "-n", ARGO, "-l", &pods, "--force", "--grace-period=0"])?;
 
+    managed.ended_at(&folder, points::SILENT)?;
     for case in &cases {
         eventually(format!("attention about the Workflow that is {}", case.name), || {
             Ok(missing(&managed, case)?.then_some(()))

@@ -131,8 +131,8 @@ pub const ARGO: &[&str] = &[
     "bridge-leave",
 ];
 
-/// Comes when nobody has spoken for a Workflow for minutes: `crates/manager/tests/argo.rs` looks at such rows, more than once.
-const SILENT: &[&str] = &["workflow-silent"];
+/// Comes when nobody has spoken for a Workflow for minutes (`argo_silent`).
+pub const SILENT: &[&str] = &["workflow-silent"];
 
 /// No life passes these, since what brings them about takes days, a wrong clock, or an answer that is lost. A manager of its
 /// own ends at each in `crates/manager/tests/points`, and the next one goes on.
