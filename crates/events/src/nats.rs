@@ -107,6 +107,10 @@ pub(crate) async fn connect(
             .map_err(|error| format!("the credentials' file {} cannot be used: {error}", path.display()))?;
     }
     if let Some(path) = authorities {
+        // The library's own error would not name it.
+        tokio::fs::read(path)
+            .await
+            .map_err(|error| format!("the authorities' file {} cannot be read: {error}", path.display()))?;
         options = options.add_root_certificates(path.to_owned()).require_tls(true);
     }
     options.connect(servers).await.map_err(|error| with_causes(&error))

@@ -8,6 +8,8 @@
 #[path = "nats/asked.rs"]
 mod asked;
 mod common;
+#[path = "nats/guarded.rs"]
+mod guarded;
 
 use async_nats::jetstream::{self, Context, stream};
 use common::*;
@@ -45,7 +47,7 @@ fn main() {
         });
         trial.with_ignored_flag(missing)
     };
-    let tests = vec![
+    let mut tests = vec![
         test("a_server_killed_in_the_middle_has_each_event_once_and_in_order", |program| {
             Box::pin(async move { killed_in_the_middle(&program).await })
         }),
@@ -60,7 +62,23 @@ fn main() {
         }),
         test("a_consumer_that_could_lose_messages_is_not_used", |program| Box::pin(asked::unfit(program))),
     ];
+    tests.push(guarded_test(program));
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}
+
+/// Ignored where there is no `openssl` either.
+fn guarded_test(program: Option<PathBuf>) -> Trial {
+    let authority = |name| tenantry_postgres_test::authority(name).unwrap();
+    let all = program.zip(authority("those who run the bus").zip(authority("somebody else")));
+    let missing = all.is_none();
+    let trial =
+        Trial::test("a_server_that_wants_tls_and_a_key_is_served_both_ways_and_refusals_say_why", || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            let (program, (authority, foreign)) = all.unwrap();
+            runtime.block_on(guarded::guarded(program, authority, foreign));
+            Ok(())
+        });
+    trial.with_ignored_flag(missing)
 }
 
 fn program() -> Option<PathBuf> {
@@ -73,18 +91,25 @@ struct Server(Child);
 
 impl Server {
     async fn start(program: &Path, address: SocketAddr, folder: &Path) -> Self {
+        Self::start_with(program, address, folder, None).await
+    }
+
+    async fn start_with(program: &Path, address: SocketAddr, folder: &Path, config: Option<&Path>) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
         let child = Command::new(program)
             .args(["-js", "-a", "127.0.0.1", "-p", &address.port().to_string(), "-sd"])
             .arg(folder)
+            .args(config.iter().flat_map(|path| [Path::new("-c"), path]))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Self(child);
+        let mut server = Self(child);
         let begun = Instant::now();
         while tokio::net::TcpStream::connect(address).await.is_err() {
-            assert!(begun.elapsed() < DEADLINE, "the server does not listen");
+            let waits = begun.elapsed() < DEADLINE && server.0.try_wait().unwrap().is_none();
+            let said = || std::fs::read_to_string(folder.join("log")).unwrap();
+            assert!(waits, "the server does not listen: {}", said());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server

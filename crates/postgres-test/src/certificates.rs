@@ -38,7 +38,10 @@ impl Authority {
     }
 
     /// Puts `server.crt` and `server.key` for these names into a server's folder.
-    pub(crate) fn issue(&self, to: &Path, names: &[&str]) -> Result<()> {
+    ///
+    /// # Errors
+    /// If `openssl` fails or the folder cannot be written.
+    pub fn issue(&self, to: &Path, names: &[&str]) -> Result<()> {
         let here = self.folder.path();
         let kind = |name: &&str| {
             let kind = if name.parse::<std::net::IpAddr>().is_ok() { "IP" } else { "DNS" };

@@ -1,6 +1,7 @@
 //! Operations that messages of a stream ask for.
 
 use crate::common::*;
+use crate::guarded::Guard;
 use crate::{DEADLINE, Server};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, Context, stream};
@@ -23,40 +24,59 @@ use tokio_util::sync::CancellationToken;
 /// A message that nobody has answered for comes again after this time.
 const ACK_WAIT: Duration = Duration::from_secs(2);
 
-/// A server with a stream, a manager's rows, an environment, and a token.
-struct Place {
-    world: World,
+/// A server with streams for both ways, a manager's rows, an environment, and a token.
+pub struct Place {
+    pub world: World,
     server: Server,
     address: SocketAddr,
     folder: tempfile::TempDir,
     program: PathBuf,
+    guard: Option<Guard>,
 }
 
 impl Place {
     async fn new(program: PathBuf) -> Self {
+        Self::behind(program, None).await
+    }
+
+    /// With a guard the server lets nobody in without a key.
+    pub async fn behind(program: PathBuf, guard: Option<Guard>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let server = Server::start(&program, address, folder.path()).await;
-        let place = Self { world: World::new(), server, address, folder, program };
-        let stream = stream::Config {
-            name: "requests".to_owned(),
-            subjects: vec!["requests.>".to_owned()],
-            ..stream::Config::default()
-        };
-        place.reader().await.create_stream(stream).await.unwrap();
+        let config = guard.as_ref().map(|guard| guard.config.as_path());
+        let server = Server::start_with(&program, address, folder.path(), config).await;
+        let place = Self { world: World::new(), server, address, folder, program, guard };
+        let reader = place.reader().await;
+        for name in ["requests", "tenantry"] {
+            let stream = stream::Config {
+                name: name.to_owned(),
+                subjects: vec![format!("{name}.>")],
+                ..stream::Config::default()
+            };
+            reader.create_stream(stream).await.unwrap();
+        }
         place
     }
 
-    fn url(&self) -> String {
-        format!("nats://{}", self.address)
+    pub fn url(&self) -> String {
+        // A certificate names a host.
+        match self.guard {
+            Some(_) => format!("tls://localhost:{}", self.address.port()),
+            None => format!("nats://{}", self.address),
+        }
     }
 
-    async fn reader(&self) -> Context {
-        jetstream::new(async_nats::connect(self.url()).await.unwrap())
+    pub async fn reader(&self) -> Context {
+        let mut options = async_nats::ConnectOptions::new();
+        if let Some(guard) = &self.guard {
+            options = options.credentials_file(&guard.credentials).await.unwrap();
+            options = options.add_root_certificates(guard.root.clone());
+        }
+        jetstream::new(options.connect(self.url()).await.unwrap())
     }
 
     /// As it is made by tenantry, but for the time.
-    async fn consumer(&self) -> PullConsumer {
+    pub async fn consumer(&self) -> PullConsumer {
         let config = pull::Config {
             durable_name: Some("tenantry".to_owned()),
             ack_policy: AckPolicy::Explicit,
@@ -73,7 +93,7 @@ impl Place {
     }
 
     /// Environments that can be asked for an operation, and a token in its file.
-    async fn set_up(&self, manager: &Manager) {
+    pub async fn set_up(&self, manager: &Manager) {
         prepare(manager).await;
         let hook = hook("crm/a", &["lifecycle.upsert", "crm.reindex"], &[]);
         let mut agent = Agent::open(manager, vec![readable(hook)]).await;
@@ -84,7 +104,7 @@ impl Place {
         self.new_token(manager).await;
     }
 
-    fn token_file(&self) -> PathBuf {
+    pub fn token_file(&self) -> PathBuf {
         self.folder.path().join("token")
     }
 
@@ -95,20 +115,23 @@ impl Place {
         issued.token.id
     }
 
-    fn source(&self) -> NatsSource {
-        NatsSource::new(SourceConfig {
+    pub fn settings(&self) -> SourceConfig {
+        SourceConfig {
             url: self.url(),
             stream: "requests".to_owned(),
             consumer: "tenantry".to_owned(),
             subject: None,
-            authorities: None,
-            credentials: None,
-        })
-        .unwrap()
+            authorities: self.guard.as_ref().map(|guard| guard.root.clone()),
+            credentials: self.guard.as_ref().map(|guard| guard.credentials.clone()),
+        }
+    }
+
+    fn source(&self) -> NatsSource {
+        NatsSource::new(self.settings()).unwrap()
     }
 
     /// A manager's intake, until it is aborted.
-    fn takes(&self, manager: Manager) -> JoinHandle<()> {
+    pub fn takes(&self, manager: Manager) -> JoinHandle<()> {
         let inbox = Inbox { source: self.source(), token_file: self.token_file() };
         tokio::spawn(async move { manager.take_messages(inbox, CancellationToken::new()).await })
     }
@@ -120,7 +143,7 @@ impl Place {
     }
 
     /// Events with these numbers, each for one of the environments.
-    async fn publish(&self, ids: std::ops::Range<usize>) {
+    pub async fn publish(&self, ids: std::ops::Range<usize>) {
         let reader = self.reader().await;
         for id in ids {
             let environment = format!("acme/{}", ["a", "b", "c", "d", "e"][id % 5]);
@@ -130,7 +153,7 @@ impl Place {
     }
 
     /// The consumer has been told of all messages.
-    async fn all_answered(&self) {
+    pub async fn all_answered(&self) {
         let mut consumer = self.consumer().await;
         let begun = Instant::now();
         loop {
@@ -145,7 +168,7 @@ impl Place {
 }
 
 /// How often each event has started an operation.
-async fn started(manager: &Manager) -> BTreeMap<String, usize> {
+pub async fn started(manager: &Manager) -> BTreeMap<String, usize> {
     let filter = OperationFilter { name: Some("crm.reindex".parse().unwrap()), ..OperationFilter::default() };
     let page = Page { after: None, limit: 1000 };
     let mut events = BTreeMap::new();
@@ -155,7 +178,7 @@ async fn started(manager: &Manager) -> BTreeMap<String, usize> {
     events
 }
 
-async fn at_least(manager: &Manager, count: usize) -> BTreeMap<String, usize> {
+pub async fn at_least(manager: &Manager, count: usize) -> BTreeMap<String, usize> {
     let begun = Instant::now();
     loop {
         let events = started(manager).await;
@@ -167,7 +190,7 @@ async fn at_least(manager: &Manager, count: usize) -> BTreeMap<String, usize> {
     }
 }
 
-fn each_of(count: usize) -> BTreeMap<String, usize> {
+pub fn each_of(count: usize) -> BTreeMap<String, usize> {
     (0..count).map(|id| (id.to_string(), 1)).collect()
 }
 
@@ -177,7 +200,7 @@ async fn open(manager: &Manager, kind: AttentionKind) -> Vec<String> {
 }
 
 /// Waits until people are told of what is taken, or of what is not.
-async fn told(manager: &Manager, kind: AttentionKind, count: usize) -> Vec<String> {
+pub async fn told(manager: &Manager, kind: AttentionKind, count: usize) -> Vec<String> {
     let begun = Instant::now();
     loop {
         let messages = open(manager, kind).await;
