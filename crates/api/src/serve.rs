@@ -116,16 +116,14 @@ pub async fn serve(config: ApiConfig, manager: Manager) -> Result<Server, ServeE
     let address = listener.local_addr().map_err(bind)?;
 
     let stopping = CancellationToken::new();
-    let (app, openapi) = router::build();
     let state = ApiState {
         manager,
         metrics: Arc::new(Metrics::new()),
         stopping: stopping.clone(),
         request_timeout: config.request_timeout,
         identities: config.identities,
-        openapi: openapi.into(),
     };
-    let app: Router = router::finish(app, state);
+    let app: Router = router::finish(router::build(), state);
     let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(app);
     let handle = Handle::new();
     let secure = tls.is_some();

@@ -17,6 +17,4 @@ pub(crate) struct ApiState {
     pub(crate) request_timeout: Duration,
     /// How bridges of regions of Argo are known; none: there are no such regions.
     pub(crate) identities: Option<Arc<Identities>>,
-    /// `/openapi.json`, as text.
-    pub(crate) openapi: Arc<str>,
 }
