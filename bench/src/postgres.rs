@@ -45,7 +45,7 @@ pub fn steps(world: &World, load: Load, seconds: u32, table: &mut Table) -> Resu
     let took = began.elapsed().as_secs_f64();
     let entries = runtime.block_on(self::entries(&url))? - entries;
     all.add_manager(world, &flags)?;
-    all.rate(1)?;
+    all.rate(load.rounds)?;
     let two = all.rate(load.rounds)?;
     all.stop()?;
     // Last: nobody else writes meanwhile, and an agent whose signs of life are not written down counts as silent.

@@ -39,7 +39,7 @@ pub struct Load {
 impl Load {
     /// Finished operations without the history.
     pub fn few(self) -> usize {
-        1 + self.environments * (self.rounds + 3)
+        1 + self.environments * (2 * self.rounds + 2)
     }
 }
 
@@ -163,8 +163,13 @@ impl Installation {
         let before = self.cpu()?;
         let began = Instant::now();
         let mut last = None;
+        let second = self.second.as_ref().map_or(0, |(_, _, environments)| environments.len());
+        let steps = (self.environments.len() + second) * STEPS;
         for _ in 0..rounds {
+            let answered = self.started();
             last = Some(self.begin(GRAPH)?);
+            // The agents know when it is worth asking: questions in between would be measured as well.
+            self.wait_started(answered + steps)?;
             self.wait_until_idle()?;
         }
         let took = began.elapsed();
@@ -172,8 +177,7 @@ impl Installation {
         succeeded(&ended)?;
         ensure!(ended.steps.is_some_and(|steps| steps.len() == STEPS), "another number of steps");
         let used = self.cpu()? - before;
-        let second = self.second.as_ref().map_or(0, |(_, _, environments)| environments.len());
-        let steps = table::count((self.environments.len() + second) * rounds * STEPS);
+        let steps = table::count(steps * rounds);
         Ok((steps / took.as_secs_f64(), used * 1000.0 / steps))
     }
 
@@ -201,13 +205,20 @@ impl Installation {
         })
     }
 
+    /// How many starts the agents have answered.
+    fn started(&self) -> usize {
+        let started = |agent: &InstantAgent| agent.started.load(std::sync::atomic::Ordering::SeqCst);
+        usize::try_from(self.agents.iter().map(started).sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
     /// Waits until so many starts were answered.
     pub fn wait_started(&self, count: usize) -> Result<()> {
-        within(Duration::from_mins(10), format!("{count} starts"), || {
-            let started = |agent: &InstantAgent| agent.started.load(std::sync::atomic::Ordering::SeqCst);
-            let started: u64 = self.agents.iter().map(started).sum();
-            Ok((usize::try_from(started)? >= count).then_some(()))
-        })
+        let began = Instant::now();
+        while self.started() < count {
+            ensure!(began.elapsed() < Duration::from_mins(10), "{} starts of {count}", self.started());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// Ends the agents, and the manager as a crash does.
@@ -236,12 +247,12 @@ pub fn sqlite(world: &World, load: Load, table: &mut Table) -> Result<()> {
     all.stop()
 }
 
-/// Measures with a short history, then gives the store a long one. Both times it is warmed up: statements are prepared,
-/// and the file system has seen the files.
+/// Measures with a short history, then gives the store a long one. Both times it is warmed up as long as it is
+/// measured: statements are prepared on every connection, and the file system has seen the files.
 pub fn grown(all: &mut Installation, place: &Place, load: Load) -> Result<(f64, f64)> {
     let once = all.begin(ONCE)?;
     all.wait_until_idle()?;
-    all.rate(1)?;
+    all.rate(load.rounds)?;
     let short = all.rate(load.rounds)?;
     all.pause()?;
     let began = Instant::now();
@@ -249,6 +260,6 @@ pub fn grown(all: &mut Installation, place: &Place, load: Load) -> Result<(f64, 
     eprintln!("{copied} rows of history in {:.1} s", began.elapsed().as_secs_f64());
     all.site.start_manager()?;
     all.join(Answer::Succeeds)?;
-    all.rate(1)?;
+    all.rate(load.rounds)?;
     Ok(short)
 }
