@@ -39,6 +39,11 @@ struct RegionLabels {
     region: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: String,
+}
+
 /// Counted while serving.
 pub(crate) struct Metrics {
     duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
@@ -144,6 +149,41 @@ async fn managed(registry: &mut Registry, manager: &Manager) -> Answer<()> {
         alive.get_or_create(&RegionLabels { region: region.name.to_string() }).set(i64::from(is_alive));
     }
     registry.register("tenantry_region_alive", "1 while the region's agent speaks, else 0", alive);
+    messages(registry, manager).await
+}
+
+/// What goes out to sinks, and what came in and was refused.
+async fn messages(registry: &mut Registry, manager: &Manager) -> Answer<()> {
+    let [behind, parked, dead, tries] = std::array::from_fn(|_| Family::<SinkLabels, Gauge>::default());
+    for sink in manager.event_sinks().await? {
+        let labels = SinkLabels { sink: sink.name };
+        let set = |family: &Family<SinkLabels, Gauge>, value: u64| {
+            family.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&behind, sink.newest.saturating_sub(sink.position));
+        set(&parked, u64::try_from(sink.parked.len()).unwrap_or(u64::MAX));
+        set(&dead, sink.dead_letters);
+        set(&tries, u64::from(sink.tries));
+    }
+    for (name, help, family) in [
+        (
+            "tenantry_event_sink_behind",
+            "Events that the sink has not looked at yet, also those that it does not want",
+            behind,
+        ),
+        ("tenantry_event_sink_parked", "Environments whose events wait for another try", parked),
+        ("tenantry_event_sink_dead_letters", "Events that were given up", dead),
+        ("tenantry_event_sink_tries", "How often in a row the sink took nothing", tries),
+    ] {
+        registry.register(name, help, family);
+    }
+    let refused = Gauge::<i64>::default();
+    refused.set(i64::try_from(manager.count_letters().await?).unwrap_or(i64::MAX));
+    registry.register(
+        "tenantry_refused_messages",
+        "Messages that asked for operations and were refused",
+        refused,
+    );
     Ok(())
 }
 

@@ -136,7 +136,7 @@ impl Site {
     }
 
     /// A sink of events that refuses the only one that it was given.
-    async fn sink(&self, name: &str) {
+    pub async fn sink(&self, name: &str) {
         let outlet = Outlet {
             sink: Arc::new(Refuses(name.to_owned())),
             wants: Wants::Types(vec!["io.tenantry.tenant.".to_owned()]),
@@ -152,7 +152,7 @@ impl Site {
     }
 
     /// A message that asked for an operation of an environment which is not there.
-    async fn refused(&self, name: &str) -> LetterId {
+    pub async fn refused(&self, name: &str) -> LetterId {
         let body = event(name, &format!("acme/{name}"), "crm.reindex").to_string();
         let message = Message {
             stream: "requests".to_owned(),

@@ -1,7 +1,8 @@
 //! Addresses, TLS, numbers.
 
+use crate::changes;
 use crate::harness::{Bench, DEADLINE};
-use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, process::Command, time::Duration};
 use tenantry_api::{ApiConfig, ServeError, TlsFiles, serve};
 use tenantry_client::{Client, ClientConfig, ClientError};
 
@@ -107,4 +108,28 @@ async fn numbers_are_shown_with_the_names_of_open_telemetry() {
     assert!(text.contains("http_route=\"/v1/environments\""), "{text}");
     assert!(text.contains("tenantry_region_alive{region=\"eu1\"} 0"), "{text}");
     assert!(!text.contains(&bench.admin));
+}
+
+/// The page for those who make dashboards names what is shown, and nothing else.
+#[tokio::test]
+async fn sinks_and_refused_messages_have_numbers_and_the_page_names_each_number() {
+    let site = changes::place().await;
+    let bench = &site.bench;
+    bench.environment("prod").await;
+    site.sink("portal").await;
+    site.refused("none").await;
+    let text = bench.get(&bench.admin, "/metrics").await.body.as_str().unwrap().to_owned();
+    assert!(text.contains("tenantry_event_sink_dead_letters{sink=\"portal\"} 1\n"), "{text}");
+    assert!(text.contains("tenantry_event_sink_behind{sink=\"portal\"} "), "{text}");
+    assert!(text.contains("tenantry_refused_messages 1\n"), "{text}");
+
+    let shown: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let page = include_str!("../../../../docs/operations/metrics.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let named: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert_eq!(named, shown);
 }

@@ -16,7 +16,7 @@ use tenantry_model::{AttentionKind, Environment, LetterId, Page, Paged};
 use tenantry_store::{IdempotentAnswer, LetterRow};
 
 /// Names the attention about them.
-const LETTERS: &str = "refused-messages";
+pub(crate) const LETTERS: &str = "refused-messages";
 /// Letters that one request throws away.
 const MOST: u32 = 1000;
 
@@ -34,6 +34,11 @@ impl Manager {
     /// Messages that were refused, by when they were published.
     pub async fn letters(&self, page: &Page) -> Result<Paged<LetterRow>> {
         Ok(self.store.read().await?.letters(page).await?)
+    }
+
+    /// How many there are.
+    pub async fn count_letters(&self) -> Result<u64> {
+        Ok(self.store.read().await?.count_letters().await?)
     }
 
     /// One of them.
