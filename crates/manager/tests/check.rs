@@ -234,6 +234,17 @@ const PLANTED: &[(&str, &str)] = &[
         "attention-cause",
         "UPDATE steps SET payload = json_set(payload, '$.waiting', json('false')) WHERE hook = 'eu1/crm/a' AND operation = $operation('stuck')",
     ),
+    (
+        "attention-missing",
+        "INSERT INTO letters (id, at, payload) VALUES ('01a1fe80-0000-7000-8000-000000000001', 1, '{}')",
+    ),
+    (
+        "attention-missing",
+        "INSERT INTO settings (key, payload) VALUES ('event-readers', '{\"portal\": 1}');
+         INSERT INTO dead_letters (sink, position, wanted, payload) VALUES ('portal', 1, 0, '{}')",
+    ),
+    ("attention-cause", "UPDATE attentions SET operation = null, payload = json_set(payload, '$.operation', null, '$.hook', null, '$.region', null, '$.key', 'refused-messages')"),
+    ("attention-cause", "UPDATE attentions SET operation = null, payload = json_set(payload, '$.operation', null, '$.hook', null, '$.region', null, '$.key', 'dead-letter/portal')"),
     ("attention-cause", "UPDATE attentions SET operation = null, payload = json_set(payload, '$.operation', '01a1fe80-0000-7000-8000-000000000001')"),
     ("event-version", "UPDATE events SET payload = json_set(payload, '$.version', 1000) WHERE environment = $environment('done')"),
     ("event-version", "DELETE FROM environments WHERE name = 'stuck'"),

@@ -5,6 +5,7 @@
 
 mod audit;
 mod environments;
+mod letters;
 mod logs;
 mod operations;
 mod regions;
@@ -90,6 +91,8 @@ impl Checker<'_> {
         let done = self.commands().await;
         self.settle(done).await?;
         let done = self.attentions().await;
+        self.settle(done).await?;
+        let done = self.letters().await;
         self.settle(done).await?;
         let done = self.steering().await;
         self.settle(done).await?;

@@ -1,5 +1,6 @@
 //! What is for agents and for people: commands and open attention.
 
+use super::letters::has_letters;
 use super::{Checked, Checker, RESTORE};
 use crate::runner::region_silent_key;
 use crate::{Manager, ManagerError, Result};
@@ -96,7 +97,7 @@ async fn has_cause(read: &mut dyn Read, attention: &Attention) -> Checked<bool> 
         return Ok(match region {
             // Silence is a matter of the clock: what is certain is that a region that is gone is not silent.
             Some(name) => read.region(name).await?.is_some(),
-            None => true,
+            None => has_letters(read, attention).await?,
         });
     };
     if matches!(attention.kind, AttentionKind::HookQuarantined | AttentionKind::HookLeftOut)

@@ -12,5 +12,6 @@ mod take;
 
 pub use event::{EventRefusal, MAX_EVENT_BYTES, OPERATION_REQUEST, OperationRequest, RequestEvent};
 pub use intake::Inbox;
+pub(crate) use letters::LETTERS;
 pub use letters::LettersDiscarded;
 pub use message::Taken;

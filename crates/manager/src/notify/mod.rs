@@ -13,6 +13,7 @@ mod read;
 mod record;
 
 pub use change::ReplayFrom;
+pub(crate) use read::sinks;
 pub use read::{DeadLettersChanged, EventSinkView};
 
 use crate::error::Result;
@@ -24,7 +25,8 @@ use crate::{Manager, Principal};
 use futures::future::join_all;
 use jiff::SignedDuration;
 use look::{Found, Look, Next};
-use record::{Outcome, dead_key, down_key};
+use record::{Outcome, down_key};
+pub(crate) use record::{dead_key, sink_of};
 use std::sync::Arc;
 use std::time::Duration;
 use tenantry_events::Sink;

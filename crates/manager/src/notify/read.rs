@@ -67,6 +67,11 @@ impl Manager {
     }
 }
 
+/// The names of those that keep what they were not given.
+pub(crate) async fn sinks(read: &mut (dyn Read + '_)) -> Result<Vec<String>> {
+    Ok(place::readers(read).await?.into_iter().map(|(name, _)| name).collect())
+}
+
 /// The place of a sink that there is.
 pub(super) async fn known(read: &mut (dyn Read + '_), sink: &str) -> Result<Place> {
     let place = place::of(read, &place::key(sink)).await?;

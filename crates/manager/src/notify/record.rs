@@ -12,6 +12,7 @@ use tenantry_model::{AttentionKind, EnvironmentId};
 use tenantry_store::{DeadLetterRow, EventRecord, ParkedRow};
 use tracing::warn;
 
+const DEAD: &str = "dead-letter/";
 /// An event that was refused so many times is given up.
 const TRIES: u32 = 10;
 /// First and longest pause between tries.
@@ -224,8 +225,14 @@ fn pause(tries: u32) -> SignedDuration {
     (PAUSES.0 * 2_i32.saturating_pow(tries.saturating_sub(1).min(10))).min(PAUSES.1)
 }
 
-pub(super) fn dead_key(sink: &str) -> String {
-    format!("dead-letter/{sink}")
+/// Names the attention about a sink's dead letters.
+pub(crate) fn dead_key(sink: &str) -> String {
+    format!("{DEAD}{sink}")
+}
+
+/// The sink whose dead letters an attention with this key is about.
+pub(crate) fn sink_of(key: &str) -> Option<&str> {
+    key.strip_prefix(DEAD)
 }
 
 pub(super) fn down_key(sink: &str) -> String {
