@@ -9,6 +9,7 @@ use crate::{
     environment::{Encoding, Named},
 };
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use jiff::SignedDuration;
 use serde_json::Value;
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use tenantry_hook::{AnnotationDomains, Privilege, RegionPolicy};
@@ -159,12 +160,32 @@ pub struct Discovery {
     /// With --as-dag and --manager: Secret with the manager's authority (ca.crt) for the bridges
     #[arg(long, value_name = "NAME")]
     pub manager_ca_secret: Option<String>,
+    /// With --as-dag: further flag of each bridge; several may be given
+    #[arg(long = "bridge-flag", value_name = "FLAG", requires = "as_dag", allow_hyphen_values = true)]
+    pub bridge_flags: Vec<String>,
     /// Whether a manager decides.
     #[command(flatten)]
     pub managed: Managed,
     /// Which cluster, and what counts there.
     #[command(flatten)]
     pub region: Region,
+}
+
+/// How long something may be in an attempt's way before it fails for that: the words of an agent's settings.
+#[derive(Args, Debug)]
+pub struct Tolerances {
+    /// How long an image may fail to be pulled before the attempt fails; 2 min without
+    #[arg(long, value_name = "DURATION", value_parser = tolerance)]
+    pub image_pull_tolerance: Option<Duration>,
+    /// How long no node may take the Pod before the attempt fails; 10 min without
+    #[arg(long, value_name = "DURATION", value_parser = tolerance)]
+    pub unschedulable_tolerance: Option<Duration>,
+    /// How long a container may fail to start, for a missing Secret say, before the attempt fails; 1 min without
+    #[arg(long, value_name = "DURATION", value_parser = tolerance)]
+    pub cannot_start_tolerance: Option<Duration>,
+    /// How long the Pod's volumes may fail to come, or a Job's Pods to be made, before the attempt fails; 10 min without
+    #[arg(long, value_name = "DURATION", value_parser = tolerance)]
+    pub preparing_tolerance: Option<Duration>,
 }
 
 /// Flags of `bridge`.
@@ -203,6 +224,9 @@ pub struct Bridge {
     /// Keep the Pod (or Job) of an attempt that succeeded
     #[arg(long)]
     pub keep_succeeded: bool,
+    /// What is waited for, and how long.
+    #[command(flatten)]
+    pub tolerances: Tolerances,
     /// Whether a manager decides.
     #[command(flatten)]
     pub managed: Managed,
@@ -258,6 +282,28 @@ fn privilege(text: &str) -> Result<Privilege, String> {
     })
 }
 
+fn tolerance(text: &str) -> Result<Duration, String> {
+    let given = text.parse::<SignedDuration>().ok();
+    given
+        .and_then(|given| Duration::try_from(given).ok())
+        .ok_or_else(|| "give a duration like 90s or 5m".to_owned())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse().map(Duration::from_secs).map_err(|_| "give a number of seconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tolerance_is_written_as_in_an_agents_settings() {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("0s", 0)] {
+            assert_eq!(tolerance(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["", "5", "-5s", "soon"] {
+            tolerance(wrong).unwrap_err();
+        }
+    }
 }

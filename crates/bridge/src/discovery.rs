@@ -170,6 +170,7 @@ fn region_flags(arguments: &Discovery) -> Vec<String> {
     flags.extend(here.map(|name| format!("--region={name}")));
     let asked = managed.for_region.iter().filter(|asked| !asked.is_empty());
     flags.extend(asked.map(|name| format!("--for-region={name}")));
+    flags.extend(arguments.bridge_flags.iter().cloned());
     flags
 }
 

@@ -59,6 +59,10 @@ fn command() -> Result<Command> {
 }
 
 static SHARED: OnceLock<Result<Arc<Cluster>, String>> = OnceLock::new();
+static SHARED_WITH_ARGO: OnceLock<Result<Arc<Cluster>, String>> = OnceLock::new();
+
+/// Each step needs two places, for its bridge and for its hook.
+const WITH_ARGO: &[&str] = &["--with", "argo-workflows,argo-events", "--max-pods", "250"];
 
 impl Cluster {
     /// The cluster that tests share; started with the first call.
@@ -67,6 +71,14 @@ impl Cluster {
             .get_or_init(|| Self::start_shared().map(Arc::new).map_err(|error| format!("{error:#}")))
             .clone()
             .map_err(|why| anyhow::anyhow!("the shared cluster did not start: {why}"))
+    }
+
+    /// The one with Argo Workflows and Argo Events; nothing of ours is in it.
+    pub fn shared_with_argo() -> Result<Arc<Self>> {
+        SHARED_WITH_ARGO
+            .get_or_init(|| Self::up("a", WITH_ARGO).map(Arc::new).map_err(|error| format!("{error:#}")))
+            .clone()
+            .map_err(|why| anyhow::anyhow!("the shared cluster with Argo did not start: {why}"))
     }
 
     /// A developer's own (`TENANTRY_E2E_CLUSTER=NAME` in `TESTBED_STATE`) is used and left as it is.

@@ -21,6 +21,10 @@ pub enum Needs {
     Cluster,
     /// The same; the test's files give the names of namespaces (`crm`, …), so no other such test runs beside it.
     GivenNames,
+    /// The cluster with Argo that tests share, each with an installation of its own.
+    Argo,
+    /// The same, with names that files give.
+    ArgoGivenNames,
     /// A cluster of its own, with these flags of `testbed up`.
     OwnCluster(&'static [&'static str]),
 }
@@ -45,6 +49,7 @@ impl World {
         let cluster = match needs {
             Needs::Laptop | Needs::Minutes => None,
             Needs::Cluster | Needs::GivenNames => Some(Cluster::shared()?),
+            Needs::Argo | Needs::ArgoGivenNames => Some(Cluster::shared_with_argo()?),
             Needs::OwnCluster(flags) => Some(Arc::new(Cluster::up(&format!("o{tag}"), flags)?)),
         };
         Ok(Self { folder, tag, cluster, namespaces: RefCell::default() })
@@ -126,17 +131,17 @@ impl World {
 /// A test; its name reads as a sentence. Without a test bed it is ignored when it needs a cluster.
 pub fn trial(
     needs: Needs,
-    name: &'static str,
+    name: impl Into<String>,
     test: impl FnOnce(&World) -> Result<()> + Send + 'static,
 ) -> Trial {
     let missing = match needs {
         Needs::Laptop => false,
         Needs::Minutes => testbed().is_none() && std::env::var_os(LONG).is_none(),
-        Needs::Cluster | Needs::GivenNames | Needs::OwnCluster(_) => testbed().is_none(),
+        _ => testbed().is_none(),
     };
     Trial::test(name, move || {
         let world = World::new(needs).map_err(|error| Failed::from(format!("{error:#}")))?;
-        let given = needs == Needs::GivenNames;
+        let given = matches!(needs, Needs::GivenNames | Needs::ArgoGivenNames);
         let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _held = world.cluster.as_ref().filter(|_| given).map(|cluster| cluster.given_names());
             let answer = test(&world);

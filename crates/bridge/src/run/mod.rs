@@ -14,7 +14,7 @@ pub(crate) use workflow::Owner;
 
 use crate::{
     BridgeError, EnvironmentFile,
-    cli::{self, Bridge},
+    cli::{self, Bridge, Tolerances},
     managed, region, tell,
 };
 use decide::Tally;
@@ -98,12 +98,27 @@ fn settled(end: StepEnd) -> (String, BTreeMap<String, String>, u8) {
 
 /// Attempts of this step alone, and how long they stay.
 pub(crate) fn settings(arguments: &Bridge, hook: &HookRef) -> Settings {
-    Settings {
+    let mut settings = Settings {
         attempts: format!("{LABEL_OPERATION}={},{LABEL_STEP}={}", arguments.operation_id, step_label(hook)),
         keep_succeeded: if arguments.keep_succeeded { FOR_GOOD } else { Duration::ZERO },
         keep_failed: FOR_GOOD,
         ..Settings::default()
+    };
+    let Tolerances {
+        image_pull_tolerance: image_pull,
+        unschedulable_tolerance: unschedulable,
+        cannot_start_tolerance: cannot_start,
+        preparing_tolerance: preparing,
+    } = arguments.tolerances;
+    for (given, into) in [
+        (image_pull, &mut settings.image_pull_tolerance),
+        (unschedulable, &mut settings.unschedulable_tolerance),
+        (cannot_start, &mut settings.cannot_start_tolerance),
+        (preparing, &mut settings.preparing_tolerance),
+    ] {
+        *into = given.unwrap_or(*into);
     }
+    settings
 }
 
 /// Everything that stays the same from attempt to attempt.

@@ -188,7 +188,11 @@ container:
   {{- include "tenantry.container" .root | nindent 2 }}
   args:
     - discovery
+    {{- with .root.Values.namespaces }}
+    - --namespace={{ join "," . }}
+    {{- else }}
     - --all-namespaces
+    {{- end }}
     - --operation={{ "{{workflow.parameters.operation}}" }}
     - --environment-file=/tenantry/environment
     - --base64

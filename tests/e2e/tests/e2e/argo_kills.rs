@@ -1,5 +1,5 @@
 //! Fifty operations are asked for while all that carries them is killed in turn: Argo Events, its bus, Argo Workflows, the
-//! manager, the bridges. Each of them ends, and no hook ran twice.
+//! API server, the manager, the bridges. Each of them ends, and no hook ran twice.
 
 use crate::argo_managed::{Managed, REGION};
 use crate::argo_place::{ARGO, PARTS};
@@ -25,6 +25,8 @@ const FAULTS: &[(usize, Fault)] = &[
     (16, Fault::KillPod("eventsource-name=tenantry-operations")),
     (20, Fault::Kill("workflow-controller")),
     (26, Fault::Start("workflow-controller")),
+    (28, Fault::Kill("apiserver")),
+    (29, Fault::Start("apiserver")),
     (30, Fault::Manager),
     (34, Fault::Evict("sensor-name=tenantry-operations")),
     (38, Fault::KillPod("sensor-name=tenantry-operations")),
@@ -61,7 +63,11 @@ impl Fault {
                 pods(managed, &["-l", label])?.iter().try_for_each(|pod| evict(managed, name(pod)))
             }
             Self::Kill(part) => cluster.steer("kill", part),
-            Self::Start(part) => cluster.steer("start", part),
+            Self::Start(part) => {
+                cluster.steer("start", part)?;
+                // The next faults ask it for Pods.
+                cluster.wait_for_api()
+            }
             Self::Manager => {
                 managed.site.kill_manager()?;
                 managed.site.start_manager()

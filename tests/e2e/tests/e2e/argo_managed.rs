@@ -35,29 +35,20 @@ impl<'a> Managed<'a> {
 
     /// With these flags of the manager, and variables of all of its lives.
     pub fn with(world: &'a World, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
-        let (argo, cluster) = (Argo::install(world)?, world.cluster()?);
-        let file = |name: &str, text: &str| {
-            let path = world.folder().join(name);
-            std::fs::write(&path, text).map(|()| path)
-        };
-        let discovery: Value = serde_json::from_str(&cluster.kubectl(&[
-            "get",
-            "--raw",
-            "/.well-known/openid-configuration",
-        ])?)?;
-        let keys = file("keys.json", &cluster.kubectl(&["get", "--raw", "/openid/v1/jwks"])?)?;
-        let document = json!({"regions": {REGION: {
-            "events": {"url": argo.webhook(), "tokenFile": file("token", TOKEN)?},
-            "identity": {"issuer": discovery["issuer"], "keysFile": keys}
-        }}});
-        let document = file("regions.json", &document.to_string())?.display().to_string();
-        let site = Site::start_for_pods(
-            world,
-            cluster,
-            &[&["--argo-regions", &document], flags].concat(),
-            variables,
-        )?;
-        argo.attach(&site, REGION)?;
+        let argo = Argo::install_for(world, REGION)?;
+        let webhook = argo.webhook().to_owned();
+        Self::sending_to(&webhook, argo, flags, variables)
+    }
+
+    /// The same; the manager's events go to this URL.
+    pub fn sending_to(
+        webhook: &str,
+        argo: Argo<'a>,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
+        let world = argo.world;
+        let site = argo.manager(REGION, webhook, flags, variables)?;
         let team = argo.team("crm")?;
         Ok(Self { world, argo, site, team })
     }
@@ -217,18 +208,40 @@ pub fn paused(managed: &Managed<'_>, id: OperationId) -> Result<()> {
 }
 
 impl Argo<'_> {
-    /// Tells the Workflows of a region about their manager, as the chart does.
-    fn attach(&self, site: &Site, region: &str) -> Result<()> {
-        let cluster = self.world.cluster()?;
+    /// A manager that has it as a region, whose events go to this URL; and tells the Workflows about it, as the chart does.
+    pub fn manager(
+        &self,
+        region: &str,
+        webhook: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Site> {
+        let (world, cluster) = (self.world, &self.cluster);
+        let file = |name: &str, text: &str| {
+            let path = world.folder().join(name);
+            std::fs::write(&path, text).map(|()| path)
+        };
+        let issuer = cluster.kubectl(&["get", "--raw", "/.well-known/openid-configuration"])?;
+        let issuer: Value = serde_json::from_str(&issuer)?;
+        let keys = file("keys.json", &cluster.kubectl(&["get", "--raw", "/openid/v1/jwks"])?)?;
+        let document = json!({"regions": {region: {
+            "events": {"url": webhook, "tokenFile": file("token", TOKEN)?},
+            "identity": {
+                "issuer": issuer["issuer"], "keysFile": keys,
+                "serviceAccount": format!("{}/tenantry-bridge", self.namespace())
+            }
+        }}});
+        let document = file("regions.json", &document.to_string())?.display().to_string();
+        let all = [&["--argo-regions", &document], flags].concat();
+        let site = Site::start_for_pods(world, cluster, &all, variables)?;
         let authority = std::fs::read_to_string(site.authority().context("a manager with TLS")?)?;
         cluster.apply(&[json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenantry-manager", "namespace": ARGO},
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "tenantry-manager", "namespace": self.namespace()},
             "stringData": {"ca.crt": authority}
         })])?;
-        self.chart(&[
-            &format!("region={region}"),
-            &format!("manager.url={}", site.url()),
-            "manager.caSecret=tenantry-manager",
-        ])
+        let url = format!("manager.url={}", site.url());
+        self.chart(&[&format!("region={region}"), &url, "manager.caSecret=tenantry-manager"])?;
+        Ok(site)
     }
 }

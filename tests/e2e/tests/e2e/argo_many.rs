@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(20);
 /// What etcd takes. Above 1 MiB Argo compresses the nodes, and wants a database if that does not help (`MAX_WORKFLOW_SIZE`).
 const MOST_BYTES: usize = 1536 * 1024;
 /// Names the variable that has these run: six hundred Pods on two cores take longer than all other tests of a path.
-const LARGE: &str = "TENANTRY_LARGE";
+pub const LARGE: &str = "TENANTRY_LARGE";
 
 pub fn trials() -> Vec<Trial> {
     let wanted = std::env::var_os(LARGE).is_some();

@@ -2,13 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{path::PathBuf, process::Command, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc};
 use tenantry_e2e::{Answer, Cluster, Hook, Team, World, eventually, repository};
 
 /// The flags of `testbed up` that such a cluster needs.
 pub const PARTS: &[&str] = &["--with", "argo-workflows,argo-events"];
 /// The namespace of the Workflows, as shipped.
 pub const ARGO: &str = "tenantry-argo";
+/// The event source, as shipped.
+const SOURCE: &str = "tenantry-operations";
 /// Whoever may ask for operations has it.
 pub const TOKEN: &str = "the-token-of-the-test";
 
@@ -16,8 +18,13 @@ pub const TOKEN: &str = "the-token-of-the-test";
 pub struct Argo<'a> {
     pub world: &'a World,
     pub cluster: Arc<Cluster>,
+    /// Of the webhook.
+    pub address: SocketAddr,
     webhook: String,
     program: PathBuf,
+    namespace: String,
+    /// Values of the chart, in each rendering.
+    values: Vec<String>,
 }
 
 impl<'a> Argo<'a> {
@@ -28,48 +35,85 @@ impl<'a> Argo<'a> {
 
     /// The same in a further cluster of the test.
     pub fn install_in(world: &'a World, cluster: Arc<Cluster>) -> Result<Self> {
+        let shipped = std::fs::read_to_string(repository().join("deploy/argo/manifests.yaml"))?;
+        Self::with(world, cluster, ARGO, SOURCE, &shipped)
+    }
+
+    /// Installs the chart for a region that a manager knows: the Sensor stays as it is when the manager's address comes.
+    pub fn install_for(world: &'a World, region: &str) -> Result<Self> {
+        let values = vec![format!("region={region}")];
+        let argo = Self::with(world, world.cluster()?.clone(), ARGO, SOURCE, &rendered(&values)?)?;
+        Ok(Self { values, ..argo })
+    }
+
+    /// Installs the chart beside others in the cluster, with these values; it is removed after the test.
+    pub fn install_beside(world: &'a World, values: &[String]) -> Result<Self> {
+        let (namespace, source) = (format!("argo-{}", world.tag), format!("operations-{}", world.tag));
+        world.owns(&namespace);
+        let mut all = vec![
+            format!("namespace={namespace}"),
+            // On one bus they are told apart by the event source's name.
+            format!("webhook.name={source}"),
+            "webhook.replicas=1".to_owned(),
+        ];
+        all.extend(values.iter().cloned());
+        let argo = Self::with(world, world.cluster()?.clone(), &namespace, &source, &rendered(&all)?)?;
+        Ok(Self { values: all, ..argo })
+    }
+
+    fn with(
+        world: &'a World,
+        cluster: Arc<Cluster>,
+        namespace: &str,
+        source: &str,
+        manifests: &str,
+    ) -> Result<Self> {
         let image = repository().join("target/bridge-image/tenantry-bridge.tar");
         ensure!(image.is_file(), "no image of the bridge: run deploy/bridge/build-image.sh");
         cluster.testbed(&["load-image"], &[&image.display().to_string()])?;
-        let shipped = std::fs::read_to_string(repository().join("deploy/argo/manifests.yaml"))?;
         let others: Vec<&str> =
-            shipped.split("\n---\n").filter(|one| !one.contains("kind: EventBus")).collect();
+            manifests.split("\n---\n").filter(|one| !one.contains("kind: EventBus")).collect();
         cluster.kubectl_with(&["apply", "-f", "-"], &others.join("\n---\n"))?;
         cluster.apply(&[
             json!({
                 "apiVersion": "argoproj.io/v1alpha1", "kind": "EventBus",
-                "metadata": {"name": "tenantry", "namespace": ARGO},
+                "metadata": {"name": "tenantry", "namespace": namespace},
                 "spec": {"jetstreamExotic": {
                     "url": cluster.part("nats")?["url"],
                     "streamConfig": "maxAge: 72h\nmaxMsgs: 100000\nmaxBytes: -1\nreplicas: 1\nduplicates: 300s\nretention: 0\ndiscard: 1\n"
                 }}
             }),
             json!({
-                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenantry-events", "namespace": ARGO},
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenantry-events", "namespace": namespace},
                 "stringData": {"token": TOKEN}
             }),
         ])?;
-        cluster.testbed(&["events-ready"], &[ARGO])?;
-        let service = cluster.get(&["service", "-n", ARGO, "tenantry-operations-eventsource-svc"])?;
+        cluster.testbed(&["events-ready"], &[namespace])?;
+        let service = cluster.get(&["service", "-n", namespace, &format!("{source}-eventsource-svc")])?;
         let address = service["spec"]["clusterIP"].as_str().context("an address of the webhook")?;
+        let address = SocketAddr::new(address.parse()?, 12000);
         Ok(Self {
             world,
-            webhook: format!("http://{address}:12000/operations"),
+            address,
+            webhook: webhook_at(address),
             program: cluster.part("argo-workflows")?["argo"].as_str().context("argo's command line")?.into(),
+            namespace: namespace.to_owned(),
+            values: Vec::new(),
             cluster,
         })
     }
 
-    /// Installs the shipped chart over it, with these values.
+    /// The namespace of its Workflows.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Installs the shipped chart over it, with these values too.
     pub fn chart(&self, values: &[&str]) -> Result<()> {
-        let mut render = Command::new(repository().join("testbed/bin/helm/helm"));
-        render.args(["template", "tenantry-argo"]).arg(repository().join("deploy/argo/chart"));
-        for value in [&["bus.create=false"], values].concat() {
-            render.args(["--set", value]);
-        }
-        let rendered = Answer::of(&mut render)?.expect(0)?.out;
-        self.cluster.kubectl_with(&["apply", "-f", "-"], &rendered)?;
-        self.cluster.testbed(&["events-ready"], &[ARGO]).map(drop)
+        let mut all = self.values.clone();
+        all.extend(values.iter().map(ToString::to_string));
+        self.cluster.kubectl_with(&["apply", "-f", "-"], &rendered(&all)?)?;
+        self.cluster.testbed(&["events-ready"], &[&self.namespace]).map(drop)
     }
 
     /// Where events go.
@@ -86,15 +130,20 @@ impl<'a> Argo<'a> {
             let namespace = format!("{name}-{}", world.tag);
             Team::create(cluster, &namespace, &world.folder().join("witness"))?
         };
-        let bin = world.folder().join("bin");
+        self.let_in(&team.namespace)?;
+        Ok(team)
+    }
+
+    /// A namespace's consent, by the shipped script.
+    pub fn let_in(&self, namespace: &str) -> Result<()> {
+        let bin = self.world.folder().join("bin");
         std::fs::create_dir_all(&bin)?;
         // The script calls whatever kubectl is on the path.
-        cluster.kubectl_program(&bin.join("kubectl"))?;
+        self.cluster.kubectl_program(&bin.join("kubectl"))?;
         let mut script = Command::new(repository().join("deploy/argo/let-in.sh"));
         let path =
             std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&std::env::var("PATH")?)))?;
-        Answer::of(script.arg(&team.namespace).env("PATH", path))?.expect(0)?;
-        Ok(team)
+        Answer::of(script.args([namespace, &self.namespace]).env("PATH", path))?.expect(0).map(drop)
     }
 
     pub fn apply(&self, hooks: &[&Hook]) -> Result<()> {
@@ -144,7 +193,7 @@ impl<'a> Argo<'a> {
     }
 
     pub fn workflow(&self, name: &str) -> Result<Value> {
-        self.cluster.get(&["workflow", "-n", ARGO, name])
+        self.cluster.get(&["workflow", "-n", &self.namespace, name])
     }
 
     /// Waits for the end of a Workflow; answers it.
@@ -159,7 +208,7 @@ impl<'a> Argo<'a> {
 
     /// What a person would look at first when a Workflow does not end, or does not begin.
     fn seen(&self, name: &str) -> String {
-        let sensor = ["logs", "-n", ARGO, "-l", "sensor-name=tenantry-operations", "--tail=5"];
+        let sensor = ["logs", "-n", &self.namespace, "-l", "sensor-name", "--tail=5"];
         let looked = self.cluster.kubectl(&sensor);
         let workflow = self.argo(&["get", name]);
         let said = |words: Result<String>| words.unwrap_or_else(|error| format!("{error:#}"));
@@ -168,7 +217,7 @@ impl<'a> Argo<'a> {
 
     /// All Workflows, by name.
     pub fn workflows(&self) -> Result<Vec<String>> {
-        let list = self.cluster.get(&["workflows", "-n", ARGO])?;
+        let list = self.cluster.get(&["workflows", "-n", &self.namespace])?;
         let mut names: Vec<String> = list["items"]
             .as_array()
             .into_iter()
@@ -181,7 +230,8 @@ impl<'a> Argo<'a> {
 
     /// What became no Workflow.
     pub fn dead_letters(&self) -> Result<Vec<String>> {
-        let list = self.cluster.get(&["configmaps", "-n", ARGO, "-l", "tenantry.io/dead-letter"])?;
+        let list =
+            self.cluster.get(&["configmaps", "-n", &self.namespace, "-l", "tenantry.io/dead-letter"])?;
         let items = list["items"].as_array().context("a list")?;
         Ok(items.iter().filter_map(|item| item["data"]["body"].as_str().map(str::to_owned)).collect())
     }
@@ -189,9 +239,24 @@ impl<'a> Argo<'a> {
     /// `argo …`, as a user looks at a Workflow.
     pub fn argo(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
-        command.arg("--kubeconfig").arg(&self.cluster.kubeconfig).args(["-n", ARGO]).args(args);
+        command.arg("--kubeconfig").arg(&self.cluster.kubeconfig).args(["-n", &self.namespace]).args(args);
         Ok(Answer::of(&mut command)?.expect(0)?.out)
     }
+}
+
+/// What `helm template` makes of the shipped chart; the bus is the test bed's.
+fn rendered(values: &[String]) -> Result<String> {
+    let mut render = Command::new(repository().join("testbed/bin/helm/helm"));
+    render.args(["template", "tenantry-argo"]).arg(repository().join("deploy/argo/chart"));
+    for value in ["bus.create=false"].into_iter().chain(values.iter().map(String::as_str)) {
+        render.args(["--set", value]);
+    }
+    Ok(Answer::of(&mut render)?.expect(0)?.out)
+}
+
+/// Where events go, at the webhook's own address or on a way to it.
+pub fn webhook_at(address: SocketAddr) -> String {
+    format!("http://{address}/operations")
 }
 
 /// A Workflow of a shipped template that nobody but its maker asked for, with these parameters.

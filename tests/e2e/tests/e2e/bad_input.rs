@@ -1,5 +1,6 @@
 //! Bad input that only whole programs can meet: clear message, nothing lost, nothing half done.
 
+use crate::place::{Place, REGION, Setup, on_each};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
@@ -17,15 +18,10 @@ pub fn trials() -> Vec<Trial> {
             second_manager,
         ),
         trial(Needs::Laptop, "an_agent_with_a_foreign_credential_is_turned_away", foreign_credential),
-        trial(Needs::Laptop, "a_log_line_of_10_megabytes_survives_on_a_laptop", |world| {
-            long_line(world, None)
-        }),
-        trial(Needs::Cluster, "a_log_line_of_10_megabytes_survives_in_a_cluster", |world| {
-            let team = world.team("team")?;
-            long_line(world, Some(&team.namespace))
-        }),
+        trial(Needs::Laptop, "a_log_line_of_10_megabytes_survives_on_a_laptop", long_line),
         trial(Needs::Laptop, "every_documented_exit_code_is_given_for_its_reason", exit_codes),
     ];
+    trials.extend(on_each("a_log_line_of_10_megabytes_survives_in_a_cluster", long_line_in_a_cluster));
     // A bind mount that cannot be written is the only thing that stops root.
     let root = rustix::process::geteuid().is_root();
     trials.push(
@@ -120,24 +116,32 @@ fn foreign_credential(world: &World) -> Result<()> {
     site.finish()
 }
 
-fn long_line(world: &World, namespace: Option<&str>) -> Result<()> {
-    const LINE: usize = 10_000_000;
-    let mut site = Site::start(world, &[])?;
+/// A hook that writes one line of ten megabytes.
+fn talks(namespace: &str) -> Hook {
     let script = "echo before; head -c 10000000 /dev/zero | tr '\\0' x; echo; echo after";
-    let hook = Hook::new(namespace.unwrap_or("team"), "talks").shell(script);
-    let agent = match namespace {
-        Some(namespace) => {
-            world.cluster()?.apply(&[hook.manifest()])?;
-            AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &[namespace])
-        }
-        None => {
-            let templates = world.folder().join("templates");
-            std::fs::create_dir_all(&templates)?;
-            std::fs::write(templates.join("hook.yaml"), hook.manifest().to_string())?;
-            AgentSettings::process(&templates)
-        }
-    };
-    site.add_region("eu1", agent)?;
+    Hook::new(namespace, "talks").shell(script)
+}
+
+fn long_line(world: &World) -> Result<()> {
+    let hook = talks("team");
+    let mut site = Site::start(world, &[])?;
+    let templates = world.folder().join("templates");
+    std::fs::create_dir_all(&templates)?;
+    std::fs::write(templates.join("hook.yaml"), hook.manifest().to_string())?;
+    site.add_region(REGION, AgentSettings::process(&templates))?;
+    bounded(site, &hook)
+}
+
+fn long_line_in_a_cluster(world: &World, place: Place) -> Result<()> {
+    let team = world.team("team")?;
+    let hook = talks(&team.namespace);
+    world.cluster()?.apply(&[hook.manifest()])?;
+    bounded(Setup::new(place, &[&team.namespace]).start(world)?, &hook)
+}
+
+/// Head and tail of its log are kept, and that there was more is said.
+fn bounded(site: Site, hook: &Hook) -> Result<()> {
+    const LINE: usize = 10_000_000;
     site.wait_for_hooks("eu1", &[&hook.path()])?;
     let id = site.provision("prod", "eu1")?;
     site.wait_succeeded(id)?;

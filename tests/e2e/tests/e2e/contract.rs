@@ -1,17 +1,18 @@
 //! The contract's complete Job, as printed, with exactly the rights that are shipped.
 
+use crate::place::{OVER_ARGO, Place, REGION, Setup};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
 use std::path::PathBuf;
-use tenantry_e2e::{AgentSettings, Needs, Site, World, repository, trial};
+use tenantry_e2e::{Needs, World, repository, trial};
 
 pub fn trials() -> Vec<Trial> {
-    vec![trial(
-        Needs::GivenNames,
-        "the_complete_job_runs_as_printed_with_exactly_the_shipped_rights",
-        complete_job,
-    )]
+    let name = "the_complete_job_runs_as_printed_with_exactly_the_shipped_rights";
+    vec![
+        trial(Needs::GivenNames, name, |world| complete_job(world, Place::Agent)),
+        trial(Needs::ArgoGivenNames, format!("{name}{OVER_ARGO}"), |world| complete_job(world, Place::Argo)),
+    ]
 }
 
 const INSIDE: &str = r#"
@@ -22,11 +23,8 @@ cat "$LIFECYCLE_TENANT_ENV_FILE" "$LIFECYCLE_CHANGESET_FILE"
 tb output account=4711
 "#;
 
-fn complete_job(world: &World) -> Result<()> {
+fn complete_job(world: &World, place: Place) -> Result<()> {
     let cluster = world.cluster()?;
-    for namespace in ["billing", "crm", "tenantry-agent"] {
-        world.owns(namespace);
-    }
     let (billing, _crm) = (world.team_named("billing")?, world.team_named("crm")?);
     cluster.tag_image("local/tools:1", "registry.example.com/crm/tenant:1.4.2")?;
     cluster.apply(&[
@@ -37,17 +35,17 @@ fn complete_job(world: &World) -> Result<()> {
         billing.hook("accounts").domain("collibra.com").shell(INSIDE).manifest(),
     ])?;
     cluster.apply_files(&[&repository().join("examples/hook-complete.yaml")])?;
-    let kubeconfig = shipped_rights(world, &["billing", "crm"])?;
-
-    let mut site = Site::start(world, &[])?;
-    let agent = AgentSettings::kubernetes(&kubeconfig, &["billing", "crm"])
-        .flag("annotation-domains", "collibra.com")
-        .flag("keep-succeeded", "1h");
-    site.add_region("eu1", agent)?;
-    site.wait_for_hooks("eu1", &["billing/accounts", "crm/crm-tenant"])?;
+    let namespaces = ["billing", "crm"];
+    let mut setup = Setup::new(place, &namespaces).domain("collibra.com").keep_succeeded();
+    // Over Argo the chart and the teams' consent bring theirs.
+    if place == Place::Agent {
+        setup = setup.rights(shipped_rights(world, &namespaces)?);
+    }
+    let site = setup.start(world)?;
+    site.wait_for_hooks(REGION, &["billing/accounts", "crm/crm-tenant"])?;
     let spec = json!({"settings": {"locale": "no", "seats": 250}});
     let labels = json!({"tier": "gold", "app": "crm"});
-    let accepted = site.create_environment_with("prod", "eu1", labels, spec)?;
+    let accepted = site.create_environment_with("prod", REGION, labels, spec)?;
     let id = accepted.operation.context("no operation")?.id;
     let environment = accepted.environment.id;
     let done = site.wait_succeeded(id)?;
@@ -111,6 +109,7 @@ fn complete_job(world: &World) -> Result<()> {
 
 /// The shipped manifests for these namespaces and no more; answers a kubeconfig of the agent's service account.
 fn shipped_rights(world: &World, namespaces: &[&str]) -> Result<PathBuf> {
+    world.owns("tenantry-agent");
     let (cluster, deploy) = (world.cluster()?, repository().join("deploy/agent"));
     cluster.apply_files(&[&deploy.join("namespace.yaml")])?;
     for namespace in namespaces {

@@ -1,6 +1,7 @@
 //! Parts that die, stop or cannot be reached in the middle of an operation: it ends as it would have. The witness
 //! shows no lost step, no jumped dependency, no overlap.
 
+use crate::place::{self, OVER_ARGO, Setup};
 use anyhow::Result;
 use libtest_mimic::Trial;
 use rustix::process::Signal;
@@ -36,23 +37,35 @@ pub fn trials() -> Vec<Trial> {
             "an_api_server_that_stops_in_the_middle_delays_and_loses_nothing",
             api_server,
         ),
+        trial(Needs::Argo, format!("a_manager_killed_at_every_step_loses_nothing{OVER_ARGO}"), |world| {
+            manager_killed(world, &Place::Argo)
+        }),
     ]
 }
 
 enum Place {
     Laptop,
     Cluster,
+    Argo,
 }
 
 /// A site with the chain of hooks in region eu1.
 fn site(world: &World, place: &Place, flags: &[&str], proxied: bool) -> Result<(Site, Option<Proxy>)> {
+    if let Place::Argo = place {
+        let team = world.team("team")?;
+        let hooks = chain(&team.namespace, |hook| hook.gated_witness("0"));
+        world.cluster()?.apply(&hooks.iter().map(Hook::manifest).collect::<Vec<_>>())?;
+        // Exact: `second` does not wait for `beside`.
+        let setup = Setup::new(place::Place::Argo, &[&team.namespace]).manager(flags).exact();
+        return Ok((setup.start(world)?, None));
+    }
     let mut site = Site::start(world, flags)?;
     let (hooks, agent) = match place {
         Place::Laptop => {
             let (hooks, templates) = local_chain(world)?;
             (hooks, AgentSettings::process(&templates))
         }
-        Place::Cluster => {
+        Place::Cluster | Place::Argo => {
             let team = world.team("team")?;
             let hooks = chain(&team.namespace, |hook| hook.gated_witness("0"));
             world.cluster()?.apply(&hooks.iter().map(Hook::manifest).collect::<Vec<_>>())?;

@@ -2,6 +2,7 @@
 //! (`terminationGracePeriodSeconds`) before it is made to (SIGKILL). As a process, in a container, as Pod and as Job.
 
 use crate::containers::{Podman, is_missing};
+use crate::place::{Place, REGION, Setup, on_each};
 use crate::reasons::step;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -11,12 +12,13 @@ use tenantry_e2e::{AgentSettings, Hook, Needs, Site, World, eventually, trial};
 use tenantry_model::{AttemptState, FailureReason, KillCause, OperationId, OperationState};
 
 pub fn trials() -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         trial(Needs::Minutes, "a_cancel_leaves_processes_their_grace", processes),
         trial(Needs::Minutes, "a_cancel_leaves_containers_their_grace", containers)
             .with_ignored_flag(is_missing()),
-        trial(Needs::Cluster, "a_cancel_leaves_pods_and_jobs_their_grace", cluster),
-    ]
+    ];
+    trials.extend(on_each("a_cancel_leaves_pods_and_jobs_their_grace", cluster));
+    trials
 }
 
 /// Far longer than the test takes.
@@ -75,7 +77,7 @@ fn containers(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn cluster(world: &World) -> Result<()> {
+fn cluster(world: &World, place: Place) -> Result<()> {
     let team = world.team("crm")?;
     let in_claim = |name: &str| {
         team.hook(name)
@@ -91,10 +93,9 @@ fn cluster(world: &World) -> Result<()> {
     ];
     let cluster = world.cluster()?;
     cluster.apply(&hooks.iter().map(Hook::manifest).collect::<Vec<_>>())?;
-    let mut site = Site::start(world, &[])?;
-    site.add_region("eu1", AgentSettings::kubernetes(&cluster.kubeconfig, &[&team.namespace]))?;
-    wait_for_hooks(&site, "eu1", &hooks)?;
-    cancelled(site, "eu1", &hooks, &world.folder().join("witness"), || Ok(true))
+    let site = Setup::new(place, &[&team.namespace]).start(world)?;
+    wait_for_hooks(&site, REGION, &hooks)?;
+    cancelled(site, REGION, &hooks, &world.folder().join("witness"), || Ok(true))
 }
 
 fn wait_for_hooks(site: &Site, region: &str, hooks: &[Hook]) -> Result<()> {

@@ -34,6 +34,7 @@ mod nightly_risk;
 mod nightly_risk_spark;
 mod order;
 mod pauses;
+mod place;
 mod reasons;
 mod reasons_cases;
 mod repeated;
@@ -88,5 +89,10 @@ fn main() -> anyhow::Result<()> {
     trials.extend(argo_silent::trials());
     trials.extend(argo_verbs::trials());
     trials.extend(argo_many::trials());
+    // The shared cluster with Argo starts when the other one's tests are over; its longest tests begin first.
+    trials.sort_by_key(|trial| {
+        let over_argo = trial.name().ends_with(place::OVER_ARGO);
+        (over_argo, over_argo && !trial.name().starts_with("every_reason"))
+    });
     tenantry_e2e::run(trials)
 }

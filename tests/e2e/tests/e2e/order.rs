@@ -1,20 +1,21 @@
 //! Three teams' hooks with dependencies, judged by what the hooks themselves wrote.
 
+use crate::place::{Place, Setup, on_each};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use tenantry_api_types::v1::AttentionQuery;
 use tenantry_client::StepVerb;
-use tenantry_e2e::{AgentSettings, Needs, Site, World, eventually, trial};
+use tenantry_e2e::{World, eventually};
 use tenantry_model::AttentionKind;
 
 pub fn trials() -> Vec<Trial> {
-    vec![
-        trial(Needs::Cluster, "hooks_of_three_teams_run_in_their_order_and_side_by_side", order),
-        trial(Needs::Cluster, "a_failed_step_waits_and_after_a_rerun_its_successors_go_on", failing),
-    ]
+    let mut trials = Vec::new();
+    trials.extend(on_each("hooks_of_three_teams_run_in_their_order_and_side_by_side", order));
+    trials.extend(on_each("a_failed_step_waits_and_after_a_rerun_its_successors_go_on", failing));
+    trials
 }
 
-fn order(world: &World) -> Result<()> {
+fn order(world: &World, place: Place) -> Result<()> {
     let (billing, crm, search) = (world.team("billing")?, world.team("crm")?, world.team("search")?);
     let after = |hook: &tenantry_e2e::Hook| hook.path();
     let accounts = billing.hook("accounts").witness(2, "0");
@@ -25,9 +26,8 @@ fn order(world: &World) -> Result<()> {
     let all = [&accounts, &schema, &seed, &index, &alone];
     world.cluster()?.apply(&all.map(tenantry_e2e::Hook::manifest))?;
 
-    let mut site = Site::start(world, &[])?;
     let namespaces = [billing.namespace.as_str(), &crm.namespace, &search.namespace];
-    site.add_region("eu1", AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces))?;
+    let site = Setup::new(place, &namespaces).start(world)?;
     site.wait_for_hooks("eu1", &all.map(tenantry_e2e::Hook::path).each_ref().map(String::as_str))?;
     let id = site.provision("prod", "eu1")?;
     let witness = world.witness();
@@ -54,18 +54,15 @@ fn order(world: &World) -> Result<()> {
     site.finish()
 }
 
-fn failing(world: &World) -> Result<()> {
+fn failing(world: &World, place: Place) -> Result<()> {
     let (billing, crm) = (world.team("billing")?, world.team("crm")?);
     let accounts = billing.hook("accounts").witness(1, "first:3");
     let tenant = crm.hook("tenant").witness(1, "0").after(&accounts.path());
     let other = crm.hook("other").witness(1, "0");
     let all = [&accounts, &tenant, &other];
     world.cluster()?.apply(&all.map(tenantry_e2e::Hook::manifest))?;
-    let mut site = Site::start(world, &[])?;
     let namespaces = [billing.namespace.as_str(), crm.namespace.as_str()];
-    let agent =
-        AgentSettings::kubernetes(&world.cluster()?.kubeconfig, &namespaces).flag("keep-failed", "0s");
-    site.add_region("eu1", agent)?;
+    let site = Setup::new(place, &namespaces).agent("keep-failed", "0s").start(world)?;
     site.wait_for_hooks("eu1", &all.map(tenantry_e2e::Hook::path).each_ref().map(String::as_str))?;
 
     site.cli(&["tenant", "create", "acme"])?.expect(0)?;

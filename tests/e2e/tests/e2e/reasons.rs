@@ -1,14 +1,16 @@
 //! Every reason for which an attempt can fail on one node: what tenantry says of it, what it does then, and that the
 //! log stays. All hooks are steps of one operation, so that the whole takes as long as the slowest.
 
-use crate::reasons_cases::{Blow, Case, Kind, Teams, Then, all, gate, go_file, node_label};
+use crate::place::{OVER_ARGO, Place, Setup};
+use crate::reasons_cases::{Blow, Case, Kind, Teams, Then, all, all_over_argo, gate, go_file, node_label};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tenantry_api_types::v1::{Attempt, AttentionQuery, Operation, Step};
-use tenantry_e2e::{AgentSettings, Hook, Needs, Site, World, eventually, trial, within};
+use tenantry_client::StepVerb;
+use tenantry_e2e::{Hook, Needs, Site, World, eventually, trial, within};
 use tenantry_model::{
     AttemptId, AttemptState, AttentionKind, FailureReason, HookRef, KillCause, OperationId, StepState,
 };
@@ -16,10 +18,13 @@ use tenantry_model::{
 pub fn trials() -> Vec<Trial> {
     vec![
         trial(Needs::Cluster, "every_reason_of_a_pod_is_named_and_its_log_stays", |world| {
-            every_reason(world, Kind::Pod)
+            every_reason(world, Place::Agent, Kind::Pod)
         }),
         trial(Needs::Cluster, "every_reason_of_a_job_is_named_and_its_log_stays", |world| {
-            every_reason(world, Kind::Job)
+            every_reason(world, Place::Agent, Kind::Job)
+        }),
+        trial(Needs::Argo, format!("every_reason_is_named_and_its_log_stays{OVER_ARGO}"), |world| {
+            every_reason(world, Place::Argo, Kind::Pod)
         }),
     ]
 }
@@ -33,32 +38,40 @@ pub fn step<'a>(operation: &'a Operation, name: &str) -> Result<&'a Step> {
     found.with_context(|| format!("no step {name}"))
 }
 
-fn every_reason(world: &World, kind: Kind) -> Result<()> {
+fn every_reason(world: &World, place: Place, kind: Kind) -> Result<()> {
     let cluster = world.cluster()?;
     let teams = Teams { crm: world.team("crm")?, full: world.team("full")?, tag: world.tag.clone() };
     allow_nothing(world, &teams.full.namespace)?;
-    let cases = all(&teams, kind);
+    let cases = match place {
+        Place::Agent => all(&teams, kind),
+        Place::Argo => all_over_argo(&teams),
+    };
     let gate = gate(&teams);
     let hooks: Vec<&Hook> = cases.iter().map(|case| &case.hook).chain([&gate]).collect();
     cluster.apply(&hooks.iter().map(|hook| hook.manifest()).collect::<Vec<_>>())?;
 
-    let mut site = Site::start(world, &[])?;
-    let agent =
-        AgentSettings::kubernetes(&cluster.kubeconfig, &[&teams.crm.namespace, &teams.full.namespace])
-            .flag("image-pull-tolerance", "3s")
-            .flag("unschedulable-tolerance", "5s")
-            .flag("cannot-start-tolerance", "3s")
-            // A slow sandbox is not ended by it: no event says that it fails.
-            .flag("preparing-tolerance", "20s")
-            .flag("keep-failed", "0s");
+    let site = Setup::new(place, &[&teams.crm.namespace, &teams.full.namespace])
+        .tolerance("image-pull", "3s")
+        .tolerance("unschedulable", "5s")
+        .tolerance("cannot-start", "3s")
+        // A slow sandbox is not ended by it: no event says that it fails.
+        .tolerance("preparing", "20s")
+        .agent("keep-failed", "0s")
+        // One level would wait for ever for the steps of the one before that wait for a person.
+        .exact()
+        .start(world)?;
     // Of what is evicted or forced away; it is said in the log as well.
     site.expect_log("the log cannot be read to its end");
-    site.add_region("eu1", agent)?;
     let paths: Vec<String> = hooks.iter().map(|hook| hook.path()).collect();
     site.wait_for_hooks("eu1", &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
 
     let id = site.provision("prod", "eu1")?;
-    let squatter = squat(world, &site, id, &teams, kind)?;
+    planned(&site, id)?;
+    let gone = cases.iter().find(|case| case.reason == FailureReason::TemplateGone);
+    if let Some(case) = gone {
+        cluster.kubectl(&["delete", "job", "-n", &teams.crm.namespace, case.hook.name()])?;
+    }
+    let squatter = squat(world, id, &teams, kind)?;
     let first_of_nowhere = "the first attempt that no node takes";
     site.wait_for(id, first_of_nowhere, |operation| {
         step(operation, "nowhere").ok()?.attempts.first()?.outcome.clone()
@@ -71,6 +84,9 @@ fn every_reason(world: &World, kind: Kind) -> Result<()> {
 
     let operation = settled(&site, id)?;
     cluster.kubectl(&["label", "node", "--all", &format!("{label}-")])?;
+    if place == Place::Argo {
+        delete_what_failed(world, id, &teams.crm.namespace)?;
+    }
     nothing_of_ours_is_left(world, &teams.crm.namespace, &squatter)?;
     let wrong: Vec<String> = cases
         .iter()
@@ -78,6 +94,14 @@ fn every_reason(world: &World, kind: Kind) -> Result<()> {
         .collect();
     ensure!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     attention(&site, &operation, &cases)?;
+
+    if let Some(Case { hook, .. }) = gone {
+        cluster.apply(&[hook.manifest()])?;
+        site.steer(id, hook.name(), StepVerb::rerun(), "it is back")?;
+        site.wait_for(id, "the step whose template is back", |operation| {
+            (step(operation, hook.name()).ok()?.state == StepState::Succeeded).then_some(())
+        })?;
+    }
 
     // Nothing moves while steps wait, and a person can always get out.
     site.cli(&["op", "cancel", &id.to_string(), "--reason", "seen enough"])?.expect(0)?;
@@ -98,11 +122,14 @@ fn allow_nothing(world: &World, namespace: &str) -> Result<()> {
     })
 }
 
-/// Somebody else makes an object of the name that the first attempt of `taken` will have; then that step may go on.
-fn squat(world: &World, site: &Site, id: OperationId, teams: &Teams, kind: Kind) -> Result<String> {
+fn planned(site: &Site, id: OperationId) -> Result<()> {
     site.wait_for(id, "the plan", |operation| {
         operation.steps.as_ref().filter(|steps| !steps.is_empty()).map(drop)
-    })?;
+    })
+}
+
+/// Somebody else makes an object of the name that the first attempt of `taken` will have; then that step may go on.
+fn squat(world: &World, id: OperationId, teams: &Teams, kind: Kind) -> Result<String> {
     let step =
         HookRef { region: "eu1".parse()?, namespace: teams.crm.namespace.parse()?, name: "taken".parse()? };
     let name = tenantry_hook::attempt_name(&AttemptId { operation: id, step, number: 1 });
@@ -189,6 +216,12 @@ fn settled(site: &Site, id: OperationId) -> Result<Operation> {
         Ok(found)
     })
     .with_context(|| format!("still open: {last:#?}"))
+}
+
+/// Bridges leave what failed until its step is settled; nothing holds it, and whoever wants to deletes it.
+fn delete_what_failed(world: &World, id: OperationId, namespace: &str) -> Result<()> {
+    let of = format!("tenantry.io/operation={id}");
+    world.cluster()?.kubectl(&["delete", "pods,jobs", "-n", namespace, "-l", &of, "--timeout=2m"]).map(drop)
 }
 
 /// Logs and outcomes are read after this: no object of an attempt is there any more, and the squatter is as it was.

@@ -283,11 +283,13 @@ pub fn that_never_start(teams: &Teams, kind: Kind) -> Vec<Case> {
 pub fn that_are_ended(teams: &Teams, kind: Kind) -> Vec<Case> {
     use FailureReason::{Deleted, Killed};
     let waits = |name: &str| {
+        // Beside a Pod's of the same case.
+        let name = if kind == Kind::Job { format!("{name}-job") } else { name.to_owned() };
         let script = format!(
             "trap 'echo told to stop; exit 0' TERM; echo at work; [ $LIFECYCLE_ATTEMPT = 1 ] || exit 0; \
              touch /witness/up-{name}; sleep 600 & wait"
         );
-        in_folder(teams.crm.hook(name)).shell(&script).pod("terminationGracePeriodSeconds", json!(120))
+        in_folder(teams.crm.hook(&name)).shell(&script).pod("terminationGracePeriodSeconds", json!(120))
     };
     let log = "at work\ntold to stop\n";
     let mut cases = vec![
@@ -309,15 +311,30 @@ pub fn that_are_ended(teams: &Teams, kind: Kind) -> Vec<Case> {
     cases
 }
 
+/// Of a region of Argo: somebody deletes the template after the plan, while the step waits for the gate.
+fn of_a_template_that_goes(teams: &Teams) -> Case {
+    Case::new(teams.crm.hook("gone").after("gate"), FailureReason::TemplateGone).says("/gone is not there")
+}
+
 /// All of them.
 pub fn all(teams: &Teams, kind: Kind) -> Vec<Case> {
     let mut cases = that_run(teams);
     cases.extend(that_never_start(teams, kind));
     cases.extend(that_are_ended(teams, kind));
-    if kind == Kind::Job {
-        for case in &mut cases {
-            case.hook = case.hook.clone().tenant("attempt-kind", "job");
-        }
+    if kind == Kind::Job { as_jobs(cases) } else { cases }
+}
+
+/// All of Pods, with what somebody ends as a Job too: each step has a bridge, and who runs the attempt is the same code.
+pub fn all_over_argo(teams: &Teams) -> Vec<Case> {
+    let mut cases = all(teams, Kind::Pod);
+    cases.push(of_a_template_that_goes(teams));
+    cases.extend(as_jobs(that_are_ended(teams, Kind::Job)));
+    cases
+}
+
+fn as_jobs(mut cases: Vec<Case>) -> Vec<Case> {
+    for case in &mut cases {
+        case.hook = case.hook.clone().tenant("attempt-kind", "job");
     }
     cases
 }

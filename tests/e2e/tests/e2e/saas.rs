@@ -1,18 +1,27 @@
 //! `examples/saas`, as it stands in the repository, on a laptop and on a cluster: the results are the same.
 
+use crate::argo_many::LARGE;
+use crate::place::{OVER_ARGO, Place, REGION, Setup};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::process::Command;
-use tenantry_api_types::v1::OperationsQuery;
+use tenantry_api_types::v1::{HooksQuery, OperationsQuery};
 use tenantry_e2e::{AgentSettings, Answer, Needs, Site, World, binary, repository, trial};
 
 const TEAMS: [&str; 4] = ["identity", "billing", "crm", "search"];
 
+const SAME_RESULTS: &str = "the_saas_demo_on_a_cluster_has_the_laptops_results";
+
 pub fn trials() -> Vec<Trial> {
     vec![
         trial(Needs::Minutes, "the_saas_demo_runs_unchanged_on_a_laptop", demo),
-        trial(Needs::GivenNames, "the_saas_demo_on_a_cluster_has_the_laptops_results", same_results),
+        trial(Needs::GivenNames, SAME_RESULTS, |world| same_results(world, Place::Agent)),
+        // Ten operations, one after the other, each with Workflows.
+        trial(Needs::ArgoGivenNames, format!("{SAME_RESULTS}{OVER_ARGO}"), |world| {
+            same_results(world, Place::Argo)
+        })
+        .with_ignored_flag(std::env::var_os(LARGE).is_none()),
     ]
 }
 
@@ -42,7 +51,7 @@ struct SeenStep {
     log: String,
 }
 
-fn same_results(world: &World) -> Result<()> {
+fn same_results(world: &World, place: Place) -> Result<()> {
     let saas = repository().join("examples/saas");
     let cluster = world.cluster()?;
     for team in TEAMS {
@@ -55,28 +64,19 @@ fn same_results(world: &World) -> Result<()> {
         let files: Vec<_> = TEAMS.iter().map(|team| saas.join(team).join(file)).collect();
         cluster.apply_files(&files.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>())?;
     }
-    let mut site = Site::start(world, &[])?;
+    let mut site = Site::start_in(world, "laptop", &[])?;
     site.add_region("local", AgentSettings::process(&saas))?;
-    site.add_region("eu1", AgentSettings::kubernetes(&cluster.kubeconfig, &TEAMS))?;
-    for region in ["local", "eu1"] {
-        site.wait_for_hooks(region, &["identity/accounts", "crm/crm-tenant"])?;
-    }
-    let hooks = |region: &str| -> Result<Vec<String>> {
-        let query =
-            tenantry_api_types::v1::HooksQuery { region: Some(region.parse()?), ..Default::default() };
-        Ok(site.call(site.client().hooks(&query))?.items.iter().map(|h| h.hook.path().to_string()).collect())
-    };
-    ensure!(hooks("local")? == hooks("eu1")?, "{:?} and {:?}", hooks("local")?, hooks("eu1")?);
-
+    site.wait_for_hooks("local", &["identity/accounts", "crm/crm-tenant"])?;
     demo_in(&site, "local")?;
     let laptop = seen(&site)?;
-    // The same names again: the demo makes its tenants itself.
-    let mut second = Site::start_in(world, "second", &[])?;
-    second.add_region("eu1", AgentSettings::kubernetes(&cluster.kubeconfig, &TEAMS))?;
-    second.wait_for_hooks("eu1", &["identity/accounts", "crm/crm-tenant"])?;
+    let of_laptop = hooks(&site)?;
     site.finish()?;
-    demo_in(&second, "eu1")?;
+    // The same names again: the demo makes its tenants itself.
+    let second = Setup::new(place, &TEAMS).object_store("tenantry-objects").start(world)?;
+    second.wait_for_hooks(REGION, &["identity/accounts", "crm/crm-tenant"])?;
+    demo_in(&second, REGION)?;
     let real = seen(&second)?;
+    ensure!(of_laptop == hooks(&second)?, "{of_laptop:?} and {:?}", hooks(&second)?);
 
     ensure!(laptop.len() == real.len(), "{} and {} operations", laptop.len(), real.len());
     for (laptop, real) in laptop.iter().zip(&real) {
@@ -85,10 +85,19 @@ fn same_results(world: &World) -> Result<()> {
     second.finish()
 }
 
+/// The hooks of its one region.
+fn hooks(site: &Site) -> Result<Vec<String>> {
+    let items = site.call(site.client().hooks(&HooksQuery::default()))?.items;
+    Ok(items.iter().map(|hook| hook.hook.path().to_string()).collect())
+}
+
 fn demo_in(site: &Site, region: &str) -> Result<()> {
     let mut command = Command::new(repository().join("examples/saas/demo.sh"));
     command.arg(binary()).env("TENANTRY_URL", site.url()).env("TENANTRY_TOKEN", &site.token);
     command.env("REGION", region).env("MORE", "2");
+    if let Some(authority) = site.authority() {
+        command.env("TENANTRY_CA_FILE", authority);
+    }
     Answer::of(&mut command)?.expect(0).with_context(|| format!("the demo in {region}")).map(drop)
 }
 
