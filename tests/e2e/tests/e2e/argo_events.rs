@@ -2,11 +2,11 @@
 //! an event makes says what became of it.
 
 use crate::argo_managed::{Managed, REGION, paused};
-use crate::argo_place::{ARGO, PARTS, bridges, requested};
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tenantry_e2e::argo::{ARGO, PARTS, bridges, requested};
 use tenantry_e2e::{Hook, Needs, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState};
 

@@ -1,9 +1,8 @@
 //! The path over Argo Events and Argo Workflows with a manager: Argo's graph shows what runs, and the operator steers it.
 
-use crate::argo_place::{ARGO, Argo, PARTS, TOKEN, bridges};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use tenantry_e2e::argo::{ARGO, Argo, PARTS, bridges};
 use tenantry_e2e::{Hook, Needs, Site, Team, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState, StepState};
 
@@ -35,29 +34,8 @@ impl<'a> Managed<'a> {
 
     /// With these flags of the manager, and variables of all of its lives.
     pub fn with(world: &'a World, flags: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
-        let (argo, cluster) = (Argo::install(world)?, world.cluster()?);
-        let file = |name: &str, text: &str| {
-            let path = world.folder().join(name);
-            std::fs::write(&path, text).map(|()| path)
-        };
-        let discovery: Value = serde_json::from_str(&cluster.kubectl(&[
-            "get",
-            "--raw",
-            "/.well-known/openid-configuration",
-        ])?)?;
-        let keys = file("keys.json", &cluster.kubectl(&["get", "--raw", "/openid/v1/jwks"])?)?;
-        let document = json!({"regions": {REGION: {
-            "events": {"url": argo.webhook(), "tokenFile": file("token", TOKEN)?},
-            "identity": {"issuer": discovery["issuer"], "keysFile": keys}
-        }}});
-        let document = file("regions.json", &document.to_string())?.display().to_string();
-        let site = Site::start_for_pods(
-            world,
-            cluster,
-            &[&["--argo-regions", &document], flags].concat(),
-            variables,
-        )?;
-        argo.attach(&site, REGION)?;
+        let argo = Argo::install(world)?;
+        let site = argo.manager(REGION, flags, variables)?;
         let team = argo.team("crm")?;
         Ok(Self { world, argo, site, team })
     }
@@ -214,21 +192,4 @@ pub fn paused(managed: &Managed<'_>, id: OperationId) -> Result<()> {
     let attention = managed.site.cli(&["attention"])?.expect(0)?.out;
     ensure!(attention.contains("workflow-ended") && attention.contains("tenantry op resume"), "{attention}");
     Ok(())
-}
-
-impl Argo<'_> {
-    /// Tells the Workflows of a region about their manager, as the chart does.
-    fn attach(&self, site: &Site, region: &str) -> Result<()> {
-        let cluster = self.world.cluster()?;
-        let authority = std::fs::read_to_string(site.authority().context("a manager with TLS")?)?;
-        cluster.apply(&[json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenantry-manager", "namespace": ARGO},
-            "stringData": {"ca.crt": authority}
-        })])?;
-        self.chart(&[
-            &format!("region={region}"),
-            &format!("manager.url={}", site.url()),
-            "manager.caSecret=tenantry-manager",
-        ])
-    }
 }
