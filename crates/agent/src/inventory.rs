@@ -71,6 +71,9 @@ impl Inventory {
                 let (hook, problems) = match parse(manifest, &self.domains, &self.policy) {
                     Ok(hook) => {
                         state.store.put(path, &hook.hash, manifest)?;
+                        if state.listed.is_none() {
+                            state.store.save()?;
+                        }
                         Point::TemplateStored.reached();
                         (Some(hook), Vec::new())
                     }
@@ -83,6 +86,7 @@ impl Inventory {
             }
             TemplateEvent::Absent { path } => state.remove(path),
             TemplateEvent::Complete => {
+                state.store.save()?;
                 let listed = state.listed.take();
                 let gone: Vec<HookPath> = (state.hooks.keys())
                     .filter(|path| listed.as_ref().is_some_and(|listed| !listed.contains(*path)))
