@@ -40,6 +40,16 @@ if [ -z "${TENANTRY_TESTBED:-}" ]; then
     echo "the test bed cannot be used here (see above): figures that need a cluster are left out" >&2
   fi
 fi
+# What Workflows run, and what looks for hooks: the program of the image.
+case "$*" in
+*--only*) wanted=$* ;;
+*) wanted=discovery ;;
+esac
+if [ -n "${TENANTRY_TESTBED:-}" ] && [[ $wanted =~ discovery|argo|bridge|queued ]]; then
+  deploy/bridge/build-image.sh >&2
+  export TENANTRY_BRIDGE_BIN=$PWD/target/bridge-image/tenantry-bridge
+  testbed/build.sh argo-workflows nats argo-events helm
+fi
 echo "binary: $TENANTRY_BIN; cores: $(nproc); load before: $(cut -d' ' -f1-3 /proc/loadavg)" >&2
 status=0
 "$bench" "$@" || status=$?

@@ -15,7 +15,7 @@ pub const OURS: &str = "bench-ours";
 /// Where kubectl's objects run.
 pub const PEERS: &str = "bench-peer";
 /// Requests that follow the end (cleaning up, garbage collection) are counted for so long.
-const TAIL: Duration = Duration::from_secs(10);
+pub const TAIL: Duration = Duration::from_secs(10);
 
 /// A cluster, an installation with an agent in it, and a kubectl.
 pub struct InCluster {
@@ -197,15 +197,19 @@ impl InCluster {
         Ok(Cost { took, requests: all - self.idle * began.elapsed().as_secs_f64() })
     }
 
-    /// All requests that the API server has answered, watches left out: how often they begin again says nothing.
     fn requests(&self) -> Result<f64> {
-        let metrics = self.cluster.kubectl(&["get", "--raw", "/metrics"])?;
-        let counted = metrics
-            .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{") && !line.contains("verb=\"WATCH\""))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        Ok(counted.sum())
+        requests(&self.cluster)
     }
+}
+
+/// All requests that the API server has answered, watches left out: how often they begin again says nothing.
+pub fn requests(cluster: &Cluster) -> Result<f64> {
+    let metrics = cluster.kubectl(&["get", "--raw", "/metrics"])?;
+    let counted = metrics
+        .lines()
+        .filter(|line| line.starts_with("apiserver_request_total{") && !line.contains("verb=\"WATCH\""))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(counted.sum())
 }
 
 impl Cost {
@@ -216,7 +220,7 @@ impl Cost {
 }
 
 /// The Pod of a no-op hook.
-fn pod_spec() -> Result<Value> {
+pub fn pod_spec() -> Result<Value> {
     let manifest = Hook::new(PEERS, "peer").manifest();
     manifest.pointer("/spec/template/spec").cloned().context("a template without a pod")
 }

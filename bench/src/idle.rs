@@ -30,9 +30,15 @@ pub fn memory(world: &World, operations: usize, table: &mut Table) -> Result<()>
 }
 
 fn resident(pid: u32) -> Result<f64> {
+    memory_of(pid, "VmRSS")
+}
+
+/// A program's memory in megabytes: `VmRSS` as it is, `VmHWM` at most.
+pub fn memory_of(pid: u32, field: &str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    let kilobytes: f64 =
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().context("memory")?;
     Ok(kilobytes * 1024.0 / 1e6)
 }
 
@@ -71,7 +77,7 @@ pub fn start(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn median(times: &mut [f64]) -> f64 {
+pub fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or_default()
 }

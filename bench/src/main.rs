@@ -3,7 +3,10 @@
 //! It starts the same programs as the end-to-end tests, and measures from outside. It asserts no time: what fails a run
 //! is only an operation or a peer that does not succeed.
 
+mod argo;
+mod bridge_cost;
 mod cluster;
+mod discovery;
 mod engine;
 mod history;
 mod idle;
@@ -11,6 +14,7 @@ mod laptop;
 mod latency;
 mod place;
 mod postgres;
+mod queued;
 mod simulator;
 mod steps;
 mod successor;
@@ -47,6 +51,14 @@ enum Figure {
     Memory,
     /// How long a command takes to start.
     Start,
+    /// Finding hooks among ten thousand Jobs: bridge, agent and its index, beside one LIST.
+    Discovery,
+    /// Steps of one operation by the executors `kubernetes` and `argo`, beside Workflows of Argo alone.
+    Argo,
+    /// What a bridge costs: size, start, memory, the way to a hook's first line.
+    Bridge,
+    /// Operations of one step at once, beside as many Workflows.
+    Queued,
 }
 
 /// Measures tenantry against peers on this machine.
@@ -85,6 +97,18 @@ struct Args {
     /// Running operations, for the figure `memory`
     #[arg(long, default_value_t = 1000)]
     running: usize,
+    /// Suspended Jobs, for the figure `discovery`
+    #[arg(long, default_value_t = 10_000)]
+    jobs: usize,
+    /// Namespaces that they are in
+    #[arg(long, default_value_t = 200)]
+    namespaces: usize,
+    /// Steps of one operation, for the figure `argo`
+    #[arg(long, default_value_t = 100)]
+    argo_hooks: usize,
+    /// Operations at once, for the figure `queued`
+    #[arg(long, default_value_t = 200)]
+    queued: usize,
     /// How often each figure in a cluster is measured, ours and the peer's by turns; the sums count
     #[arg(long, default_value_t = 1)]
     rounds: usize,
@@ -139,11 +163,24 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         scratch(Needs::Laptop, |world| idle::memory(world, args.running, table))?;
     }
     let in_cluster = [Figure::Sequential, Figure::Parallel, Figure::Latency, Figure::Successor];
-    if !in_cluster.into_iter().any(|figure| args.wants(figure)) {
+    let steps = in_cluster.into_iter().any(|figure| args.wants(figure));
+    let with_argo =
+        [Figure::Argo, Figure::Bridge, Figure::Queued].into_iter().any(|figure| args.wants(figure));
+    if !steps && !with_argo && !args.wants(Figure::Discovery) {
         return Ok(());
     }
     if testbed().is_none() {
         eprintln!("TENANTRY_TESTBED is not set (see bench/run.sh): figures that need a cluster are left out");
+        return Ok(());
+    }
+    if args.wants(Figure::Discovery) {
+        let size = discovery::Size { jobs: args.jobs, namespaces: args.namespaces };
+        scratch(Needs::OwnCluster(discovery::FLAGS), |world| discovery::measure(world, size, table))?;
+    }
+    if with_argo {
+        scratch(Needs::OwnCluster(&[]), |world| beside_argo(world, args, table))?;
+    }
+    if !steps {
         return Ok(());
     }
     scratch(Needs::Cluster, |world| {
@@ -162,6 +199,23 @@ fn measure(args: &Args, table: &mut Table) -> Result<()> {
         }
         Ok(())
     })
+}
+
+fn beside_argo(world: &World, args: &Args, table: &mut Table) -> Result<()> {
+    if args.wants(Figure::Bridge) {
+        bridge_cost::program(table)?;
+    }
+    let mut place = argo::WithArgo::start(world)?;
+    if args.wants(Figure::Argo) {
+        place.many(args.argo_hooks, table).context("many steps")?;
+    }
+    if args.wants(Figure::Bridge) {
+        place.bridge(table).context("a bridge's cost")?;
+    }
+    if args.wants(Figure::Queued) {
+        place.queued(args.queued, table).context("operations at once")?;
+    }
+    Ok(())
 }
 
 /// A folder for one figure; it stays when the figure fails, with the logs of what ran.

@@ -44,48 +44,61 @@ impl Place {
 
     /// Starts an operation.
     pub fn begin(&self, operation: &str) -> Result<OperationId> {
-        let body = RunOperation {
-            operation: operation.parse()?,
-            reason: None,
-            parameters: serde_json::Map::new(),
-            on_conflict: None,
-            expected_state: None,
-            scheduled_time: None,
-        };
-        let call = Call::default();
-        let accepted = self.site.call(self.site.client().run_operation(self.environment, &body, &call))?;
-        Ok(accepted.operation.context("no operation")?.id)
+        begin(&self.site, self.environment, operation)
     }
 
     /// Runs one to its end, which must be success with so many steps.
     pub fn run(&self, operation: &str, steps: usize) -> Result<Duration> {
-        let began = Instant::now();
-        let mut next_check = CHECK;
-        let id = self.begin(operation)?;
-        // Lists carry no steps: looking costs the manager little.
-        let query = OperationsQuery {
-            environment: Some(self.environment),
-            unfinished: true,
-            ..OperationsQuery::default()
-        };
-        while !self.site.call(self.site.client().operations(&query))?.items.is_empty() {
-            if began.elapsed() > next_check {
-                next_check += CHECK;
-                let shown = self.site.operation(id)?;
-                let stuck = shown.steps.iter().flatten().find(|step| step.waiting);
-                if stuck.is_some() || began.elapsed() > LIMIT {
-                    bail!("{operation} does not end: {stuck:?}");
-                }
-            }
-            std::thread::sleep(LOOK);
-        }
-        let took = began.elapsed();
-        let ended = self.site.operation(id)?;
-        succeeded(&ended)?;
-        let found = ended.steps.map_or(0, |steps| steps.len());
-        anyhow::ensure!(found == steps, "{operation} had {found} steps instead of {steps}");
-        Ok(took)
+        Ok(run(&self.site, self.environment, operation, steps, LOOK)?.0)
     }
+}
+
+/// Starts an operation of an environment.
+pub fn begin(site: &Site, environment: EnvironmentId, operation: &str) -> Result<OperationId> {
+    let body = RunOperation {
+        operation: operation.parse()?,
+        reason: None,
+        parameters: serde_json::Map::new(),
+        on_conflict: None,
+        expected_state: None,
+        scheduled_time: None,
+    };
+    let call = Call::default();
+    let accepted = site.call(site.client().run_operation(environment, &body, &call))?;
+    Ok(accepted.operation.context("no operation")?.id)
+}
+
+/// Runs one to its end, which must be success with so many steps; looks for it so often.
+pub fn run(
+    site: &Site,
+    environment: EnvironmentId,
+    operation: &str,
+    steps: usize,
+    look: Duration,
+) -> Result<(Duration, OperationId)> {
+    let began = Instant::now();
+    let mut next_check = CHECK;
+    let id = begin(site, environment, operation)?;
+    // Lists carry no steps: looking costs the manager little.
+    let query =
+        OperationsQuery { environment: Some(environment), unfinished: true, ..OperationsQuery::default() };
+    while !site.call(site.client().operations(&query))?.items.is_empty() {
+        if began.elapsed() > next_check {
+            next_check += CHECK;
+            let shown = site.operation(id)?;
+            let stuck = shown.steps.iter().flatten().find(|step| step.waiting);
+            if stuck.is_some() || began.elapsed() > LIMIT {
+                bail!("{operation} does not end: {stuck:?}");
+            }
+        }
+        std::thread::sleep(look);
+    }
+    let took = began.elapsed();
+    let ended = site.operation(id)?;
+    succeeded(&ended)?;
+    let found = ended.steps.map_or(0, |steps| steps.len());
+    anyhow::ensure!(found == steps, "{operation} had {found} steps instead of {steps}");
+    Ok((took, id))
 }
 
 fn wait_for_hooks(site: &Site, hooks: usize) -> Result<()> {

@@ -50,7 +50,7 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 pack() { # FILE FOLDER: the same bytes on every machine and day
-	tar --format=ustar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$2" -cf "$1" .
+	tar --format=ustar --blocking-factor=1 --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$2" -cf "$1" .
 }
 mkdir -p "$work/layer/tmp" "$work/image"
 install -m 0755 "$program" "$work/layer/tenantry-bridge"
@@ -65,6 +65,6 @@ config=$(sha256sum "$work/config" | cut -d' ' -f1)
 mv "$work/config" "$work/image/$config.json"
 printf '[{"Config":"%s.json","RepoTags":["tenantry-bridge:%s"],"Layers":["%s.tar"]}]' "$config" "$version" "$layer" >"$work/image/manifest.json"
 chmod 0644 "$work/image"/*
-tar --format=ustar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work/image" -cf "$folder/tenantry-bridge.tar" \
+tar --format=ustar --blocking-factor=1 --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work/image" -cf "$folder/tenantry-bridge.tar" \
 	"$config.json" "$layer.tar" manifest.json
 echo "tenantry-bridge:$version: program $size bytes, image $(wc -c <"$folder/tenantry-bridge.tar") bytes, config sha256:$config"

@@ -71,6 +71,10 @@ impl Inventory {
                 let (hook, problems) = match parse(manifest, &self.domains, &self.policy) {
                     Ok(hook) => {
                         state.store.put(path, &hook.hash, manifest)?;
+                        // Of the first listing nobody is told before its end.
+                        if state.complete {
+                            state.store.save()?;
+                        }
                         Point::TemplateStored.reached();
                         (Some(hook), Vec::new())
                     }
@@ -83,6 +87,7 @@ impl Inventory {
             }
             TemplateEvent::Absent { path } => state.remove(path),
             TemplateEvent::Complete => {
+                state.store.save()?;
                 let listed = state.listed.take();
                 let gone: Vec<HookPath> = (state.hooks.keys())
                     .filter(|path| listed.as_ref().is_some_and(|listed| !listed.contains(*path)))
@@ -113,19 +118,17 @@ impl Inventory {
         }
         let whole = !state.told;
         let dirty = std::mem::take(&mut state.dirty);
-        let (present, absent): (Vec<HookReport>, Vec<HookPath>) = if whole {
+        let (mut present, absent): (Vec<HookReport>, Vec<HookPath>) = if whole {
             (state.hooks.values().cloned().collect(), Vec::new())
         } else {
             let absent = dirty.iter().filter(|path| !state.hooks.contains_key(*path)).cloned().collect();
             (dirty.iter().filter_map(|path| state.hooks.get(path).cloned()).collect(), absent)
         };
         let mut pages: Vec<InventoryRequest> = Vec::new();
-        let mut rest = present.as_slice();
-        while !rest.is_empty() {
-            let bounded = &rest[..rest.len().min(MAX_BATCH)];
-            let (chunk, after) = rest.split_at(fitting(bounded));
-            pages.push(page(session, chunk.to_vec(), Vec::new()));
-            rest = after;
+        while !present.is_empty() {
+            let bounded = &present[..present.len().min(MAX_BATCH)];
+            let after = present.split_off(fitting(bounded));
+            pages.push(page(session, std::mem::replace(&mut present, after), Vec::new()));
         }
         for chunk in absent.chunks(MAX_BATCH) {
             pages.push(page(session, Vec::new(), chunk.to_vec()));

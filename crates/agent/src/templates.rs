@@ -23,6 +23,8 @@ const GRACE: Duration = Duration::from_hours(1);
 pub struct TemplateStore {
     folder: PathBuf,
     good: BTreeMap<HookPath, TemplateHash>,
+    /// `index.json` says something else.
+    unsaved: bool,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -45,10 +47,11 @@ impl TemplateStore {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Index::default(),
             Err(e) => return Err(AgentError::folder("read", path)(e)),
         };
-        Ok(Self { folder, good: index.good })
+        Ok(Self { folder, good: index.good, unsaved: false })
     }
 
-    /// Keeps a version and makes it the last good one of its hook. Durable when it returns: the manager may be told.
+    /// Keeps a version, which is durable when it returns, and makes it the last good one of its hook, which is durable after
+    /// [`Self::save`]: of a listing with thousands of hooks the index is written once.
     pub fn put(&mut self, path: &HookPath, hash: &TemplateHash, template: &Value) -> Result<(), AgentError> {
         let Some(file) = self.file(path, hash) else {
             return Err(AgentError::Executor(format!("{hash} of {path} is no SHA-256")));
@@ -58,15 +61,20 @@ impl TemplateStore {
             write_durably(&file, &serde_json::to_vec(template).unwrap_or_default())?;
         }
         if self.good.get(path) != Some(hash) {
-            let before = self.good.insert(path.clone(), hash.clone());
-            if let Err(error) = self.write_index() {
-                // Whoever tries again has it written again.
-                match before {
-                    Some(before) => self.good.insert(path.clone(), before),
-                    None => self.good.remove(path),
-                };
-                return Err(error);
-            }
+            self.good.insert(path.clone(), hash.clone());
+            self.unsaved = true;
+        }
+        Ok(())
+    }
+
+    /// Writes which versions are the last good ones. Before the manager is told of any.
+    pub fn save(&mut self) -> Result<(), AgentError> {
+        if self.unsaved {
+            let index = Index { good: self.good.clone() };
+            let text = serde_json::to_vec(&index).unwrap_or_default();
+            // After an error whoever tries again has it written again.
+            write_durably(&self.folder.join("index.json"), &text)?;
+            self.unsaved = false;
         }
         Ok(())
     }
@@ -85,9 +93,8 @@ impl TemplateStore {
     ) -> Result<(), AgentError> {
         let before = self.good.len();
         self.good.retain(|path, hash| present.contains(path) || keep.contains(hash));
-        if self.good.len() != before {
-            self.write_index()?;
-        }
+        self.unsaved |= self.good.len() != before;
+        self.save()?;
         let good: BTreeSet<&TemplateHash> = self.good.values().collect();
         let entries = std::fs::read_dir(&self.folder).map_err(AgentError::folder("read", &self.folder))?;
         for entry in entries.flatten() {
@@ -123,11 +130,6 @@ impl TemplateStore {
             File::open(above)?.sync_all()?;
         }
         Ok(())
-    }
-
-    fn write_index(&self) -> Result<(), AgentError> {
-        let index = Index { good: self.good.clone() };
-        write_durably(&self.folder.join("index.json"), &serde_json::to_vec(&index).unwrap_or_default())
     }
 }
 
@@ -178,6 +180,26 @@ mod tests {
         store.tidy(&BTreeSet::new(), &BTreeSet::new()).unwrap();
         assert_eq!(store.get(&path, &hash("d")), Some(Value::from("d")), "young");
         assert_eq!(store.get(&path, &hash("c")), None);
+    }
+
+    #[test]
+    fn the_last_good_version_is_what_was_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: HookPath = "crm/a".parse().unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        for (letter, saved) in [("a", "a"), ("b", "a"), ("b", "b")] {
+            store.put(&path, &hash(letter), &Value::from(letter)).unwrap();
+            if letter == saved {
+                store.save().unwrap();
+            }
+            store = TemplateStore::open(folder.path()).unwrap();
+            assert_eq!(store.good.get(&path), Some(&hash(saved)));
+            assert_eq!(
+                store.get(&path, &hash(letter)),
+                Some(Value::from(letter)),
+                "it is there all the same"
+            );
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use kube::{
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
 use tenantry_hook::{AnnotationDomains, LABEL_ATTEMPT, is_candidate};
@@ -63,6 +64,11 @@ pub enum Discovered {
 
 type Metadata = PartialObjectMeta<Job>;
 
+/// Jobs of a page of a listing: one page is held, with all that its field managers say.
+const PAGE: u32 = 250;
+/// Templates of a listing that are read at the same time; so many are held.
+const AT_ONCE: usize = 16;
+
 /// Watches for ever. Ends only when the stream is dropped.
 #[must_use]
 pub fn discover(
@@ -99,7 +105,8 @@ fn scope_events(
     api: Api<Metadata>,
     timeout: Duration,
 ) -> BoxStream<'static, (usize, Event<Metadata>)> {
-    let config = watcher::Config::default().timeout(u32::try_from(timeout.as_secs()).unwrap_or(240));
+    let config =
+        watcher::Config::default().page_size(PAGE).timeout(u32::try_from(timeout.as_secs()).unwrap_or(240));
     let events = watcher(api, config).boxed();
     stream::unfold((events, pauses_boxed()), move |(mut events, mut wait)| async move {
         loop {
@@ -124,14 +131,22 @@ fn pauses_boxed() -> Box<dyn Iterator<Item = Duration> + Send> {
 struct Listing {
     done_once: bool,
     named: BTreeSet<HookPath>,
+    /// Named, and not read yet.
+    unread: Vec<(HookPath, Version)>,
 }
 
-/// What would make a second GET worth it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
-    uid: Option<String>,
-    generation: Option<i64>,
-    contract: BTreeMap<String, String>,
+/// What would make a second GET worth it (uid, generation, the contract's annotations), as one number: of ten thousand
+/// templates no more is held.
+type Version = u64;
+
+/// What a Job's metadata asks for.
+enum Look {
+    /// It is a template, and new or changed.
+    Read(HookPath, Version),
+    /// It is no template.
+    Gone(HookPath),
+    /// It is known.
+    Nothing,
 }
 
 struct State {
@@ -146,14 +161,28 @@ impl State {
         match event {
             Event::Init => {
                 self.scopes[scope].named.clear();
+                self.scopes[scope].unread.clear();
                 Vec::new()
             }
             Event::InitApply(job) => {
                 let path = path_of(&job.metadata).filter(|_| self.is_candidate(&job.metadata));
                 self.scopes[scope].named.extend(path);
-                self.applied(scope, &job.metadata).await
+                match self.look(&job.metadata) {
+                    Look::Read(path, version) => self.scopes[scope].unread.push((path, version)),
+                    Look::Gone(path) => return self.gone(path),
+                    Look::Nothing => {}
+                }
+                if self.scopes[scope].unread.len() < AT_ONCE {
+                    Vec::new()
+                } else {
+                    self.read_listed(scope).await
+                }
             }
-            Event::InitDone => self.listed(scope),
+            Event::InitDone => {
+                let mut out = self.read_listed(scope).await;
+                out.extend(self.listed(scope));
+                out
+            }
             Event::Apply(job) => self.applied(scope, &job.metadata).await,
             Event::Delete(job) => path_of(&job.metadata).map_or_else(Vec::new, |path| self.gone(path)),
         }
@@ -163,39 +192,67 @@ impl State {
         is_template(metadata.labels.as_ref(), metadata.annotations.as_ref(), &self.domains)
     }
 
-    fn contract(&self, metadata: &ObjectMeta) -> BTreeMap<String, String> {
+    fn version(&self, metadata: &ObjectMeta) -> Version {
+        let mut hasher = DefaultHasher::new();
+        (&metadata.uid, metadata.generation).hash(&mut hasher);
         let all = metadata.annotations.iter().flatten();
-        all.filter(|(key, _)| self.domains.contract_key(key).is_some())
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        all.filter(|(key, _)| self.domains.contract_key(key).is_some()).for_each(|one| one.hash(&mut hasher));
+        hasher.finish()
     }
 
     async fn applied(&mut self, scope: usize, metadata: &ObjectMeta) -> Vec<Discovered> {
-        let Some(path) = path_of(metadata) else { return Vec::new() };
+        match self.look(metadata) {
+            Look::Read(path, version) => self.read_all(scope, vec![(path, version)]).await,
+            Look::Gone(path) => self.gone(path),
+            Look::Nothing => Vec::new(),
+        }
+    }
+
+    /// What its metadata says about a Job.
+    fn look(&self, metadata: &ObjectMeta) -> Look {
+        let Some(path) = path_of(metadata) else { return Look::Nothing };
         if !self.is_candidate(metadata) {
-            return self.gone(path);
+            return Look::Gone(path);
         }
-        let version = Version {
-            uid: metadata.uid.clone(),
-            generation: metadata.generation,
-            contract: self.contract(metadata),
-        };
+        let version = self.version(metadata);
         if self.known.get(&path).is_some_and(|(_, known)| *known == version) {
-            return Vec::new();
+            return Look::Nothing;
         }
-        match self.read(&path).await {
-            Ok(Some(manifest)) => {
-                self.known.insert(path.clone(), (scope, version));
-                vec![Discovered::Present { path, manifest }]
-            }
-            // The watch will say that it is gone.
-            Ok(None) => Vec::new(),
-            Err(error) => {
-                self.known.insert(path.clone(), (scope, version));
-                let why = error.server_message().map_or_else(|| error.to_string(), ToOwned::to_owned);
-                vec![Discovered::Unreadable { path, why }]
+        Look::Read(path, version)
+    }
+
+    async fn read_listed(&mut self, scope: usize) -> Vec<Discovered> {
+        let unread = std::mem::take(&mut self.scopes[scope].unread);
+        self.read_all(scope, unread).await
+    }
+
+    async fn read_all(&mut self, scope: usize, unread: Vec<(HookPath, Version)>) -> Vec<Discovered> {
+        let state = &*self;
+        let answers: Vec<_> = stream::iter(unread)
+            .map(|(path, version)| async move {
+                let answer = state.read(&path).await;
+                (path, version, answer)
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let mut out = Vec::new();
+        for (path, version, answer) in answers {
+            match answer {
+                Ok(Some(manifest)) => {
+                    self.known.insert(path.clone(), (scope, version));
+                    out.push(Discovered::Present { path, manifest });
+                }
+                // The watch will say that it is gone.
+                Ok(None) => {}
+                Err(error) => {
+                    self.known.insert(path.clone(), (scope, version));
+                    let why = error.server_message().map_or_else(|| error.to_string(), ToOwned::to_owned);
+                    out.push(Discovered::Unreadable { path, why });
+                }
             }
         }
+        out
     }
 
     /// Asks until there is an answer: a template that is left out of a listing would count as absent.

@@ -4,6 +4,7 @@
 //! binary, the public API through the client library, and Kubernetes.
 #![allow(clippy::needless_pass_by_value)] // ids and `json!` documents read best as they are
 
+pub mod argo;
 mod balance;
 mod cli;
 mod cluster;

@@ -1,11 +1,11 @@
 //! The path over Argo Events and Argo Workflows without a manager: an event comes in, a Workflow finds the hooks and runs
 //! each by a bridge.
 
-use crate::argo_place::{Argo, PARTS, base64, bridges, made_by_hand, requested};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
 use std::{fs::read_to_string, process::Command};
+use tenantry_e2e::argo::{Argo, PARTS, base64, bridges, made_by_hand, requested};
 use tenantry_e2e::{Answer, Needs, World, eventually, repository, trial};
 
 pub fn trials() -> Vec<Trial> {

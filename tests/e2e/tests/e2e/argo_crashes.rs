@@ -2,13 +2,13 @@
 //! would: the operation ends as it would have, and no hook runs twice.
 
 use crate::argo_managed::{Managed, REGION};
-use crate::argo_place::{ARGO, PARTS};
 use crate::crashes::{VARIABLE, points};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tenantry_api_types::v1::OperationsQuery;
+use tenantry_e2e::argo::{ARGO, PARTS};
 use tenantry_e2e::{Needs, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState};
 

@@ -2,10 +2,10 @@
 //! an event makes says what became of it.
 
 use crate::argo_managed::{Managed, REGION, paused};
-use crate::argo_place::{ARGO, Argo, PARTS, bridges, requested, webhook_at};
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tenantry_e2e::argo::{ARGO, Argo, PARTS, bridges, requested, webhook_at};
 use tenantry_e2e::{Hook, Needs, Proxy, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState};
 

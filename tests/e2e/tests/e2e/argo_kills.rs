@@ -2,10 +2,10 @@
 //! API server, the manager, the bridges. Each of them ends, and no hook ran twice.
 
 use crate::argo_managed::{Managed, REGION};
-use crate::argo_place::{ARGO, PARTS};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tenantry_e2e::argo::{ARGO, PARTS};
 use tenantry_e2e::{Hook, Needs, World, eventually, trial};
 use tenantry_model::OperationId;
 

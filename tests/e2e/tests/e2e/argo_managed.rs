@@ -1,9 +1,8 @@
 //! The path over Argo Events and Argo Workflows with a manager: Argo's graph shows what runs, and the operator steers it.
 
-use crate::argo_place::{ARGO, Argo, PARTS, TOKEN, bridges};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
-use serde_json::{Value, json};
+use tenantry_e2e::argo::{ARGO, Argo, PARTS, bridges};
 use tenantry_e2e::{Hook, Needs, Site, Team, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState, StepState};
 
@@ -205,43 +204,4 @@ pub fn paused(managed: &Managed<'_>, id: OperationId) -> Result<()> {
     let attention = managed.site.cli(&["attention"])?.expect(0)?.out;
     ensure!(attention.contains("workflow-ended") && attention.contains("tenantry op resume"), "{attention}");
     Ok(())
-}
-
-impl Argo<'_> {
-    /// A manager that has it as a region, whose events go to this URL; and tells the Workflows about it, as the chart does.
-    pub fn manager(
-        &self,
-        region: &str,
-        webhook: &str,
-        flags: &[&str],
-        variables: &[(&str, &str)],
-    ) -> Result<Site> {
-        let (world, cluster) = (self.world, &self.cluster);
-        let file = |name: &str, text: &str| {
-            let path = world.folder().join(name);
-            std::fs::write(&path, text).map(|()| path)
-        };
-        let issuer = cluster.kubectl(&["get", "--raw", "/.well-known/openid-configuration"])?;
-        let issuer: Value = serde_json::from_str(&issuer)?;
-        let keys = file("keys.json", &cluster.kubectl(&["get", "--raw", "/openid/v1/jwks"])?)?;
-        let document = json!({"regions": {region: {
-            "events": {"url": webhook, "tokenFile": file("token", TOKEN)?},
-            "identity": {
-                "issuer": issuer["issuer"], "keysFile": keys,
-                "serviceAccount": format!("{}/tenantry-bridge", self.namespace())
-            }
-        }}});
-        let document = file("regions.json", &document.to_string())?.display().to_string();
-        let all = [&["--argo-regions", &document], flags].concat();
-        let site = Site::start_for_pods(world, cluster, &all, variables)?;
-        let authority = std::fs::read_to_string(site.authority().context("a manager with TLS")?)?;
-        cluster.apply(&[json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": "tenantry-manager", "namespace": self.namespace()},
-            "stringData": {"ca.crt": authority}
-        })])?;
-        let url = format!("manager.url={}", site.url());
-        self.chart(&[&format!("region={region}"), &url, "manager.caSecret=tenantry-manager"])?;
-        Ok(site)
-    }
 }

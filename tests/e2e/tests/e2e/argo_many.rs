@@ -3,12 +3,12 @@
 //! Workflow stays small enough for Argo without a database.
 
 use crate::argo_managed::{Managed, REGION};
-use crate::argo_place::{ARGO, Argo, requested};
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tenantry_e2e::argo::{ARGO, Argo, requested};
 use tenantry_e2e::{Hook, Needs, Team, World, trial, within};
 
 /// 110 is the kubelet's own default.

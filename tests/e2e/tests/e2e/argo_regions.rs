@@ -1,11 +1,11 @@
 //! Two regions of Argo, each in a cluster of its own, are sent the same events: only the one that an event names acts, and
 //! what comes past its Sensor all the same is refused by discovery and by bridges.
 
-use crate::argo_place::{Argo, PARTS, base64, bridges, made_by_hand, requested};
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tenantry_e2e::argo::{Argo, PARTS, base64, bridges, made_by_hand, requested};
 use tenantry_e2e::{Cluster, Needs, World, trial};
 
 pub fn trials() -> Vec<Trial> {

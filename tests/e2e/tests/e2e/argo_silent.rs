@@ -4,12 +4,12 @@
 
 use crate::argo_crashes::plan;
 use crate::argo_managed::{Managed, REGION};
-use crate::argo_place::{ARGO, PARTS, bridges};
 use crate::crashes::{VARIABLE, points};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tenantry_api_types::v1::{AttentionQuery, Operation};
+use tenantry_e2e::argo::{ARGO, PARTS, bridges};
 use tenantry_e2e::{Hook, Needs, World, eventually, trial};
 use tenantry_model::{AttentionKind, OperationId, StepState};
 

@@ -2,10 +2,10 @@
 //! truth about a step is the manager's.
 
 use crate::argo_managed::{Managed, REGION};
-use crate::argo_place::{ARGO, PARTS, bridges};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
+use tenantry_e2e::argo::{ARGO, PARTS, bridges};
 use tenantry_e2e::{Hook, Needs, World, eventually, trial};
 use tenantry_model::{OperationId, OperationState, StepState};
 

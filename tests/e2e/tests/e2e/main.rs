@@ -8,7 +8,6 @@ mod argo_events;
 mod argo_kills;
 mod argo_managed;
 mod argo_many;
-mod argo_place;
 mod argo_regions;
 mod argo_silent;
 mod argo_verbs;

@@ -3,10 +3,10 @@
 //!
 //! What is passed to both is said once here; a test knows the difference only where docs/argo.md declares one.
 
-use crate::argo_place::Argo;
 use anyhow::Result;
 use libtest_mimic::Trial;
 use std::path::PathBuf;
+use tenantry_e2e::argo::Argo;
 use tenantry_e2e::{AgentSettings, Needs, Site, World, trial};
 
 /// Of a trial over Argo: after the name that it has over an agent.

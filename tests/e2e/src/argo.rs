@@ -1,9 +1,10 @@
-//! Argo in a cluster of the test's own, with what `deploy/argo` ships and nothing else; and a client of its webhook.
+//! Argo in a cluster, with what `deploy/argo` ships and nothing else; a client of its webhook; a manager that the cluster's
+//! Pods reach.
 
+use crate::{Answer, Cluster, Hook, Site, Team, World, eventually, repository};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc};
-use tenantry_e2e::{Answer, Cluster, Hook, Team, World, eventually, repository};
 
 /// The flags of `testbed up` that such a cluster needs.
 pub const PARTS: &[&str] = &["--with", "argo-workflows,argo-events"];
@@ -16,7 +17,9 @@ pub const TOKEN: &str = "the-token-of-the-test";
 
 /// What is installed.
 pub struct Argo<'a> {
+    /// The test's.
     pub world: &'a World,
+    /// Where it is.
     pub cluster: Arc<Cluster>,
     /// Of the webhook.
     pub address: SocketAddr,
@@ -104,6 +107,7 @@ impl<'a> Argo<'a> {
     }
 
     /// The namespace of its Workflows.
+    #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -116,7 +120,54 @@ impl<'a> Argo<'a> {
         self.cluster.testbed(&["events-ready"], &[&self.namespace]).map(drop)
     }
 
+    /// A manager that has it as a region, whose events go to this URL; and tells the Workflows about it, as the chart does.
+    pub fn manager(
+        &self,
+        region: &str,
+        webhook: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Site> {
+        let (world, cluster) = (self.world, &self.cluster);
+        let file = |name: &str, text: &str| {
+            let path = world.folder().join(name);
+            std::fs::write(&path, text).map(|()| path)
+        };
+        let issuer = cluster.kubectl(&["get", "--raw", "/.well-known/openid-configuration"])?;
+        let issuer: Value = serde_json::from_str(&issuer)?;
+        let keys = file("keys.json", &cluster.kubectl(&["get", "--raw", "/openid/v1/jwks"])?)?;
+        let document = json!({"regions": {region: {
+            "events": {"url": webhook, "tokenFile": file("token", TOKEN)?},
+            "identity": {
+                "issuer": issuer["issuer"], "keysFile": keys,
+                "serviceAccount": format!("{}/tenantry-bridge", self.namespace())
+            }
+        }}});
+        let document = file("regions.json", &document.to_string())?.display().to_string();
+        let all = [&["--argo-regions", &document], flags].concat();
+        let site = Site::start_for_pods(world, cluster, &all, variables)?;
+        self.attach(&site, region, &[])?;
+        Ok(site)
+    }
+
+    /// Tells the Workflows of a region about their manager, with further values of the chart.
+    pub fn attach(&self, site: &Site, region: &str, values: &[&str]) -> Result<()> {
+        let authority = std::fs::read_to_string(site.authority().context("a manager with TLS")?)?;
+        self.cluster.apply(&[json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "tenantry-manager", "namespace": self.namespace()},
+            "stringData": {"ca.crt": authority}
+        })])?;
+        let manager = [
+            &format!("region={region}"),
+            &format!("manager.url={}", site.url()),
+            "manager.caSecret=tenantry-manager",
+        ];
+        self.chart(&[&manager.map(|value| value as &str), values].concat())
+    }
+
     /// Where events go.
+    #[must_use]
     pub fn webhook(&self) -> &str {
         &self.webhook
     }
@@ -146,6 +197,7 @@ impl<'a> Argo<'a> {
         Answer::of(script.args([namespace, &self.namespace]).env("PATH", path))?.expect(0).map(drop)
     }
 
+    /// Applies these hooks.
     pub fn apply(&self, hooks: &[&Hook]) -> Result<()> {
         self.cluster.apply(&hooks.iter().map(|hook| hook.manifest()).collect::<Vec<_>>())
     }
@@ -188,10 +240,12 @@ impl<'a> Argo<'a> {
         self.post(TOKEN, &all, &event["data"].to_string())
     }
 
+    /// Sends a request with the right token.
     pub fn post_with_token(&self, headers: &[&str], body: &str) -> Result<u16> {
         self.post(TOKEN, headers, body)
     }
 
+    /// A Workflow.
     pub fn workflow(&self, name: &str) -> Result<Value> {
         self.cluster.get(&["workflow", "-n", &self.namespace, name])
     }
@@ -255,11 +309,13 @@ fn rendered(values: &[String]) -> Result<String> {
 }
 
 /// Where events go, at the webhook's own address or on a way to it.
+#[must_use]
 pub fn webhook_at(address: SocketAddr) -> String {
     format!("http://{address}/operations")
 }
 
 /// A Workflow of a shipped template that nobody but its maker asked for, with these parameters.
+#[must_use]
 pub fn made_by_hand(name: &str, template: &str, parameters: &[(&str, &str)]) -> Value {
     let parameters: Vec<Value> =
         parameters.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
@@ -271,12 +327,14 @@ pub fn made_by_hand(name: &str, template: &str, parameters: &[(&str, &str)]) -> 
 }
 
 /// As the Sensor gives the environment to a Workflow.
+#[must_use]
 pub fn base64(value: &Value) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.encode(value.to_string())
 }
 
 /// What a portal sends: an operation of an environment.
+#[must_use]
 pub fn requested(operation: &str, id: &str, labels: &Value) -> Value {
     json!({
         "specversion": "1.0", "id": id, "source": "/portal", "type": "io.tenantry.operation.requested.v1",
@@ -296,6 +354,7 @@ pub fn requested(operation: &str, id: &str, labels: &Value) -> Value {
 }
 
 /// The nodes of a Workflow that ran a bridge: job, phase, exit code, output `reason`.
+#[must_use]
 pub fn bridges(workflow: &Value) -> Vec<(String, String, String, String)> {
     let nodes = workflow["status"]["nodes"].as_object().into_iter().flatten().map(|(_, node)| node);
     let of = |list: &Value, name: &str| {
