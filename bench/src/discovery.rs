@@ -103,7 +103,7 @@ impl<'w> Place<'w> {
     fn job(&self, n: usize) -> Value {
         let hook = Hook::new(&namespace(n % self.size.namespaces), &format!("job-{n:05}")).domain(MANY);
         // Not all on the first page.
-        let found = n % self.size.jobs.div_ceil(HOOKS) == 0;
+        let found = n.is_multiple_of(self.size.jobs.div_ceil(HOOKS));
         // Each is a version of its own.
         let hook = hook.shell(&format!("true {n}"));
         let mut job = hook.tenant("lifecycle", if found { OPERATION } else { OTHER }).manifest();
