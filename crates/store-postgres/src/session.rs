@@ -13,6 +13,9 @@ const TRIES: u32 = 10;
 /// Of those that say nothing only one: it may be the connection alone that is dead, forgotten by a firewall; the next one
 /// that says nothing means the server or the way to it, and whoever asks gets an answer in time.
 const SILENT_TRIES: u32 = 1;
+/// A read waits for no lock: a connection that gives no answer within this time is passed over. Most requests begin with a read,
+/// and so does the answer to a balancer that asks.
+pub const ANSWER: Duration = Duration::from_secs(5);
 /// A connection that does not even roll back within this time is closed: the server does the same when it finds out.
 const ROLLBACK: Duration = Duration::from_secs(10);
 
@@ -32,21 +35,7 @@ pub struct Session {
 impl Session {
     /// Begins. Nothing is done yet, so that after a broken connection the next one is tried.
     pub async fn begin(pool: &PgPool, how: Beginning) -> Result<Self> {
-        let mut silent = 0;
-        for _ in 0..TRIES {
-            match Self::begin_once(pool.clone(), how).await {
-                Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
-                    if silent == SILENT_TRIES {
-                        return Err(failed("begin a transaction")(sqlx::Error::Io(error)));
-                    }
-                    silent += 1;
-                }
-                Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {}
-                Err(sqlx::Error::Database(error)) if errors::ends_session(error.as_ref()) => {}
-                other => return other.map_err(failed("begin a transaction")),
-            }
-        }
-        Self::begin_once(pool.clone(), how).await.map_err(failed("begin a transaction"))
+        past_broken("begin a transaction", || Self::begin_once(pool.clone(), how)).await
     }
 
     /// A task of its own sees it to its end: whoever gives up in between leaves a session that is dropped.
@@ -94,6 +83,51 @@ impl Session {
             connection.close_on_drop();
         }
     }
+}
+
+/// The one text that a statement finds under a key, outside of a transaction: a third of the way there and back. It changes
+/// nothing, so that after a broken connection the next one is asked.
+pub async fn text(pool: &PgPool, what: &'static str, sql: &'static str, key: &str) -> Result<Option<String>> {
+    past_broken(what, || text_once(pool.clone(), sql, key.to_owned())).await
+}
+
+/// In a task of its own, as a transaction begins: whoever gives up leaves a connection that is given back in order.
+async fn text_once(
+    pool: PgPool,
+    sql: &'static str,
+    key: String,
+) -> std::result::Result<Option<String>, sqlx::Error> {
+    let asked = tokio::spawn(async move {
+        let mut connection = pool.acquire().await?;
+        let found = sqlx::query_scalar(sql).bind(key).fetch_optional(&mut *connection);
+        timeout(ANSWER, found).await.unwrap_or_else(|elapsed| {
+            connection.close_on_drop();
+            Err(sqlx::Error::Io(elapsed.into()))
+        })
+    });
+    asked.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
+/// One connection after the other, past those that broke since they were given back, and past one that says nothing.
+async fn past_broken<T, F>(what: &'static str, once: impl Fn() -> F + Send) -> Result<T>
+where
+    F: Future<Output = std::result::Result<T, sqlx::Error>> + Send,
+{
+    let mut silent = 0;
+    for _ in 0..TRIES {
+        match once().await {
+            Err(sqlx::Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                if silent == SILENT_TRIES {
+                    return Err(failed(what)(sqlx::Error::Io(error)));
+                }
+                silent += 1;
+            }
+            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => {}
+            Err(sqlx::Error::Database(error)) if errors::ends_session(error.as_ref()) => {}
+            other => return other.map_err(failed(what)),
+        }
+    }
+    once().await.map_err(failed(what))
 }
 
 impl Drop for Session {

@@ -8,7 +8,8 @@ use crate::{
     connect::{Database, LOCK},
     errors::{failed, of},
     listen::{self, Wakes},
-    session::{Beginning, Session},
+    session::{self, ANSWER, Beginning, Session},
+    tables::installation,
     tx::Tx,
     whole,
 };
@@ -19,9 +20,11 @@ use sqlx::{
     postgres::PgPoolOptions,
 };
 use std::{pin::Pin, sync::Arc, time::Duration};
+use tenantry_model::{Token, TokenId};
 use tenantry_store::{
     Read, Result, Signal, Store, StoreError, Write,
     archive::{TABLES, Whole},
+    codec::decode,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -39,12 +42,8 @@ const CONNECTIONS: u32 = 8;
 /// The lock of writes: exclusive for one that is alone, shared by those about one environment.
 pub const LOCK_ALONE: &str = "7483, 1";
 
-/// No lock is waited for: who says nothing for so long cannot be reached. Most requests begin with a read, and so does the
-/// answer to a balancer that asks.
-const READ: Beginning = Beginning {
-    statement: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1",
-    answer: Duration::from_secs(5),
-};
+const READ: Beginning =
+    Beginning { statement: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1", answer: ANSWER };
 const WRITE: Beginning = Beginning {
     statement: "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7483, 1)",
     answer: AFTER_LOCK,
@@ -192,6 +191,12 @@ fn pool(database: &Database, connections: u32) -> PgPool {
 impl Store for PostgresStore {
     async fn read(&self) -> Result<Box<dyn Read + '_>> {
         Ok(Box::new(Tx::new(Session::begin(&self.readers, READ).await?, Arc::clone(&self.wakes), true)))
+    }
+
+    async fn token(&self, id: TokenId) -> Result<Option<Token>> {
+        let found =
+            session::text(&self.readers, "read a token", installation::TOKEN, &id.to_string()).await?;
+        found.map(|payload| decode("tokens", id, &payload)).transpose()
     }
 
     async fn write(&self) -> Result<Box<dyn Write + '_>> {

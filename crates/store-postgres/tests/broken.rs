@@ -9,7 +9,7 @@ use tenantry_model::{AttemptId, EnvironmentId, OperationId};
 use tenantry_postgres_test::{Proxy, Server, When, server};
 use tenantry_store::{
     CommandKind, EventFilter, Result, Store, StoreError,
-    conformance::samples::{answer, at, command, environment, event, session, text},
+    conformance::samples::{answer, at, command, environment, event, session, text, token},
 };
 use tenantry_store_postgres::{Database, PostgresStore};
 use tokio::time::timeout;
@@ -44,6 +44,13 @@ fn main() {
     for (class, sql) in [("listen", "LISTEN"), ("notify", "SELECT pg_notify")] {
         tests.push(Trial::test(class, move || {
             block(wakes(sql));
+            Ok(())
+        }));
+    }
+    for when in [When::Before, When::After, When::Never] {
+        let name = format!("a_token_is_read_past_a_connection_that_breaks_{when:?}").to_lowercase();
+        tests.push(Trial::test(name, move || {
+            block(lone(when));
             Ok(())
         }));
     }
@@ -165,6 +172,21 @@ async fn wakes(sql: &'static str) {
         }
     };
     timeout(DEADLINE, heard).await.expect("it hears again");
+}
+
+/// What is read outside of a transaction: nobody is refused because a connection broke, or was forgotten.
+async fn lone(when: When) {
+    let world = World::new().await;
+    let token = token("laptop");
+    let mut write = world.direct.write().await.unwrap();
+    write.put_token(&token).await.unwrap();
+    write.commit().await.unwrap();
+    let store = world.behind_proxy().await;
+    unit(&store, world.home, "warm").await.unwrap();
+    world.proxy.cut_at("FROM tokens", when);
+    let second = timeout(DEADLINE, store.token(token.id)).await.expect("it does not hang").unwrap();
+    assert!(world.proxy.has_cut());
+    assert_eq!(second, Some(token));
 }
 
 /// Forgotten by a firewall: another connection of the pool is as good.

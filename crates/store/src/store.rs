@@ -31,6 +31,10 @@ pub enum Signal {
 pub trait Store: Send + Sync + 'static {
     /// Begins a transaction that sees one consistent state and changes nothing.
     async fn read(&self) -> Result<Box<dyn Read + '_>>;
+    /// One token as it is now: what nearly every request begins with, and nothing is read together with it.
+    async fn token(&self, id: TokenId) -> Result<Option<Token>> {
+        self.read().await?.token(id).await
+    }
     /// Begins a transaction that may write. Nothing is visible before [`Write::commit`]; dropping it rolls back.
     /// No other transaction writes meanwhile, so keep it short and await nothing else in between. After
     /// an error other than [`StoreError::Duplicate`] it can only be dropped.

@@ -10,8 +10,11 @@ use serde_json::Value;
 use tenantry_model::{Page, Paged, Token, TokenId};
 use tenantry_store::{IdempotentAnswer, Result, StoreError};
 
+/// The row of one token.
+pub const TOKEN: &str = "SELECT payload FROM tokens WHERE id = $1";
+
 pub async fn token(db: Db<'_>, id: TokenId) -> Result<Option<Token>> {
-    sqlx::query_scalar::<_, String>("SELECT payload FROM tokens WHERE id = $1")
+    sqlx::query_scalar::<_, String>(TOKEN)
         .bind(id.to_string())
         .fetch_optional(db)
         .await

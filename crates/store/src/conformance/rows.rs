@@ -85,6 +85,7 @@ pub async fn what_was_put_reads_back_equal<S: Store>(store: Arc<S>) {
     event.position = events[0].position;
     assert_eq!(events, vec![event.clone()]);
     assert_eq!(read.last_event().await.unwrap(), event.position);
+    assert_eq!(store.token(token.id).await.unwrap().as_ref(), Some(&token));
     assert_eq!(read.token(token.id).await.unwrap(), Some(token));
     assert_eq!(read.idempotent("k").await.unwrap(), Some(answer));
     assert_eq!(read.audit_head(Some(environment.id)).await.unwrap().as_ref(), Some(&entry));
