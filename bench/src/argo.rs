@@ -1,7 +1,7 @@
 //! Steps by the executors `kubernetes` and `argo`, beside Workflows that Argo runs by itself, on one cluster with its
 //! controllers as they are shipped.
 
-use crate::cluster::{OURS, PEERS, TAIL, pod_spec, requests};
+use crate::cluster::{self, OURS, PEERS, TAIL, pod_spec, requests};
 use crate::laptop::cpu;
 use crate::place::{self, REGION};
 use crate::table::{self, Table};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tenantry_e2e::argo::{ARGO, Argo, requested};
-use tenantry_e2e::{AgentSettings, Cluster, Hook, Site, World, eventually, within};
+use tenantry_e2e::{AgentSettings, Cluster, Hook, Site, World, within};
 use tenantry_model::{EnvironmentId, OperationId};
 
 /// The region of Argo.
@@ -74,15 +74,7 @@ impl<'w> WithArgo<'w> {
         cluster.testbed(&["add"], &["argo-events"])?;
         let argo = Argo::install_for(world, WORKFLOWS)?;
         let mut site = argo.manager(WORKFLOWS, argo.webhook(), &[], &[])?;
-        for namespace in [OURS, PEERS] {
-            world.owns(namespace);
-            cluster.apply(&[
-                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
-            ])?;
-            eventually(format!("the service account of {namespace}"), || {
-                Ok(cluster.kubectl(&["get", "serviceaccount", "default", "-n", namespace]).ok())
-            })?;
-        }
+        cluster::namespaces(world, &cluster)?;
         cluster.apply(&rights_of_peers())?;
         let team = argo.team("bench")?.namespace;
         let authority = site.authority().context("a manager with TLS")?.display().to_string();

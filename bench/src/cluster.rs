@@ -41,15 +41,7 @@ impl InCluster {
     /// Starts it all, and counts what the idle cluster asks of its API server.
     pub fn start(world: &World) -> Result<Self> {
         let cluster = Arc::clone(world.cluster()?);
-        for namespace in [OURS, PEERS] {
-            world.owns(namespace);
-            cluster.apply(&[
-                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
-            ])?;
-            eventually(format!("the service account of {namespace}"), || {
-                Ok(cluster.kubectl(&["get", "serviceaccount", "default", "-n", namespace]).ok())
-            })?;
-        }
+        namespaces(world, &cluster)?;
         let warm = Hook::new(OURS, "warm").tenant("lifecycle", "bench.warm");
         cluster.apply(&[warm.manifest()])?;
         let place = Place::start(world, AgentSettings::kubernetes(&cluster.kubeconfig, &[]), 1)?;
@@ -217,6 +209,19 @@ impl Cost {
         self.took += other.took;
         self.requests += other.requests;
     }
+}
+
+/// Makes the namespaces of both sides.
+pub fn namespaces(world: &World, cluster: &Cluster) -> Result<()> {
+    for namespace in [OURS, PEERS] {
+        world.owns(namespace);
+        let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        cluster.apply(&[manifest])?;
+        eventually(format!("the service account of {namespace}"), || {
+            Ok(cluster.kubectl(&["get", "serviceaccount", "default", "-n", namespace]).ok())
+        })?;
+    }
+    Ok(())
 }
 
 /// The Pod of a no-op hook.

@@ -2,13 +2,14 @@
 //! index that it has told the manager; beside one LIST of the same Jobs' metadata.
 
 use crate::idle::{median, memory_of};
+use crate::place::asked;
 use crate::table::{self, Table};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tenantry_api_types::v1::{CreateRegion, RunOperation};
+use tenantry_api_types::v1::CreateRegion;
 use tenantry_client::Call;
 use tenantry_e2e::{AgentSettings, Answer, Cluster, Hook, Site, World, bridge, testbed, within};
 use tenantry_model::{EnvironmentId, RegionName};
@@ -309,14 +310,7 @@ fn wait_for(site: &Site, region: &RegionName, whole: bool) -> Result<()> {
 
 /// How long plans take that are made and not kept, in seconds.
 fn plans(site: &Site, environment: EnvironmentId) -> Result<Vec<f64>> {
-    let body = RunOperation {
-        operation: OPERATION.parse()?,
-        reason: None,
-        parameters: serde_json::Map::new(),
-        on_conflict: None,
-        expected_state: None,
-        scheduled_time: None,
-    };
+    let body = asked(OPERATION)?;
     let call = Call { validate_only: true, ..Call::default() };
     let mut times = Vec::new();
     for _ in 0..PLANS {

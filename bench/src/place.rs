@@ -53,16 +53,21 @@ impl Place {
     }
 }
 
-/// Starts an operation of an environment.
-pub fn begin(site: &Site, environment: EnvironmentId, operation: &str) -> Result<OperationId> {
-    let body = RunOperation {
+/// What asks for an operation.
+pub fn asked(operation: &str) -> Result<RunOperation> {
+    Ok(RunOperation {
         operation: operation.parse()?,
         reason: None,
         parameters: serde_json::Map::new(),
         on_conflict: None,
         expected_state: None,
         scheduled_time: None,
-    };
+    })
+}
+
+/// Starts an operation of an environment.
+pub fn begin(site: &Site, environment: EnvironmentId, operation: &str) -> Result<OperationId> {
+    let body = asked(operation)?;
     let call = Call::default();
     let accepted = site.call(site.client().run_operation(environment, &body, &call))?;
     Ok(accepted.operation.context("no operation")?.id)

@@ -3,13 +3,13 @@
 use crate::history::{self, Place};
 
 use crate::laptop::cpu;
-use crate::place::REGION;
+use crate::place::{REGION, asked};
 use crate::table::{self, Table};
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tenantry_api_types::v1::{CreateRegion, OperationsQuery, RunOperation};
+use tenantry_api_types::v1::{CreateRegion, OperationsQuery};
 use tenantry_client::{Call, Client, ClientConfig};
 use tenantry_e2e::instant::{Answer, InstantAgent};
 use tenantry_e2e::{Hook, Program, Site, World, succeeded, tenantry, within};
@@ -137,14 +137,7 @@ impl Installation {
 
     /// Starts one operation in every environment; answers one of them.
     pub fn begin(&self, operation: &str) -> Result<OperationId> {
-        let body = RunOperation {
-            operation: operation.parse()?,
-            reason: None,
-            parameters: serde_json::Map::new(),
-            on_conflict: None,
-            expected_state: None,
-            scheduled_time: None,
-        };
+        let body = asked(operation)?;
         let own = self.environments.iter().map(|id| (self.site.client(), *id));
         let second = self.second.iter().flat_map(|(_, client, all)| all.iter().map(move |id| (client, *id)));
         let calls: Vec<_> = own.chain(second).collect();
