@@ -18,8 +18,9 @@ use tenantry_model::{HookPath, Namespace, OperationId, OperationName, RegionName
 
 /// The exit code of `bridge` when the hook has none: nothing ran, or what ran was not the hook's to decide.
 pub const PLATFORM: u8 = 125;
-/// The exit code of `bridge` after SIGTERM, when it leaves its attempt running. Not 143: that is what a hook ends with
-/// when somebody deletes its Pod, and nobody may take that for a bridge that is to be started again.
+/// The exit code of `bridge` when it is to be started again: after SIGTERM, when it leaves its attempt running, and when the
+/// API server does not answer. Not 143: that is what a hook ends with when somebody deletes its Pod, and nobody may take that
+/// for a bridge that is to be started again.
 pub const DETACHED: u8 = 122;
 
 /// Finds hooks for an Argo Workflow, and runs them as its steps.
@@ -215,6 +216,9 @@ pub struct Bridge {
     /// File for the hook's outputs, a JSON object; `{}` without any
     #[arg(long, value_name = "FILE")]
     pub outputs_file: Option<PathBuf>,
+    /// File for how a failure came about, in a line; /dev/termination-log, and Argo shows it as the node's message
+    #[arg(long, value_name = "FILE")]
+    pub message_file: Option<PathBuf>,
     /// Workflow that this is a step of: the attempt ends when it is shut down or deleted
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub workflow: Option<Named>,

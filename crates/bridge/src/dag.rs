@@ -2,7 +2,11 @@
 //!
 //! Pure. It must never know a cluster.
 
-use crate::{Order, cli::DETACHED};
+use crate::{
+    Order,
+    cli::DETACHED,
+    run::{KILLED, MARK},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,6 +144,7 @@ fn bridge(submit: &Submit<'_>) -> Value {
         "--workflow={{workflow.namespace}}/{{workflow.name}}".to_owned(),
         "--reason-file=/tmp/reason".to_owned(),
         "--outputs-file=/tmp/outputs".to_owned(),
+        "--message-file=/dev/termination-log".to_owned(),
     ]);
     let mut mounts = vec![json!({"name": "tmp", "mountPath": "/tmp"})];
     let mut volumes = vec![json!({"name": "tmp", "emptyDir": {"sizeLimit": "8Mi"}})];
@@ -163,7 +168,7 @@ fn bridge(submit: &Submit<'_>) -> Value {
         "retryStrategy": {
             "limit": "1000",
             "retryPolicy": "Always",
-            "expression": format!("lastRetry.status == \"Error\" || asInt(lastRetry.exitCode) in [-1, {DETACHED}]"),
+            "expression": lost(),
             "backoff": {"duration": "2", "factor": "2", "cap": "60"},
         },
         "container": {
@@ -186,6 +191,16 @@ fn bridge(submit: &Submit<'_>) -> Value {
         },
         "volumes": volumes,
     })
+}
+
+/// That a bridge's Pod was lost, and not that its hook failed: Argo has no exit code, or none of a failure, or the bridge's
+/// word, or that of a process that was killed without a last word of the bridge.
+fn lost() -> String {
+    let [killed, terminated] = KILLED;
+    format!(
+        "lastRetry.status == \"Error\" || asInt(lastRetry.exitCode) in [-1, 0, {DETACHED}] || \
+         (asInt(lastRetry.exitCode) in [{killed}, {terminated}] && !(lastRetry.message contains \"{MARK}\"))"
+    )
 }
 
 impl SubmitManager<'_> {

@@ -113,9 +113,15 @@ impl BridgeError {
             Self::Manager(error) if error.is_unauthorized() => Exit::Refused,
             Self::Asked => Exit::Unreachable,
             Self::Run(error) if error.code() == Some(403) => Exit::Refused,
-            Self::Run(error) if error.is_transient() => Exit::Unreachable,
+            error if error.may_pass() => Exit::Unreachable,
             _ => Exit::Failed,
         }
+    }
+
+    /// Nothing is decided: the same program, started again, may do it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Run(error) if error.is_transient())
     }
 
     /// The word of `--reason-file`.
@@ -172,4 +178,26 @@ fn problems(all: &[(HookPath, Vec<Problem>)]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(code: u16) -> BridgeError {
+        let status = kube::core::Status::failure("no", "Test").with_code(code).boxed();
+        RunError::Api { what: "ask".to_owned(), source: Box::new(kube::Error::Api(status)) }.into()
+    }
+
+    #[test]
+    fn an_api_server_that_is_down_is_no_failure_of_the_step() {
+        for code in [429, 500, 503] {
+            let error = asked(code);
+            assert!(error.may_pass(), "{code}");
+            assert_eq!((error.exit(), error.reason()), (Exit::Unreachable, "unreachable"), "{code}");
+        }
+        for error in [asked(403), asked(404), BridgeError::WorkflowOver("a/b".to_owned())] {
+            assert!(!error.may_pass(), "{error}");
+        }
+    }
 }

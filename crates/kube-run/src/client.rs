@@ -161,7 +161,11 @@ impl Cluster {
     }
 
     /// Repeats the request, backing off, until it is answered for good or the answer's deadline has passed.
-    pub(crate) async fn until_answered<T, F, R>(&self, what: &str, request: R) -> Result<T, RunError>
+    ///
+    /// # Errors
+    ///
+    /// The last answer, or that there was none.
+    pub async fn until_answered<T, F, R>(&self, what: &str, request: R) -> Result<T, RunError>
     where
         R: Fn() -> F,
         F: Future<Output = kube::Result<T>>,

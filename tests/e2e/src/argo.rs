@@ -33,19 +33,20 @@ pub struct Argo<'a> {
 impl<'a> Argo<'a> {
     /// Installs the shipped manifests; only the bus is the test bed's.
     pub fn install(world: &'a World) -> Result<Self> {
-        Self::install_in(world, world.cluster()?.clone())
+        let shipped = std::fs::read_to_string(repository().join("deploy/argo/manifests.yaml"))?;
+        Self::with(world, world.cluster()?.clone(), ARGO, SOURCE, &shipped)
+    }
+
+    /// Installs the chart for a region: a Sensor that learns of it later takes a new place on the bus, behind what is there by
+    /// then.
+    pub fn install_for(world: &'a World, region: &str) -> Result<Self> {
+        Self::install_in(world, world.cluster()?.clone(), region)
     }
 
     /// The same in a further cluster of the test.
-    pub fn install_in(world: &'a World, cluster: Arc<Cluster>) -> Result<Self> {
-        let shipped = std::fs::read_to_string(repository().join("deploy/argo/manifests.yaml"))?;
-        Self::with(world, cluster, ARGO, SOURCE, &shipped)
-    }
-
-    /// Installs the chart for a region that a manager knows: the Sensor stays as it is when the manager's address comes.
-    pub fn install_for(world: &'a World, region: &str) -> Result<Self> {
+    pub fn install_in(world: &'a World, cluster: Arc<Cluster>, region: &str) -> Result<Self> {
         let values = vec![format!("region={region}")];
-        let argo = Self::with(world, world.cluster()?.clone(), ARGO, SOURCE, &rendered(&values)?)?;
+        let argo = Self::with(world, cluster, ARGO, SOURCE, &rendered(&values)?)?;
         Ok(Self { values, ..argo })
     }
 
@@ -258,6 +259,28 @@ impl<'a> Argo<'a> {
             Ok(["Succeeded", "Failed", "Error"].contains(&phase.as_str()).then_some(workflow))
         })
         .with_context(|| self.seen(name))
+    }
+
+    /// Waits for the end of a Workflow, which must be a good one; answers it.
+    pub fn succeeded(&self, name: &str) -> Result<Value> {
+        let workflow = self.ended(name)?;
+        let status = &workflow["status"];
+        if status["phase"] == "Succeeded" {
+            return Ok(workflow);
+        }
+        // The ends of its Pods first: the whole of it has a page for each.
+        let nodes = status["nodes"].as_object().into_iter().flatten().map(|(_, node)| node);
+        let pods: Vec<String> = nodes
+            .filter(|node| node["type"] == "Pod")
+            .map(|node| {
+                let of = |field: &str| node[field].as_str().unwrap_or_default().to_owned();
+                let (code, reason) =
+                    (&node["outputs"]["exitCode"], &node["outputs"]["parameters"][0]["value"]);
+                format!("{} {} {code} {reason}: {}", of("templateName"), of("phase"), of("message"))
+            })
+            .collect();
+        let logs = self.argo(&["logs", name, "--no-color"]).unwrap_or_else(|error| format!("{error:#}"));
+        anyhow::bail!("{name} is {}: {pods:?}\n{logs}\n{status}", status["phase"])
     }
 
     /// What a person would look at first when a Workflow does not end, or does not begin.

@@ -49,7 +49,7 @@ pub(super) async fn give_up(manager: &Manager, error: &BridgeError) {
             | ManagerError::Protocol { .. }
             | ManagerError::Config { .. },
         ) => true,
-        _ => false,
+        error => error.may_pass(),
     };
     if !in_vain {
         tell_why(manager, WorkflowEnd::GaveUp, with_causes(error)).await;

@@ -5,11 +5,13 @@
 
 mod decide;
 mod follow;
+mod last_words;
 pub(crate) mod told;
 mod workflow;
 
 pub use decide::{Next, next};
 pub(crate) use follow::Stdout;
+pub(crate) use last_words::{KILLED, MARK};
 pub(crate) use workflow::Owner;
 
 use crate::{
@@ -21,14 +23,15 @@ use decide::Tally;
 use follow::Follow;
 use futures::future::{Either, select};
 use jiff::SignedDuration;
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use last_words::LastWords;
+use std::{pin::pin, time::Duration};
 use tenantry_api_types::bridge::StepEnd;
 use tenantry_hook::{
     AnnotationDomains, AttemptRequest, Hook, LABEL_OPERATION, LABEL_STEP, ObjectStoreUse, RegionPolicy,
     attempt_nonce, build, step_label,
 };
 use tenantry_kube_run::{Cluster, CreateError, Known, Runner, SeenAttempt, Settings, Settled};
-use tenantry_model::{AttemptId, FailureReason, HookRef, KillCause, OperationId, Outcome};
+use tenantry_model::{AttemptId, FailureReason, HookRef, KillCause, OperationId, Outcome, with_causes};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A failed attempt stays: its number must not be used again. It goes when a later one succeeds.
@@ -49,7 +52,7 @@ pub(crate) enum End {
 /// Runs the step; answers the exit code.
 pub(crate) async fn main(arguments: &Bridge) -> u8 {
     // Nothing of an earlier life in the same Pod may be taken for this one's.
-    let ended = match told::begin(arguments) {
+    let ended = match last_words::begin(arguments) {
         Ok(()) => match Box::pin(managed::step(arguments)).await {
             Ok(None) => step(arguments).await,
             Ok(Some(end)) => Ok(end),
@@ -57,22 +60,24 @@ pub(crate) async fn main(arguments: &Bridge) -> u8 {
         },
         Err(error) => Err(error),
     };
-    let (reason, outputs, code) = match ended {
+    let last = match ended {
         Ok(End::Over(outcome)) => {
             let code = exit_code(&outcome);
-            (outcome.reason.map(told::word).unwrap_or_default(), outcome.outputs, code)
+            let reason = outcome.reason.map(told::word).unwrap_or_default();
+            LastWords { reason, message: outcome.message, outputs: outcome.outputs, code }
         }
         Ok(End::Settled(end)) => settled(end),
-        Ok(End::Detached) => ("detached".to_owned(), BTreeMap::new(), cli::DETACHED),
+        Ok(End::Detached) => {
+            LastWords { reason: "detached".to_owned(), code: cli::DETACHED, ..Default::default() }
+        }
         Err(error) => {
             tell(&error);
-            (error.reason().to_owned(), BTreeMap::new(), cli::PLATFORM)
+            let code = if error.may_pass() { cli::DETACHED } else { cli::PLATFORM };
+            let message = with_causes(&error);
+            LastWords { reason: error.reason().to_owned(), message, code, ..Default::default() }
         }
     };
-    if let Err(error) = told::write(arguments, &reason, &outputs) {
-        tell(&error);
-    }
-    code
+    last.write(arguments)
 }
 
 /// The hook's own code. A failure without one has the platform's, never an invented one of the hook.
@@ -84,16 +89,16 @@ fn exit_code(outcome: &Outcome) -> u8 {
     }
 }
 
-/// Reason, outputs and exit code of a step that the manager calls settled. One that is not done never ends with 0: what comes
-/// after it would begin.
-fn settled(end: StepEnd) -> (String, BTreeMap<String, String>, u8) {
+/// The end of a step that the manager calls settled. One that is not done never ends with 0: what comes after it would begin.
+fn settled(end: StepEnd) -> LastWords {
     let StepEnd { done, state, outcome } = end;
     let outcome = outcome.unwrap_or_default();
     if done {
-        return (String::new(), outcome.outputs, 0);
+        return LastWords { outputs: outcome.outputs, ..Default::default() };
     }
     let code = if outcome.is_success() { cli::PLATFORM } else { exit_code(&outcome) };
-    (outcome.reason.map_or(state, told::word), outcome.outputs, code)
+    let reason = outcome.reason.map_or(state, told::word);
+    LastWords { reason, message: outcome.message, outputs: outcome.outputs, code }
 }
 
 /// Attempts of this step alone, and how long they stay.

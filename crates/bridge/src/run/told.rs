@@ -1,31 +1,11 @@
-//! What the bridge says besides the hook's log: words on stderr, and the files of Argo's output parameters.
+//! What the bridge says on stderr, besides the hook's log.
 
 use super::workflow::Owner;
-use crate::{BridgeError, cli::Bridge, output, tell};
-use std::{collections::BTreeMap, time::Duration};
+use crate::tell;
+use std::time::Duration;
 use tenantry_hook::attempt_name;
 use tenantry_kube_run::RunError;
 use tenantry_model::{AttemptId, Fact, FailureReason, Outcome, with_causes};
-
-/// Empties the files.
-pub(super) fn begin(arguments: &Bridge) -> Result<(), BridgeError> {
-    write(arguments, "", &BTreeMap::new())
-}
-
-/// Writes the files.
-pub(super) fn write(
-    arguments: &Bridge,
-    reason: &str,
-    outputs: &BTreeMap<String, String>,
-) -> Result<(), BridgeError> {
-    if let Some(path) = &arguments.reason_file {
-        output::write(path, reason)?;
-    }
-    if let Some(path) = &arguments.outputs_file {
-        output::write(path, &serde_json::to_string(outputs).unwrap_or_default())?;
-    }
-    Ok(())
-}
 
 /// A reason as the contract writes it.
 pub(crate) fn word(reason: FailureReason) -> String {

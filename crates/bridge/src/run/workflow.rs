@@ -5,11 +5,11 @@
 //! `spec.shutdown`, which is in no metadata, when SIGTERM comes. It must never change a Workflow.
 
 use crate::{BridgeError, Named};
-use kube::{Client, core::Request};
+use kube::{api::GetParams, core::Request};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, time::Duration};
 use tenantry_api_types::bridge::WorkflowEnd;
-use tenantry_kube_run::{Cluster, RunError};
+use tenantry_kube_run::Cluster;
 use tenantry_model::with_causes;
 
 /// Between two looks at the metadata.
@@ -21,7 +21,7 @@ const COMPLETED: &str = "workflows.argoproj.io/completed";
 
 /// The Workflow, if there is one.
 pub(crate) struct Owner {
-    client: Client,
+    cluster: Cluster,
     workflow: Option<Named>,
 }
 
@@ -67,7 +67,7 @@ enum Part {
 
 impl Owner {
     pub(crate) fn new(cluster: &Cluster, workflow: Option<Named>) -> Self {
-        Self { client: cluster.client(), workflow }
+        Self { cluster: cluster.clone(), workflow }
     }
 
     /// It is gone, going or ended. An error: that is not known.
@@ -111,22 +111,19 @@ impl Owner {
 
     async fn look(&self, part: Part) -> Result<Option<WorkflowEnd>, BridgeError> {
         let Some(Named { namespace, name }) = &self.workflow else { return Ok(None) };
-        let request = Request::new(format!("/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"));
-        let request = match part {
-            Part::Metadata => request.get_metadata(name, &kube::api::GetParams::default()),
-            Part::Whole => request.get(name, &kube::api::GetParams::default()),
+        let workflows = Request::new(format!("/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"));
+        let client = self.cluster.client();
+        let ask = || async {
+            let request = match part {
+                Part::Metadata => workflows.get_metadata(name, &GetParams::default()),
+                Part::Whole => workflows.get(name, &GetParams::default()),
+            };
+            client.request::<Seen>(request.map_err(kube::Error::BuildRequest)?).await
         };
-        let asked = match request {
-            Ok(request) => self.client.request::<Seen>(request).await,
-            Err(error) => Err(kube::Error::BuildRequest(error)),
-        };
-        match asked {
+        match self.cluster.until_answered(&format!("look at the Workflow {self}"), ask).await {
             Ok(seen) => Ok(seen.end()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Some(WorkflowEnd::Deleted)),
-            Err(error) => {
-                let what = format!("look at the Workflow {self}");
-                Err(RunError::Api { what, source: Box::new(error) }.into())
-            }
+            Err(error) if error.code() == Some(404) => Ok(Some(WorkflowEnd::Deleted)),
+            Err(error) => Err(error.into()),
         }
     }
 }

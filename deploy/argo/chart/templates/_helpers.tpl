@@ -77,15 +77,18 @@ volumeMounts:
 {{- end }}
 
 {{/*
-For the loss of a step's own Pod: -1 is Argo's word for no exit code, the other one the program's. A hook is repeated by
-tenant.retries, never by Argo. No maxDuration: Argo counts it from the first try's start, so a step that had run longer would
+For the loss of a step's own Pod: -1 is Argo's word for no exit code, 0 with a failure is that of a Pod whose end is not known,
+the last one is the program's. 137 and 143 are a killed process: the bridge's, unless it left a message that says that the hook was.
+A hook is repeated by tenant.retries, never by Argo. No maxDuration: Argo counts it from the first try's start, so a step that had run longer would
 not be started again at all. The limit is for what can never be started; a step may wait for a person for days, while nodes come
 and go.
 */}}
 {{- define "tenantry.lost" -}}
 limit: {{ .limit | quote }}
 retryPolicy: Always
-expression: lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, {{ .code }}]
+expression: >-
+  lastRetry.status == "Error" || asInt(lastRetry.exitCode) in [-1, 0, {{ .code }}] ||
+  (asInt(lastRetry.exitCode) in [137, 143] && !(lastRetry.message contains "tenantry: "))
 backoff: {duration: "2", factor: "2", cap: "60"}
 {{- end }}
 

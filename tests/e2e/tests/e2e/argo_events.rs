@@ -85,8 +85,7 @@ fn early_and_again(managed: &Managed<'_>, way: &Proxy, hooks: [&Hook; 2]) -> Res
     ensure!(argo.send_binary(&event(id, 1))? == 200);
     world.open(&["first", "second"])?;
     site.wait_succeeded(id)?;
-    let workflow = argo.ended(&Managed::name(id, 1))?;
-    ensure!(workflow["status"]["phase"] == "Succeeded", "{}", workflow["status"]);
+    let workflow = argo.succeeded(&Managed::name(id, 1))?;
     ensure!(workflow["metadata"]["uid"] == uid, "it was made anew");
     ensure!(bridges(&workflow).len() == 2, "{:?}", bridges(&workflow));
     world.witness().check(id, &[("first", &[]), ("second", &["first"])])?;
@@ -98,8 +97,7 @@ fn after_its_end(managed: &Managed<'_>, id: OperationId, hooks: [&Hook; 2]) -> R
     let name = Managed::name(id, 1);
     remove(managed, &name)?;
     ensure!(managed.argo.send(&event(id, 1))? == 200);
-    let workflow = managed.argo.ended(&name)?;
-    ensure!(workflow["status"]["phase"] == "Succeeded", "{}", workflow["status"]);
+    let workflow = managed.argo.succeeded(&name)?;
     ensure!(bridges(&workflow).is_empty(), "{:?}", bridges(&workflow));
     let logs = managed.argo.argo(&["logs", &name, "--no-color"])?;
     ensure!(logs.contains("nothing is to be run"), "{logs}");
@@ -134,8 +132,7 @@ fn beside_its_successor(managed: &Managed<'_>, hooks: [&Hook; 2]) -> Result<Oper
     managed.world.open(&["first", "second"])?;
     managed.site.wait_succeeded(id)?;
     for name in [&old, &new] {
-        let workflow = managed.argo.ended(name)?;
-        ensure!(workflow["status"]["phase"] == "Succeeded", "{name}: {}", workflow["status"]);
+        managed.argo.succeeded(name)?;
     }
     managed.world.witness().check(id, &[("first", &[]), ("second", &["first"])])?;
     Ok(id)

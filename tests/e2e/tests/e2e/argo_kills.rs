@@ -104,15 +104,15 @@ fn fifty(world: &World) -> Result<()> {
         for (step, _) in order {
             ensure!(world.witness().starts(id, step)? == 1, "{step} of {id} ran twice");
         }
-        let workflow = managed.argo.ended(&Managed::name(*id, 1))?;
-        ensure!(workflow["status"]["phase"] == "Succeeded", "{id}: {}", workflow["status"]);
+        managed.argo.succeeded(&Managed::name(*id, 1))?;
     }
     ensure!(managed.argo.workflows()?.len() == OPERATIONS, "{:?}", managed.argo.workflows()?);
     ensure!(managed.argo.dead_letters()?.is_empty(), "{:?}", managed.argo.dead_letters()?);
     managed.site.finish()
 }
 
-/// Bridges whose hooks are at work are evicted, and removed by force, by turns. The hooks go on, and other bridges find them.
+/// Bridges whose hooks are at work are evicted, removed by force, and killed, by turns. The hooks go on, and other bridges find
+/// them.
 fn bridges_are_lost(managed: &Managed<'_>, held: &Hook, asked: &[(OperationId, bool)]) -> Result<()> {
     let gold: Vec<OperationId> = asked.iter().filter(|(_, gold)| *gold).map(|(id, _)| *id).collect();
     for id in &gold {
@@ -122,11 +122,13 @@ fn bridges_are_lost(managed: &Managed<'_>, held: &Hook, asked: &[(OperationId, b
     for (number, id) in gold.iter().enumerate() {
         let bridge = bridge_of(managed, *id, held)?.with_context(|| format!("a bridge of {id}"))?;
         let (pod, uid) = (name(&bridge).to_owned(), uid(&bridge));
-        if number % 2 == 0 {
-            evict(managed, &pod)?;
-        } else {
-            let force = ["delete", "pod", "-n", ARGO, &pod, "--force", "--grace-period=0"];
-            managed.world.cluster()?.kubectl(&force)?;
+        match number % 3 {
+            0 => evict(managed, &pod)?,
+            1 => {
+                let force = ["delete", "pod", "-n", ARGO, &pod, "--force", "--grace-period=0"];
+                managed.world.cluster()?.kubectl(&force)?;
+            }
+            _ => managed.world.cluster()?.steer("kill", &format!("pod/{ARGO}/{pod}/main"))?,
         }
         lost.push((*id, uid));
     }

@@ -25,9 +25,8 @@ fn id() -> String {
 
 fn regions(world: &World) -> Result<()> {
     let other = Arc::new(Cluster::up(&format!("p{}", world.tag), PARTS)?);
-    let (eu, us) = (Argo::install(world)?, Argo::install_in(world, other)?);
-    for (argo, region, name) in [(&eu, "region=eu1", HOOKS[0]), (&us, "region=us1", HOOKS[1])] {
-        argo.chart(&[region])?;
+    let (eu, us) = (Argo::install_for(world, "eu1")?, Argo::install_in(world, other, "us1")?);
+    for (argo, name) in [(&eu, HOOKS[0]), (&us, HOOKS[1])] {
         let team = argo.team("crm")?;
         argo.apply(&[&team.hook(name).witness(0, "0")])?;
     }
@@ -49,8 +48,7 @@ fn regions(world: &World) -> Result<()> {
     let own = [(&eu, &first, HOOKS[0]), (&us, &second, HOOKS[1])];
     for (argo, operation, hook) in own {
         let name = format!("tenantry-{operation}");
-        let workflow = argo.ended(&name)?;
-        ensure!(workflow["status"]["phase"] == "Succeeded", "{}", workflow["status"]);
+        argo.succeeded(&name)?;
         ensure!(argo.workflows()? == [name], "{:?}", argo.workflows()?);
         world.witness().check(operation, &[(hook, &[])])?;
     }

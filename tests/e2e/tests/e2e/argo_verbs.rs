@@ -101,8 +101,7 @@ fn steered(managed: &Managed<'_>, graph: &Graph) -> Result<OperationId> {
     world.open(&["mid", "low"])?;
     managed.site.wait_succeeded(id)?;
     for name in [&first, &second] {
-        let workflow = managed.argo.ended(name)?;
-        ensure!(workflow["status"]["phase"] == "Succeeded", "{name}: {}", workflow["status"]);
+        managed.argo.succeeded(name)?;
     }
     managed.wait_for_phase(&second, low, "Succeeded")?;
     order(managed, id)?;
@@ -136,8 +135,7 @@ fn edited(managed: &Managed<'_>, graph: &Graph) -> Result<OperationId> {
     ensure!(world.witness().starts(id, "mid")? == 0, "it believed Argo");
     world.open(&["top", "mid", "low"])?;
     managed.site.wait_succeeded(id)?;
-    let workflow = managed.argo.ended(&name)?;
-    ensure!(workflow["status"]["phase"] == "Succeeded", "{}", workflow["status"]);
+    let workflow = managed.argo.succeeded(&name)?;
     ensure!(workflow["metadata"]["labels"]["edited-by"] == "hand");
     order(managed, id)?;
     Ok(id)
