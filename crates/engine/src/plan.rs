@@ -42,7 +42,8 @@ pub struct PlanInput<'a> {
     pub environment: &'a Environment,
     /// What.
     pub definition: &'a OperationDefinition,
-    /// All hooks of the regions whose hooks may take part (absent and quarantined ones included).
+    /// The hooks of the regions whose hooks may take part, absent and quarantined ones included. Of those that are not
+    /// registered for the operation, at least the unreadable ones, those that others wait for, and those of `applied`.
     pub hooks: &'a [RegisteredHook],
     /// What ran for this environment before: `expected` rows make an absent hook known.
     pub applied: &'a [AppliedHook],

@@ -130,7 +130,7 @@ impl Whole for All {
         sqlx::query_scalar(
             "SELECT table_name::text FROM information_schema.tables
              WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'
-               AND table_name NOT IN ('_sqlx_migrations', 'leases')",
+               AND table_name NOT IN ('_sqlx_migrations', 'leases', 'hook_operations')",
         )
         .fetch_all(&mut self.0)
         .await

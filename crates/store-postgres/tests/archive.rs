@@ -155,8 +155,12 @@ async fn there_and_back() {
         6,
         "columns that follow from others are there as well"
     );
+    let (region, upsert) = (text("eu1"), text("lifecycle.upsert"));
+    let hooks = first.read().await.unwrap().hooks(&region).await.unwrap();
+    assert_eq!(read.hooks_for(&region, &upsert).await.unwrap(), hooks, "and rows that follow from others");
     let (back, _folder) = sqlite().await;
     assert_eq!(import(back.whole().await.unwrap(), &again).await.unwrap(), exported);
+    assert_eq!(back.read().await.unwrap().hooks_for(&region, &upsert).await.unwrap(), hooks);
     assert_eq!(export(back.whole().await.unwrap()).await.1, exported);
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::{Sqlite, Transaction};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, AttentionId,
     CommandId, Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, LetterId, Operation,
@@ -154,6 +154,12 @@ impl Read for Tx {
     }
     async fn hooks(&mut self, region: &RegionName) -> Result<Vec<HookRow>> {
         ask!(self, hooks::of_region(region))
+    }
+    async fn hooks_for(&mut self, region: &RegionName, operation: &OperationName) -> Result<Vec<HookRow>> {
+        ask!(self, hooks::concerning(region, operation))
+    }
+    async fn hooks_among(&mut self, among: &BTreeSet<HookRef>) -> Result<Vec<HookRow>> {
+        ask!(self, hooks::among(among))
     }
     async fn hooks_page(&mut self, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>> {
         ask!(self, hooks::list(region, page))

@@ -82,7 +82,7 @@ impl Whole for All {
     async fn tables(&mut self) -> Result<Vec<String>> {
         sqlx::query_scalar(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
-             AND name NOT IN ('_sqlx_migrations', 'leases')",
+             AND name NOT IN ('_sqlx_migrations', 'leases', 'hook_operations')",
         )
         .fetch_all(&mut *self.0)
         .await

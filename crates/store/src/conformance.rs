@@ -78,6 +78,7 @@ macro_rules! conformance_tests {
             lists {
                 a_thousand_rows_come_exactly_once_through_pages
                 a_thousand_hooks_come_in_the_order_of_their_names
+                hooks_are_found_by_the_operations_that_they_concern
                 operations_come_newest_first_and_unfinished_ones_oldest_first
                 filters_narrow_environments
                 filters_narrow_operations

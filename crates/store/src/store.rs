@@ -9,6 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use tenantry_model::{
     AgentSessionId, Alias, AppliedHook, Approval, ApprovalId, Attempt, AttemptId, Attention, CommandId,
     Environment, EnvironmentId, EnvironmentName, HoldId, HookRef, LetterId, Operation, OperationDefinition,
@@ -141,6 +142,11 @@ pub trait Read: Send {
     async fn hook(&mut self, hook: &HookRef) -> Result<Option<HookRow>>;
     /// All hooks of a region, by namespace and name (absent ones included).
     async fn hooks(&mut self, region: &RegionName) -> Result<Vec<HookRow>>;
+    /// The hooks of a region that concern an operation, by namespace and name: those whose version, current or last good, is
+    /// registered for it, and those whose current version cannot be read, since nobody knows what they are for.
+    async fn hooks_for(&mut self, region: &RegionName, operation: &OperationName) -> Result<Vec<HookRow>>;
+    /// Those of these hooks that there are, by region, namespace and name.
+    async fn hooks_among(&mut self, hooks: &BTreeSet<HookRef>) -> Result<Vec<HookRow>>;
     /// Hooks of all regions or one, in pages, by `region/namespace/name`.
     async fn hooks_page(&mut self, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>>;
     /// Commands of a region that are not done, in order (whoever leases them).

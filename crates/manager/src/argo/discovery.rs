@@ -80,8 +80,10 @@ impl Manager {
         present: &[ReportedHook],
     ) -> Result<bool> {
         let mut read = self.store.read().await?;
+        let reported =
+            present.iter().map(|report| HookRef::new(from.region.clone(), report.path.clone())).collect();
         let hooks: BTreeMap<HookPath, HookRow> =
-            read.hooks(&from.region).await?.into_iter().map(|row| (row.hook.path(), row)).collect();
+            read.hooks_among(&reported).await?.into_iter().map(|row| (row.hook.path(), row)).collect();
         if present.iter().any(|report| !hooks.get(&report.path).is_some_and(|row| is_known(row, report))) {
             return Ok(true);
         }
@@ -94,7 +96,8 @@ impl Manager {
         let staged = row.and_then(|row| row.staged).filter(|staged| staged.session == session && !begin);
         let mut named = staged.map(|staged| staged.named).unwrap_or_default();
         named.extend(present.iter().map(|report| report.path.clone()));
-        Ok(hooks.values().any(|row| row.absent_since.is_none() && is_left_out(row, &operation, &named)))
+        let hooks = read.hooks_for(&from.region, &operation.name).await?;
+        Ok(hooks.iter().any(|row| row.absent_since.is_none() && is_left_out(row, &operation, &named)))
     }
 
     /// The steps that a Workflow is to run; waits until they are known.
@@ -211,7 +214,7 @@ impl Work<'_> {
         region: &RegionName,
         named: &BTreeSet<HookPath>,
     ) -> Result<()> {
-        for row in self.tx.hooks(region).await? {
+        for row in self.tx.hooks_for(region, &operation.name).await? {
             if is_left_out(&row, operation, named) {
                 self.absent(&row.hook).await?;
             }

@@ -102,7 +102,7 @@ impl Manager {
             if !told {
                 return Ok(true);
             }
-            let rows = read.hooks(region).await?;
+            let rows = read.hooks_for(region, name).await?;
             let versions = rows.iter().flat_map(|row| row.current.iter().chain(&row.last_good));
             if versions.into_iter().any(|hook| hook.operations.contains(name)) {
                 return Ok(true);

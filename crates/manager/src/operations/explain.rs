@@ -5,6 +5,7 @@ use crate::Manager;
 use crate::definitions::meaning;
 use crate::error::{ManagerError, Result, problems};
 use crate::runner::PlanBasis;
+use std::collections::BTreeSet;
 use tenantry_engine::{Plan, PlanRefusal, RegisteredHook};
 use tenantry_hook::Selector;
 use tenantry_model::{
@@ -29,7 +30,8 @@ impl Manager {
         let definition = meaning(&mut *read, operation)
             .await?
             .ok_or_else(|| ManagerError::not_found("operation definition", operation))?;
-        let basis = self.plan_basis(&mut *read, &environment, now).await?;
+        let also = BTreeSet::from([hook.clone()]);
+        let basis = self.plan_basis(&mut *read, &environment, &definition.name, also, now).await?;
         let plan = basis.plan(OperationId(Uuid::nil()), &environment, &definition, now);
         Ok(explain(hook, &environment, &definition, &basis, &plan))
     }

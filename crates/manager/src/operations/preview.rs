@@ -10,8 +10,7 @@ impl Work<'_> {
     pub(super) async fn preview(&mut self, wish: Wish) -> Result<Preview> {
         let (operation, unfinished) = self.draft(wish).await?;
         let environment = self.environment()?.clone();
-        let manager = self.manager;
-        let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
+        let basis = self.basis_of(&operation, &environment).await?;
         let plan = basis.plan(operation.id, &environment, &operation.definition, self.now);
         self.preview_of(operation, &unfinished, plan).await
     }

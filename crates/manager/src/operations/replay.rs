@@ -137,8 +137,7 @@ impl Work<'_> {
             return Err(ManagerError::Replay(ReplayError::InputsGone(generation)));
         }
         let environment = self.environment_at(generation).await?;
-        let manager = self.manager;
-        let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
+        let basis = self.basis_of(operation, &environment).await?;
         let plan = match self.make_plan(operation, &environment, &basis).await? {
             Ok(plan) => plan,
             Err(refusal) => return Err(ManagerError::Replay(ReplayError::Refused(refusal))),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenantry_engine::{Event, Plan, PlanInput, PlanPolicy, PlanRefusal, Raised, RegisteredHook, keys};
 use tenantry_model::{
     AppliedHook, AttentionKind, Environment, Hold, HookRef, Operation, OperationDefinition, OperationId,
-    Region, RegionName, StepState, TemplateHash,
+    OperationName, Region, RegionName, StepState, TemplateHash,
 };
 use tenantry_store::{HookRow, Read};
 
@@ -40,21 +40,36 @@ pub(crate) struct Unready {
 }
 
 impl Manager {
+    /// Only hooks that can change the plan of this operation are read, and those of `also`: an installation may have thousands.
     pub(crate) async fn plan_basis(
         &self,
         read: &mut (dyn Read + '_),
         environment: &Environment,
+        operation: &OperationName,
+        also: BTreeSet<HookRef>,
         now: Timestamp,
     ) -> Result<PlanBasis> {
         let unready = self.unready_regions(read, environment, now).await?;
-        let (mut hooks, mut planned) = (Vec::new(), BTreeMap::new());
-        for name in self.regions_of(environment) {
-            for row in read.hooks(&name).await? {
-                planned.insert(row.hook.clone(), row.planned.clone());
-                hooks.push(registered(row));
-            }
+        let regions = self.regions_of(environment);
+        let mut rows = Vec::new();
+        for name in &regions {
+            rows.extend(read.hooks_for(name, operation).await?);
         }
         let applied = read.applied(environment.id).await?;
+        // Of these only whether they are there counts: what a version waits for, and what ran before.
+        let mut named = also;
+        named.extend(rows.iter().flat_map(|row| waited_for(row, operation)));
+        named.extend(applied.iter().filter(|row| row.expected).map(|row| row.hook.clone()));
+        let known: BTreeSet<&HookRef> = rows.iter().map(|row| &row.hook).collect();
+        named.retain(|hook| regions.contains(&hook.region) && !known.contains(hook));
+        if !named.is_empty() {
+            rows.extend(read.hooks_among(&named).await?);
+        }
+        let (mut hooks, mut planned) = (Vec::new(), BTreeMap::new());
+        for row in rows {
+            planned.insert(row.hook.clone(), row.planned.clone());
+            hooks.push(registered(row));
+        }
         let holds = holds_for_plan(read, now).await?;
         let policy = PlanPolicy {
             absent_grace: self.config.absent_grace,
@@ -147,6 +162,13 @@ impl PlanBasis {
     }
 }
 
+/// What the versions of a hook wait for.
+fn waited_for<'a>(row: &'a HookRow, operation: &'a OperationName) -> impl Iterator<Item = HookRef> + 'a {
+    let versions = row.current.iter().chain(&row.last_good);
+    let targets = versions.flat_map(|version| version.after_for(operation));
+    targets.map(|target| HookRef::new(row.hook.region.clone(), target.hook.clone()))
+}
+
 fn registered(row: HookRow) -> RegisteredHook {
     RegisteredHook {
         hook: row.hook,
@@ -189,7 +211,7 @@ impl Work<'_> {
             self.wait_for_regions(operation, &unready).await?;
             return Ok(false);
         }
-        let basis = manager.plan_basis(&mut *self.tx, &environment, self.now).await?;
+        let basis = self.basis_of(operation, &environment).await?;
         let event = match self.make_plan(operation, &environment, &basis).await? {
             Ok(plan) => {
                 self.record(&plan).await?;
@@ -203,6 +225,20 @@ impl Work<'_> {
             Some(rejected) => Err(ManagerError::Rejected(rejected)),
             None => Ok(moved.ended),
         }
+    }
+
+    /// What the plan of an operation is made from: of a replay, with the hooks of its original.
+    pub(crate) async fn basis_of(
+        &mut self,
+        operation: &Operation,
+        environment: &Environment,
+    ) -> Result<PlanBasis> {
+        let also = match &operation.replay {
+            Some(replay) => self.tx.steps(replay.of).await?.into_iter().map(|step| step.hook).collect(),
+            None => BTreeSet::new(),
+        };
+        let name = &operation.definition.name;
+        self.manager.plan_basis(&mut *self.tx, environment, name, also, self.now).await
     }
 
     /// It stays in planning and says why; the region's agent wakes it, and a timer looks again in any case.

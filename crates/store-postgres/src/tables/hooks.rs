@@ -5,8 +5,8 @@ use crate::{
     codec::{decode, encode, page_size, paged},
     errors::failed,
 };
-use std::cmp::Ordering;
-use tenantry_model::{HookRef, Page, Paged, Region, RegionName};
+use std::{cmp::Ordering, collections::BTreeSet};
+use tenantry_model::{HookRef, OperationName, Page, Paged, Region, RegionName};
 use tenantry_store::{HookRow, Result};
 
 const TABLE: &str = "hooks";
@@ -45,6 +45,39 @@ pub async fn of_region(db: Db<'_>, region: &RegionName) -> Result<Vec<HookRow>> 
             decode(TABLE, format_args!("{region}/{namespace}/{name}"), &payload)
         })
         .collect()
+}
+
+pub async fn concerning(db: Db<'_>, region: &RegionName, operation: &OperationName) -> Result<Vec<HookRow>> {
+    // One whose current version cannot be read may have a last good one of the operation, and would come twice.
+    let rows: Vec<Pair> = sqlx::query_as(
+        "SELECT h.region || '/' || h.namespace || '/' || h.name, h.payload FROM (
+             SELECT DISTINCT namespace, name FROM hook_operations WHERE region = $1 AND operation IN ($2, '')
+         ) o JOIN hooks h ON h.region = $1 AND h.namespace = o.namespace AND h.name = o.name
+         ORDER BY h.namespace, h.name",
+    )
+    .bind(region.as_str())
+    .bind(operation.as_str())
+    .fetch_all(db)
+    .await
+    .map_err(failed("read an operation's hooks"))?;
+    rows.into_iter().map(|(key, payload)| decode(TABLE, &key, &payload)).collect()
+}
+
+pub async fn among(db: Db<'_>, hooks: &BTreeSet<HookRef>) -> Result<Vec<HookRow>> {
+    let part = |part: fn(&HookRef) -> &str| hooks.iter().map(part).collect::<Vec<_>>();
+    let rows: Vec<Pair> = sqlx::query_as(
+        "SELECT h.region || '/' || h.namespace || '/' || h.name, h.payload
+         FROM unnest($1::text[], $2::text[], $3::text[]) AS k (region, namespace, name)
+         JOIN hooks h ON h.region = k.region AND h.namespace = k.namespace AND h.name = k.name
+         ORDER BY h.region, h.namespace, h.name",
+    )
+    .bind(part(|hook| hook.region.as_str()))
+    .bind(part(|hook| hook.namespace.as_str()))
+    .bind(part(|hook| hook.name.as_str()))
+    .fetch_all(db)
+    .await
+    .map_err(failed("read hooks by name"))?;
+    rows.into_iter().map(|(key, payload)| decode(TABLE, &key, &payload)).collect()
 }
 
 pub async fn list(db: Db<'_>, region: Option<&RegionName>, page: &Page) -> Result<Paged<HookRow>> {

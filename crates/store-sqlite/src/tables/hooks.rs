@@ -5,7 +5,8 @@ use crate::{
     codec::{decode, encode, page_size, paged},
     errors::failed,
 };
-use tenantry_model::{HookRef, Page, Paged, Region, RegionName};
+use std::collections::{BTreeMap, BTreeSet};
+use tenantry_model::{HookRef, OperationName, Page, Paged, Region, RegionName};
 use tenantry_store::{HookRow, Result};
 
 const TABLE: &str = "hooks";
@@ -36,6 +37,49 @@ pub async fn of_region(db: Db<'_>, region: &RegionName) -> Result<Vec<HookRow>> 
     .map_err(failed("read a region's hooks"))?
     .into_iter()
     .map(|row| decode(TABLE, format_args!("{region}/{}/{}", row.namespace, row.name), &row.payload))
+    .collect()
+}
+
+pub async fn concerning(db: Db<'_>, region: &RegionName, operation: &OperationName) -> Result<Vec<HookRow>> {
+    let (region, operation) = (region.as_str(), operation.as_str());
+    // The index first, whatever SQLite believes about the tables' sizes.
+    let rows = sqlx::query!(
+        "SELECT h.namespace, h.name, h.payload FROM hook_operations o
+         CROSS JOIN hooks h ON h.region = o.region AND h.namespace = o.namespace AND h.name = o.name
+         WHERE o.region = ? AND o.operation IN (?, '')",
+        region,
+        operation
+    )
+    .fetch_all(db)
+    .await
+    .map_err(failed("read an operation's hooks"))?;
+    // One whose current version cannot be read may have a last good one of the operation, and comes twice.
+    let rows: BTreeMap<_, _> = rows.into_iter().map(|row| ((row.namespace, row.name), row.payload)).collect();
+    rows.into_iter()
+        .map(|((namespace, name), payload)| {
+            decode(TABLE, format_args!("{region}/{namespace}/{name}"), &payload)
+        })
+        .collect()
+}
+
+pub async fn among(db: Db<'_>, hooks: &BTreeSet<HookRef>) -> Result<Vec<HookRow>> {
+    let keys: Vec<[&str; 3]> = hooks
+        .iter()
+        .map(|hook| [hook.region.as_str(), hook.namespace.as_str(), hook.name.as_str()])
+        .collect();
+    let keys = encode(TABLE, "keys", &keys)?;
+    sqlx::query!(
+        "SELECT h.region || '/' || h.namespace || '/' || h.name AS \"key!: String\", h.payload
+         FROM json_each(?) k CROSS JOIN hooks h
+         ON h.region = k.value ->> 0 AND h.namespace = k.value ->> 1 AND h.name = k.value ->> 2
+         ORDER BY h.region, h.namespace, h.name",
+        keys
+    )
+    .fetch_all(db)
+    .await
+    .map_err(failed("read hooks by name"))?
+    .into_iter()
+    .map(|row| decode(TABLE, &row.key, &row.payload))
     .collect()
 }
 

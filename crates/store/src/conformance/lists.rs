@@ -3,11 +3,12 @@
 use super::samples::{
     at, attempt, attention, environment, hook, operation, region, step, tenant, text, token,
 };
-use crate::{AttentionFilter, EnvironmentFilter, OperationFilter, Read, Store};
-use std::{fmt::Debug, sync::Arc};
+use crate::{AttentionFilter, EnvironmentFilter, HookRow, OperationFilter, Read, Store};
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+use tenantry_hook::Hook;
 use tenantry_model::{
-    AttemptState, Attention, Environment, EnvironmentState, HookRef, Operation, OperationState, Page, Paged,
-    Scope,
+    AttemptState, Attention, Environment, EnvironmentState, HookRef, Operation, OperationName,
+    OperationState, Page, Paged, Scope,
 };
 
 /// Reads a whole list in pages of `limit`.
@@ -78,6 +79,61 @@ pub async fn a_thousand_hooks_come_in_the_order_of_their_names<S: Store>(store: 
             assert!(read.hooks(&name).await.unwrap() == expected, "a region's at once");
         }
     }
+}
+
+/// By what each version says, as it is now: nobody knows what a version is for that cannot be read.
+pub async fn hooks_are_found_by_the_operations_that_they_concern<S: Store>(store: Arc<S>) {
+    let row = |name: &str, current: Option<&[&str]>, last_good: Option<&[&str]>| {
+        let sample = hook(name);
+        let version = |operations: &[&str]| Hook {
+            operations: operations.iter().map(|name| text(name)).collect(),
+            ..sample.current.clone().unwrap()
+        };
+        HookRow { current: current.map(version), last_good: last_good.map(version), ..sample.clone() }
+    };
+    let [x, y, z] = ["ops.x", "ops.y", "ops.z"].map(text::<OperationName>);
+    let mut rows = [
+        row("eu/a-b/new", Some(&["ops.x"]), None),
+        row("eu/a/moved", Some(&["ops.y"]), Some(&["ops.x"])),
+        row("eu/a/both", Some(&["ops.x", "ops.y"]), Some(&["ops.x", "ops.y"])),
+        row("eu/b/broken", None, Some(&["ops.y"])),
+        row("eu/b/never", None, None),
+        row("us/a/far", Some(&["ops.x"]), None),
+    ];
+    let write = async |rows: &[HookRow]| {
+        let mut write = store.write().await.unwrap();
+        for row in rows {
+            write.put_hook(row).await.unwrap();
+        }
+        write.commit().await.unwrap();
+    };
+    let found = async |region: &str, operation: &OperationName| -> Vec<String> {
+        let rows = store.read().await.unwrap().hooks_for(&text(region), operation).await.unwrap();
+        rows.iter().map(|row| row.hook.to_string()).collect()
+    };
+    write(&rows).await;
+    let unreadable = ["eu/b/broken", "eu/b/never"];
+    assert_eq!(found("eu", &x).await, ["eu/a/both", "eu/a/moved", "eu/a-b/new", "eu/b/broken", "eu/b/never"]);
+    assert_eq!(found("eu", &y).await, ["eu/a/both", "eu/a/moved", "eu/b/broken", "eu/b/never"]);
+    assert_eq!(found("eu", &z).await, unreadable);
+    assert_eq!(found("us", &x).await, ["us/a/far"]);
+    assert_eq!(found("us", &z).await, [""; 0]);
+
+    // One is mended, one is for other operations from now on, one cannot be read any more, of one only the rest changes.
+    rows[3].current = row("eu/b/broken", Some(&["ops.z"]), None).current;
+    rows[1].last_good.clone_from(&rows[1].current);
+    rows[5].current = None;
+    rows[2].absent_since = None;
+    write(&rows).await;
+    assert_eq!(found("eu", &x).await, ["eu/a/both", "eu/a-b/new", "eu/b/never"]);
+    assert_eq!(found("eu", &y).await, ["eu/a/both", "eu/a/moved", "eu/b/broken", "eu/b/never"]);
+    assert_eq!(found("eu", &z).await, unreadable);
+    assert_eq!(found("us", &z).await, ["us/a/far"]);
+
+    let asked = ["us/a/far", "eu/a-b/new", "eu/a/none", "eu/b/never"].map(text::<HookRef>);
+    let among = store.read().await.unwrap().hooks_among(&BTreeSet::from(asked)).await.unwrap();
+    assert_eq!(among, [rows[0].clone(), rows[4].clone(), rows[5].clone()]);
+    assert_eq!(store.read().await.unwrap().hooks_among(&BTreeSet::new()).await.unwrap(), []);
 }
 
 /// The newest is what people look for; the oldest is what holds the lock.
