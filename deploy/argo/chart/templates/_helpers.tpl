@@ -126,6 +126,11 @@ end
 {{ printf "{{ $d := ternary .Input.body.data .Input.body (hasKey .Input.body \"specversion\") }}%s" . }}
 {{- end }}
 
+{{/* A value that is a label's: an event that was written by hand may have any. */}}
+{{- define "tenantry.label" -}}
+{{ printf "{{ regexReplaceAll \"[^A-Za-z0-9._-]+\" (toString (default \"\" %s)) \"-\" | trunc 63 | trimAll \"-._\" }}" . }}
+{{- end }}
+
 {{/*
 Keeps what became no Workflow: kubectl -n tenantry-argo get configmaps -l tenantry.io/dead-letter. Only the body: among the
 headers is the sender's token.

@@ -76,6 +76,12 @@ fn runs_in_order(argo: &Argo<'_>) -> Result<()> {
     ensure!(argo.workflows()? == [name.clone()], "one event, one Workflow");
     let title = &workflow["metadata"]["annotations"]["workflows.argoproj.io/title"];
     ensure!(title == "lifecycle.upsert of acme/prod", "{title}");
+    let labels = &workflow["metadata"]["labels"];
+    for (label, value) in
+        [("operation-name", "lifecycle.upsert"), ("tenant", "acme"), ("environment", "prod")]
+    {
+        ensure!(labels[format!("tenantry.io/{label}")] == value, "{label}: {labels}");
+    }
     let logs = argo.argo(&["logs", &name, "--no-color"])?;
     ensure!(logs.contains("greeting: '{{workflow.name}} {{=1+1}} ünï \"quoted\"'"), "{logs}");
     ensure!(argo.dead_letters()?.is_empty());

@@ -148,6 +148,10 @@ fn steered(world: &World) -> Result<()> {
         managed.argo.succeeded(name)?;
     }
     ensure!(managed.argo.workflows()? == [first.clone(), second], "no other Workflow");
+    let shown = managed.argo.workflow(&first)?;
+    let back = &shown["metadata"]["annotations"]["workflows.argoproj.io/description"];
+    let link = format!("({}/v1/operations/{id}): `tenantry op get {id}`", managed.site.url());
+    ensure!(back.as_str().is_some_and(|back| back.ends_with(&link)), "{back}");
     for (hook, times) in [(&realm, 2), (&held, 1), (&flaky, 2), (&wrong, 1), (&manual, 1), (&last, 1)] {
         ensure!(world.witness().starts(id, hook.name())? == times, "{}", hook.path());
     }
