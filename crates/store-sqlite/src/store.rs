@@ -25,6 +25,9 @@ const ACQUIRE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_secs(5);
 /// Readers at a time; each is a thread, so a few: SQLite answers in microseconds.
 const READERS: u32 = 4;
+/// Pages that each of them keeps, as kibibytes below zero: the kernel has the file's pages anyway, and by default four readers keep 8 MB
+/// of them once more.
+const READERS_CACHE: &str = "-512";
 
 /// The store in one SQLite database of a data folder, which is held by this process alone while this lives.
 #[derive(Debug)]
@@ -83,8 +86,8 @@ impl SqliteStore {
             .execute(&writer)
             .await
             .map_err(failed("take over leases"))?;
-        let readers =
-            pool(READERS).connect_with(options.read_only(true)).await.map_err(failed("open the database"))?;
+        let reading = options.read_only(true).pragma("cache_size", READERS_CACHE);
+        let readers = pool(READERS).connect_with(reading).await.map_err(failed("open the database"))?;
         let store =
             Self { writer, readers, commits: Arc::default(), schedules: Notify::new(), _folder: folder };
         Ok((store, versions))
