@@ -44,8 +44,8 @@ impl Dice {
             hook.after_for.insert(OPERATIONS[0].parse().unwrap(), vec![self.target()]);
         }
         if self.one_in(6) {
-            hook.selector =
-                ["tier in (gold)", "tier in (silver)", "tier in"][self.random.usize(..3)].to_owned();
+            let selectors = ["tier in (gold)", "tier in (silver)", "tier in"];
+            hook.selector = selectors[self.random.usize(..3)].into();
         }
         hook
     }
