@@ -3,7 +3,7 @@
 //! It must never know what the requests are for.
 
 use crate::{RunError, Settings};
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -170,17 +170,57 @@ impl Cluster {
         R: Fn() -> F,
         F: Future<Output = kube::Result<T>>,
     {
-        (|| self.once(what, request()))
-            .retry(
-                ExponentialBuilder::default()
-                    .with_min_delay(Duration::from_millis(200))
-                    .with_max_delay(Duration::from_secs(10))
-                    .with_total_delay(Some(self.answer_deadline))
-                    .without_max_times()
-                    .with_jitter(),
-            )
-            .when(RunError::is_transient)
-            .notify(|error, wait| tracing::debug!(error = %with_causes(error), ?wait, what, "asking again"))
-            .await
+        let mut tries = Tries::new(self.answer_deadline);
+        loop {
+            match self.once(what, request()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => tries.pause(&self.client, what, error).await?,
+            }
+        }
     }
 }
+
+/// The tries of one request; the same code for all kinds of answers.
+struct Tries {
+    pauses: ExponentialBackoff,
+    /// The API server was ready when it last refused.
+    was_ready: bool,
+}
+
+impl Tries {
+    fn new(deadline: Duration) -> Self {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(10))
+            .with_total_delay(Some(deadline))
+            .without_max_times()
+            .with_jitter()
+            .build();
+        Self { pauses, was_ready: false }
+    }
+
+    /// Waits for the next try; an error: there is none. A refusal is believed of an API server that was ready before it, and not of
+    /// one that has just started.
+    async fn pause(&mut self, client: &Client, what: &str, mut error: RunError) -> Result<(), RunError> {
+        if error.code() == Some(403) && !std::mem::replace(&mut self.was_ready, is_ready(client).await) {
+            error = RunError::NotReady { what: what.to_owned() };
+        }
+        let pause = if error.is_transient() { self.pauses.next() } else { None };
+        let Some(pause) = pause else { return Err(error) };
+        tracing::debug!(error = %with_causes(&error), ?pause, what, "asking again");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// Whether the API server says that it has read all it needs. One that has just started knows no rights, and answers 403 to everybody.
+pub(crate) async fn is_ready(client: &Client) -> bool {
+    let Ok(request) = http::Request::get("/readyz").body(Body::empty()) else { return false };
+    match tokio::time::timeout(READY_WITHIN, client.send(request)).await {
+        // One that has no such page, or does not show it, says nothing against it.
+        Ok(Ok(answer)) => !answer.status().is_server_error(),
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+const READY_WITHIN: Duration = Duration::from_secs(5);

@@ -32,6 +32,12 @@ pub enum RunError {
         /// How long it was waited for.
         after: Duration,
     },
+    /// The API server has just started: until it has read the rights it refuses whatever needs any.
+    #[error("cannot {what}: the API server is not ready")]
+    NotReady {
+        /// What was tried.
+        what: String,
+    },
     /// The API server lets nobody of our rights do that.
     #[error("cannot {what}: {message}")]
     Forbidden {
@@ -64,7 +70,7 @@ impl RunError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::NotSettled { .. } => true,
+            Self::Timeout { .. } | Self::NotReady { .. } | Self::NotSettled { .. } => true,
             Self::Kubeconfig { .. } | Self::Forbidden { .. } => false,
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) => matches!(status.code, 408 | 429 | 500..=599),

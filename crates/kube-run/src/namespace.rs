@@ -5,6 +5,7 @@
 
 use crate::{
     Cluster, JobSeen, PodSeen, Settings, View,
+    client::is_ready,
     view::{job_of, trim},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -196,11 +197,13 @@ async fn watch_kind<K: Watched>(
     let mut seen = BTreeSet::new();
     let mut pauses = pauses();
     let mut was_forbidden = false;
+    let mut was_ready = false;
     let mut was_listed = false;
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 pauses = self::pauses();
+                was_ready = false;
                 store.forbidden.send_if_modified(|words| words.take().is_some());
                 match event {
                     Event::Apply(object) => drop(store.put(object, false)),
@@ -220,11 +223,15 @@ async fn watch_kind<K: Watched>(
             Err(error) => {
                 let kind = K::kind(&());
                 let words = forbidden_words(&error);
+                // An API server that has just started refuses everybody: one that was ready before it did is believed.
+                let too_early = words.is_some() && !was_ready;
+                was_ready = is_ready(&client).await;
+                let words = words.filter(|_| !too_early);
                 let forbidden = words.is_some();
                 store.forbidden.send_replace(words);
                 // A team may not have let us in yet, and may never: said once.
-                if forbidden && was_forbidden {
-                    tracing::debug!(%namespace, %kind, error = %with_causes(&error), "the attempts may still not be watched");
+                if too_early || forbidden && was_forbidden {
+                    tracing::debug!(%namespace, %kind, error = %with_causes(&error), "the attempts may not be watched yet");
                 } else {
                     tracing::warn!(%namespace, %kind, error = %with_causes(&error), "the watch of the attempts broke; it is opened again");
                 }
