@@ -224,3 +224,51 @@ pub(crate) async fn is_ready(client: &Client) -> bool {
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::{collections::VecDeque, convert::Infallible, sync::Mutex};
+
+    /// A cluster whose API server answers so: to the request, and to who asks whether it is ready. The last answer stays.
+    fn cluster(answers: &[u16], ready: &[u16]) -> (Cluster, Arc<Mutex<usize>>) {
+        let script = Arc::new(Mutex::new([VecDeque::from(answers.to_vec()), VecDeque::from(ready.to_vec())]));
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        let server = tower::service_fn(move |request: http::Request<Body>| {
+            let is_ready = request.uri().path() == "/readyz";
+            let mut script = script.lock().unwrap();
+            let left = &mut script[usize::from(is_ready)];
+            let code = if left.len() > 1 { left.pop_front() } else { left.front().copied() }.unwrap();
+            *count.lock().unwrap() += usize::from(!is_ready);
+            let body = json!({"status": "Failure", "code": code, "message": "", "reason": ""}).to_string();
+            let answer = http::Response::builder().status(code).body(Body::from(body.into_bytes())).unwrap();
+            async { Ok::<_, Infallible>(answer) }
+        });
+        let Settings { request_timeout, answer_deadline, .. } = Settings::default();
+        let client = Client::new(server, "default");
+        (Cluster { client, requests: Arc::default(), request_timeout, answer_deadline }, asked)
+    }
+
+    async fn ask(cluster: &Cluster) -> Result<String, RunError> {
+        let client = cluster.client();
+        let request = || http::Request::get("/version").body(Vec::new()).unwrap();
+        cluster.until_answered("ask", || client.request_text(request())).await
+    }
+
+    #[tokio::test]
+    async fn what_a_server_refuses_that_has_just_started_is_asked_again() {
+        let (cluster, asked) = cluster(&[403, 403, 200], &[500, 200]);
+        ask(&cluster).await.unwrap();
+        assert_eq!(*asked.lock().unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_believed_of_a_server_that_was_ready_before_it() {
+        let (cluster, asked) = cluster(&[403], &[200]);
+        let error = ask(&cluster).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), (Some(403), false));
+        assert_eq!(*asked.lock().unwrap(), 2, "once more, since it may have become ready a moment before");
+    }
+}

@@ -10,12 +10,16 @@ CREATE TABLE hook_operations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hook_operations_hook ON hook_operations (region, namespace, name);
 
+-- What it is to say.
+CREATE VIEW hooks_concerned (region, operation, namespace, name) AS
+SELECT h.region, o.value, h.namespace, h.name FROM hooks h, json_each(h.payload, '$.current.operations') o
+UNION SELECT h.region, o.value, h.namespace, h.name FROM hooks h, json_each(h.payload, '$.lastGood.operations') o
+UNION SELECT region, '', namespace, name FROM hooks WHERE json_extract(payload, '$.current.operations') IS NULL;
+
 CREATE TRIGGER hooks_inserted AFTER INSERT ON hooks BEGIN
     INSERT INTO hook_operations (region, operation, namespace, name)
-    SELECT new.region, value, new.namespace, new.name FROM json_each(new.payload, '$.current.operations')
-    UNION SELECT new.region, value, new.namespace, new.name FROM json_each(new.payload, '$.lastGood.operations')
-    UNION SELECT new.region, '', new.namespace, new.name
-    WHERE json_extract(new.payload, '$.current.operations') IS NULL;
+    SELECT region, operation, namespace, name FROM hooks_concerned
+    WHERE region = new.region AND namespace = new.namespace AND name = new.name;
 END;
 
 -- Most writes change when a version was planned, and nothing of this.
@@ -25,13 +29,9 @@ WHEN json_extract(old.payload, '$.current.operations') IS NOT json_extract(new.p
 BEGIN
     DELETE FROM hook_operations WHERE region = new.region AND namespace = new.namespace AND name = new.name;
     INSERT INTO hook_operations (region, operation, namespace, name)
-    SELECT new.region, value, new.namespace, new.name FROM json_each(new.payload, '$.current.operations')
-    UNION SELECT new.region, value, new.namespace, new.name FROM json_each(new.payload, '$.lastGood.operations')
-    UNION SELECT new.region, '', new.namespace, new.name
-    WHERE json_extract(new.payload, '$.current.operations') IS NULL;
+    SELECT region, operation, namespace, name FROM hooks_concerned
+    WHERE region = new.region AND namespace = new.namespace AND name = new.name;
 END;
 
 INSERT INTO hook_operations (region, operation, namespace, name)
-SELECT h.region, o.value, h.namespace, h.name FROM hooks h, json_each(h.payload, '$.current.operations') o
-UNION SELECT h.region, o.value, h.namespace, h.name FROM hooks h, json_each(h.payload, '$.lastGood.operations') o
-UNION SELECT region, '', namespace, name FROM hooks WHERE json_extract(payload, '$.current.operations') IS NULL;
+SELECT region, operation, namespace, name FROM hooks_concerned;
