@@ -5,6 +5,7 @@
 
 use crate::{
     Cluster, JobSeen, PodSeen, Settings, View,
+    client::is_ready,
     view::{job_of, trim},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -15,7 +16,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tenantry_model::{Namespace, with_causes};
 use tokio::{sync::watch, task::AbortHandle};
@@ -196,6 +197,7 @@ async fn watch_kind<K: Watched>(
     let mut seen = BTreeSet::new();
     let mut pauses = pauses();
     let mut was_forbidden = false;
+    let mut was_ready: Option<Instant> = None;
     let mut was_listed = false;
     while let Some(event) = events.next().await {
         match event {
@@ -220,11 +222,15 @@ async fn watch_kind<K: Watched>(
             Err(error) => {
                 let kind = K::kind(&());
                 let words = forbidden_words(&error);
+                // An API server that has just started refuses everybody: one that was ready before it did is believed.
+                let too_early = words.is_some() && was_ready.is_none_or(|at| at.elapsed() > LATELY);
+                was_ready = is_ready(&client).await.then(Instant::now);
+                let words = words.filter(|_| !too_early);
                 let forbidden = words.is_some();
                 store.forbidden.send_replace(words);
                 // A team may not have let us in yet, and may never: said once.
-                if forbidden && was_forbidden {
-                    tracing::debug!(%namespace, %kind, error = %with_causes(&error), "the attempts may still not be watched");
+                if too_early || forbidden && was_forbidden {
+                    tracing::debug!(%namespace, %kind, error = %with_causes(&error), "the attempts may not be watched yet");
                 } else {
                     tracing::warn!(%namespace, %kind, error = %with_causes(&error), "the watch of the attempts broke; it is opened again");
                 }
@@ -255,6 +261,8 @@ async fn answers(client: &kube::Client) -> bool {
 
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// An API server that was ready at a refusal in this time has not just started. Longer than the pause without rights.
+const LATELY: Duration = Duration::from_mins(1);
 /// A missing right comes by hand, not by itself.
 const WITHOUT_RIGHTS: Duration = Duration::from_secs(30);
 
