@@ -21,9 +21,15 @@ else
 	# With --target the flags are for the program alone, not for what builds it. A fixed address needs no relocations, which are
 	# a tenth of the file and pages of memory that no two bridges share; who aborts needs no tables to unwind by, neither those of
 	# Rust nor those of C.
+	# Functions of the same code are one, where rustc's linker can do that.
+	case $target in
+	x86_64*) same="-C link-arg=-Wl,--icf=all,-O2" ;;
+	*) same= ;;
+	esac
+	# shellcheck disable=SC2086 # none, or two words
 	CFLAGS="-fno-asynchronous-unwind-tables -fno-unwind-tables" \
 		RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no --remap-path-prefix=$PWD=." \
-		cargo build --locked --profile bridge --target "$target" -p tenantry-bridge
+		cargo rustc --locked --profile bridge --target "$target" -p tenantry-bridge --bin tenantry-bridge -- $same
 	program=${CARGO_TARGET_DIR:-target}/$target/bridge/tenantry-bridge
 fi
 [ "$program" = "$folder/tenantry-bridge" ] || cp "$program" "$folder/tenantry-bridge"
