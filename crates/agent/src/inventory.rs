@@ -11,7 +11,7 @@ use crate::{
     templates::TemplateStore,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -27,6 +27,16 @@ pub(crate) struct Inventory {
     state: Mutex<State>,
     /// Woken when there is something to report.
     pub changed: Notify,
+}
+
+/// A report under way: which hooks it has not told yet, in order.
+#[derive(Default)]
+pub(crate) struct Report {
+    present: VecDeque<HookPath>,
+    absent: VecDeque<HookPath>,
+    /// It is the whole inventory: the first page says so, and the last one.
+    begin: bool,
+    end: bool,
 }
 
 struct State {
@@ -110,41 +120,46 @@ impl Inventory {
         self.changed.notify_one();
     }
 
-    /// What is to be reported next, page by page; empty when the manager knows everything.
-    pub fn pages(&self, session: AgentSessionId) -> Vec<InventoryRequest> {
+    /// What is to be reported next; nothing when the manager knows everything.
+    pub fn report(&self) -> Report {
         let mut state = self.state();
         if !state.complete {
-            return Vec::new();
+            return Report::default();
         }
-        let whole = !state.told;
         let dirty = std::mem::take(&mut state.dirty);
-        let (mut present, absent): (Vec<HookReport>, Vec<HookPath>) = if whole {
-            (state.hooks.values().cloned().collect(), Vec::new())
+        if state.told {
+            let (present, absent) = dirty.into_iter().partition(|path| state.hooks.contains_key(path));
+            Report { present, absent, ..Report::default() }
         } else {
-            let absent = dirty.iter().filter(|path| !state.hooks.contains_key(*path)).cloned().collect();
-            (dirty.iter().filter_map(|path| state.hooks.get(path).cloned()).collect(), absent)
+            let present = state.hooks.keys().cloned().collect();
+            Report { present, begin: true, end: true, ..Report::default() }
+        }
+    }
+
+    /// The next page of a report; `None` after its last one. Of ten thousand hooks one page is held, and they are told as they are
+    /// then: what changes meanwhile is told again.
+    pub fn next_page(&self, report: &mut Report, session: AgentSessionId) -> Option<InventoryRequest> {
+        if report.present.is_empty() && report.absent.is_empty() && !report.end {
+            return None;
+        }
+        let mut looked_at = report.present.len().min(MAX_BATCH);
+        let mut present: Vec<HookReport> = {
+            let state = self.state();
+            // One that has gone since is dirty, and told as absent by the next report.
+            report.present.iter().take(looked_at).filter_map(|path| state.hooks.get(path).cloned()).collect()
         };
-        let mut pages: Vec<InventoryRequest> = Vec::new();
-        while !present.is_empty() {
-            let bounded = &present[..present.len().min(MAX_BATCH)];
-            let after = present.split_off(fitting(bounded));
-            pages.push(page(session, std::mem::replace(&mut present, after), Vec::new()));
+        let fits = fitting(&present);
+        if let Some(first) = present.get(fits) {
+            looked_at = report.present.iter().position(|path| *path == first.path).unwrap_or(looked_at);
+            present.truncate(fits);
         }
-        for chunk in absent.chunks(MAX_BATCH) {
-            pages.push(page(session, Vec::new(), chunk.to_vec()));
-        }
-        if whole {
-            if pages.is_empty() {
-                pages.push(page(session, Vec::new(), Vec::new()));
-            }
-            if let Some(first) = pages.first_mut() {
-                first.begin = true;
-            }
-            if let Some(last) = pages.last_mut() {
-                last.end = true;
-            }
-        }
-        pages
+        report.present.drain(..looked_at);
+        let last = report.present.is_empty();
+        let absents = if last { report.absent.len().min(MAX_BATCH) } else { 0 };
+        let absent = report.absent.drain(..absents).collect();
+        let begin = std::mem::take(&mut report.begin);
+        let end = last && std::mem::take(&mut report.end);
+        Some(InventoryRequest { session, begin, end, present, absent })
     }
 
     /// The manager has all pages; `keep` is its newest keep-list.
@@ -217,6 +232,66 @@ impl State {
     }
 }
 
-fn page(session: AgentSessionId, present: Vec<HookReport>, absent: Vec<HookPath>) -> InventoryRequest {
-    InventoryRequest { session, begin: false, end: false, present, absent }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreadable(n: usize) -> TemplateEvent {
+        TemplateEvent::Unreadable { path: path(n), problems: Vec::new() }
+    }
+
+    fn path(n: usize) -> HookPath {
+        format!("crm/hook-{n:05}").parse().unwrap()
+    }
+
+    fn pages(inventory: &Inventory, mut between: impl FnMut(usize)) -> Vec<(bool, bool, usize, usize)> {
+        let mut report = inventory.report();
+        let mut told = Vec::new();
+        let session = AgentSessionId(uuid::Uuid::nil());
+        while let Some(page) = inventory.next_page(&mut report, session) {
+            told.push((page.begin, page.end, page.present.len(), page.absent.len()));
+            between(told.len());
+        }
+        told
+    }
+
+    #[test]
+    fn a_report_is_told_page_by_page_as_things_are_then_and_what_changes_meanwhile_once_more() {
+        const MANY: usize = 2 * MAX_BATCH + 3;
+        let folder = tempfile::tempdir().unwrap();
+        let inventory =
+            Inventory::open(folder.path(), AnnotationDomains::default(), RegionPolicy::default()).unwrap();
+        assert_eq!(pages(&inventory, |_| {}), [], "before the first listing is complete");
+        inventory.take(&TemplateEvent::Begin).unwrap();
+        for n in 0..MANY {
+            inventory.take(&unreadable(n)).unwrap();
+        }
+        inventory.take(&TemplateEvent::Complete).unwrap();
+        let gone = |page| {
+            if page == 1 {
+                for n in [0, MAX_BATCH, MANY - 1] {
+                    inventory.take(&TemplateEvent::Absent { path: path(n) }).unwrap();
+                }
+            }
+        };
+        let whole = pages(&inventory, gone);
+        // The one of the first page was told before it went.
+        let expected = [(true, false, MAX_BATCH, 0), (false, false, MAX_BATCH - 1, 0), (false, true, 2, 0)];
+        assert_eq!(whole, expected);
+        inventory.told(Vec::new(), Vec::new()).unwrap();
+        assert_eq!(pages(&inventory, |_| {}), [(false, false, 0, 3)]);
+        assert!(!inventory.has_news());
+        inventory.not_told();
+        assert_eq!(pages(&inventory, |_| {}).iter().map(|page| page.2).sum::<usize>(), MANY - 3);
+    }
+
+    #[test]
+    fn a_region_without_hooks_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let inventory =
+            Inventory::open(folder.path(), AnnotationDomains::default(), RegionPolicy::default()).unwrap();
+        inventory.take(&TemplateEvent::Begin).unwrap();
+        inventory.take(&TemplateEvent::Complete).unwrap();
+        assert_eq!(pages(&inventory, |_| {}), [(true, true, 0, 0)]);
+    }
 }

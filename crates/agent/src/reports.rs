@@ -262,7 +262,8 @@ impl Uplink {
             }
             let mut keep = None;
             let mut failed = None;
-            for page in inventory.pages(self.session) {
+            let mut report = inventory.report();
+            while let Some(page) = inventory.next_page(&mut report, self.session) {
                 let sent = &page;
                 let call = |client: AgentClient| async move { client.inventory(sent).await };
                 match self.ask(&mut pace, Duration::ZERO, call).await {

@@ -6,6 +6,7 @@
 use crate::{
     Known, RunError, Runner, Settings, Settled, View, Wait, apply, classify,
     runner::{Inner, lock},
+    watches::Watched,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
@@ -20,13 +21,12 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Weak, time::Duration};
 use tenantry_hook::{FINALIZER, LABEL_ATTEMPT};
 use tenantry_model::{Fact, Namespace, with_causes};
-use tokio::time::Instant;
 
 /// Annotation: the outcome is committed; how long the objects are kept after their end, in seconds: succeeded, failed.
 const ANNOTATION_RELEASED: &str = "tenantry.io/released";
 /// A `ConfigMap` without its attempt is swept after this time: its Pod may be about to be created.
 const ORPHAN_AGE: SignedDuration = SignedDuration::from_secs(3600);
-/// How often `ConfigMap`s without their attempt are looked for.
+/// How often `ConfigMap`s without their attempt are looked for, and namespaces that are not watched looked through.
 const ORPHAN_INTERVAL: Duration = Duration::from_mins(30);
 
 /// What a drain did.
@@ -51,7 +51,9 @@ impl Runner {
         if verdict(&view, &self.inner.settings, now).is_end() {
             self.unfollow(&known.attempt);
         }
-        self.inner.namespace(known.namespace()).forget_gone();
+        if let Some(watch) = lock(&self.inner.watches).if_open(known.namespace()) {
+            watch.forget_gone();
+        }
         Ok(())
     }
 
@@ -215,11 +217,15 @@ impl Inner {
         Ok(())
     }
 
-    /// One round: released objects past their time, and (rarely) `ConfigMap`s whose attempt is gone.
-    async fn sweep(&self, orphans: bool) {
-        let namespaces: Vec<_> =
-            lock(&self.namespaces).iter().map(|(name, watch)| (name.clone(), watch.clone())).collect();
-        for (namespace, watch) in namespaces {
+    /// One round: released objects past their time, and, in namespaces whose turn it is, `ConfigMap`s whose attempt is gone.
+    /// Then what nobody needs is watched no more.
+    async fn sweep(&self) {
+        let turn = lock(&self.watches).turn();
+        for namespace in turn {
+            drop(self.namespace(&namespace));
+        }
+        let all = lock(&self.watches).all();
+        for Watched { namespace, watch, is_due } in all {
             let now = Timestamp::now();
             for view in watch.all().into_values().filter(|view| !view.is_gone()) {
                 if view.main().and_then(released).is_none() {
@@ -229,10 +235,15 @@ impl Inner {
                     tracing::warn!(%namespace, error = %with_causes(&error), "cannot clean up a released attempt; tried again");
                 }
             }
-            if orphans && let Err(error) = self.sweep_config_maps(&namespace, &watch.all(), now).await {
-                tracing::warn!(%namespace, error = %with_causes(&error), "cannot sweep ConfigMaps; tried again later");
+            // Before everything is listed an attempt that is there may not be seen.
+            if is_due && watch.is_listed() {
+                if let Err(error) = self.sweep_config_maps(&namespace, &watch.all(), now).await {
+                    tracing::warn!(%namespace, error = %with_causes(&error), "cannot sweep ConfigMaps; tried again later");
+                }
+                lock(&self.watches).looked(&namespace, ORPHAN_INTERVAL);
             }
         }
+        lock(&self.watches).let_go(self.settings.idle_watches);
     }
 
     async fn sweep_config_maps(
@@ -261,16 +272,11 @@ impl Inner {
 
 /// Sweeps until the runner is dropped.
 pub(crate) async fn sweep_for_ever(inner: Weak<Inner>) {
-    let mut orphans_at = Instant::now();
     loop {
         let Some(interval) = inner.upgrade().map(|inner| inner.settings.sweep_interval) else { return };
         tokio::time::sleep(interval).await;
         let Some(inner) = inner.upgrade() else { return };
-        let orphans = orphans_at <= Instant::now();
-        if orphans {
-            orphans_at = Instant::now() + ORPHAN_INTERVAL;
-        }
-        inner.sweep(orphans).await;
+        inner.sweep().await;
     }
 }
 

@@ -22,6 +22,7 @@ mod runner;
 mod seen;
 mod settings;
 mod view;
+mod watches;
 
 pub use classify::{Ending, LogSource, Verdict, Wait, WaitKind, classify};
 pub use cleanup::Drained;

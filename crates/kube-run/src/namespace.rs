@@ -64,6 +64,21 @@ impl NamespaceWatch {
         }
     }
 
+    /// Everything there is has been listed once.
+    pub(crate) fn is_listed(&self) -> bool {
+        *self.store.pods_listed.borrow() && *self.store.jobs_listed.borrow()
+    }
+
+    /// We may not watch here, as far as is known.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.store.forbidden.borrow().is_some()
+    }
+
+    /// Nothing of any attempt is here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_listed() && self.store.views().values().all(|view| view.borrow().is_gone())
+    }
+
     /// Waits until we may not watch here: the API server's words.
     pub(crate) async fn forbidden(&self) -> String {
         let mut forbidden = self.store.forbidden.subscribe();

@@ -7,6 +7,7 @@ use crate::{
     Cluster, CreateError, Ending, Observer, RunError, Settings, View, apply,
     follow::{Follower, end_objects},
     namespace::NamespaceWatch,
+    watches::Watches,
 };
 use k8s_openapi::{
     Metadata,
@@ -71,7 +72,7 @@ pub struct Runner {
 pub(crate) struct Inner {
     pub(crate) cluster: Cluster,
     pub(crate) settings: Settings,
-    pub(crate) namespaces: Mutex<HashMap<Namespace, Arc<NamespaceWatch>>>,
+    pub(crate) watches: Mutex<Watches>,
     followers: Mutex<HashMap<AttemptId, JoinHandle<()>>>,
     /// The last create of an attempt that nobody answered: it may still land.
     unanswered: Mutex<HashMap<AttemptId, Instant>>,
@@ -97,7 +98,7 @@ impl Runner {
         let inner = Arc::new(Inner {
             cluster,
             settings,
-            namespaces: Mutex::default(),
+            watches: Mutex::default(),
             followers: Mutex::default(),
             unanswered: Mutex::default(),
             born: Instant::now(),
@@ -112,10 +113,21 @@ impl Runner {
         &self.inner.cluster
     }
 
-    /// Opens the watch of a namespace before the first attempt needs it: saves the first one a listing, and finds what
-    /// an earlier life left to be cleaned up.
+    /// Attempts may come into this namespace: its watch is opened before the first one needs it, which saves that one a listing,
+    /// if not too many are open; and what an earlier life left there will be cleaned up.
     pub fn warm(&self, namespace: &Namespace) {
-        drop(self.inner.namespace(namespace));
+        let mut watches = lock(&self.inner.watches);
+        if watches.count() < self.inner.settings.idle_watches {
+            drop(watches.get(namespace, || self.inner.open(namespace)));
+        } else {
+            watches.know(namespace);
+        }
+    }
+
+    /// How many namespaces are watched now.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        lock(&self.inner.watches).count()
     }
 
     /// Creates the attempt's objects, or finds them, and follows the attempt from then on: facts and log go to
@@ -132,12 +144,10 @@ impl Runner {
         };
         let hash = identity.map_or_else(|| TemplateHash(String::new()), |identity| identity.template_hash);
         let watch = self.inner.namespace(known.namespace());
-        let answer = self.create(known, objects, &hash).await;
-        drop(watch);
-        match answer {
+        match self.create(known, objects, &hash).await {
             Ok(made) => {
                 lock(&self.inner.unanswered).remove(&known.attempt);
-                self.follow(known, observer);
+                self.follow(known, watch, observer);
                 Ok(match made {
                     apply::Made::New => Created::New,
                     apply::Made::Found => Created::Found,
@@ -146,7 +156,7 @@ impl Runner {
             Err(CreateError::Unanswered(error)) => {
                 lock(&self.inner.unanswered).insert(known.attempt.clone(), Instant::now());
                 // It may have landed: then the watch sees it, whatever the caller does next.
-                self.follow(known, observer);
+                self.follow(known, watch, observer);
                 Err(CreateError::Unanswered(error))
             }
             Err(CreateError::Refused(outcome)) => {
@@ -189,9 +199,10 @@ impl Runner {
         if self.is_followed(&known.attempt) {
             return Ok(Settled::Here);
         }
+        let watch = self.inner.namespace(known.namespace());
         let here = self.look(known).await?.is_some();
         if here {
-            self.follow(known, observer);
+            self.follow(known, watch, observer);
         }
         Ok(if here { Settled::Here } else { Settled::Absent })
     }
@@ -199,8 +210,9 @@ impl Runner {
     /// Looks for an attempt that is not to be started (any more), and follows it if it is there. Absent: nothing of it can
     /// still appear.
     pub async fn settle(&self, known: &Known, observer: Arc<dyn Observer>) -> Result<Settled, RunError> {
+        let watch = self.inner.namespace(known.namespace());
         if self.look(known).await?.is_some() {
-            self.follow(known, observer);
+            self.follow(known, watch, observer);
             return Ok(Settled::Here);
         }
         if let Some(retry_in) = self.unsettled_life(&known.attempt).filter(|_| known.start_tried) {
@@ -277,12 +289,11 @@ impl Runner {
         Ok(Some(view.only(known.nonce)).filter(|view| view.main().is_some()))
     }
 
-    fn follow(&self, known: &Known, observer: Arc<dyn Observer>) {
+    fn follow(&self, known: &Known, watch: Arc<NamespaceWatch>, observer: Arc<dyn Observer>) {
         let mut followers = lock(&self.inner.followers);
         if followers.get(&known.attempt).is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let watch = self.inner.namespace(known.namespace());
         let follower = Follower {
             cluster: self.inner.cluster.clone(),
             settings: self.inner.settings.clone(),
@@ -294,7 +305,12 @@ impl Runner {
             silent: watch.silent(),
             observer,
         };
-        followers.insert(known.attempt.clone(), tokio::spawn(follower.run()));
+        let run = async move {
+            follower.run().await;
+            // One that is held is not let go of.
+            drop(watch);
+        };
+        followers.insert(known.attempt.clone(), tokio::spawn(run));
     }
 
     pub(crate) fn is_followed(&self, attempt: &AttemptId) -> bool {
@@ -324,9 +340,10 @@ impl Runner {
 impl Inner {
     /// The shared watch of a namespace; opened at the first use.
     pub(crate) fn namespace(&self, namespace: &Namespace) -> Arc<NamespaceWatch> {
-        lock(&self.namespaces)
-            .entry(namespace.clone())
-            .or_insert_with(|| Arc::new(NamespaceWatch::open(&self.cluster, namespace, &self.settings)))
-            .clone()
+        lock(&self.watches).get(namespace, || self.open(namespace))
+    }
+
+    pub(crate) fn open(&self, namespace: &Namespace) -> NamespaceWatch {
+        NamespaceWatch::open(&self.cluster, namespace, &self.settings)
     }
 }

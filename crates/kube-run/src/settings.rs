@@ -46,6 +46,9 @@ pub struct Settings {
     pub keep_failed: Duration,
     /// How often released objects past their time are looked for (in memory).
     pub sweep_interval: Duration,
+    /// Namespaces that stay watched although nothing of any attempt is there: a start there costs no listing. Each costs two
+    /// connections.
+    pub idle_watches: usize,
     /// The server ends a watch after this time, so that a connection that died silently is noticed.
     pub watch_timeout: Duration,
 }
@@ -70,6 +73,7 @@ impl Default for Settings {
             keep_succeeded: Duration::ZERO,
             keep_failed: Duration::from_hours(1),
             sweep_interval: Duration::from_secs(15),
+            idle_watches: 32,
             watch_timeout: Duration::from_mins(4),
         }
     }

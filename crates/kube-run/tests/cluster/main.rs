@@ -11,6 +11,7 @@ mod jobs;
 mod life;
 mod reasons;
 mod rights;
+mod watching;
 
 use bed::Bed;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -30,6 +31,7 @@ fn main() {
     trials.extend(reasons::trials(kubeconfig.as_ref()));
     trials.extend(jobs::trials(kubeconfig.as_ref()));
     trials.extend(rights::trials(kubeconfig.as_ref()));
+    trials.extend(watching::trials(kubeconfig.as_ref()));
     trials.extend(breaking::trials());
     trials.extend(discovery::trials(kubeconfig.as_ref()));
     libtest_mimic::run(&arguments, trials).exit();
