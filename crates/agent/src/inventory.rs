@@ -39,9 +39,23 @@ pub(crate) struct Report {
     end: bool,
 }
 
+/// A report as it is told: of ten thousand hooks the text is a fraction of what is read from it.
+#[derive(PartialEq, Eq)]
+struct Packed(Box<[u8]>);
+
+impl Packed {
+    fn of(report: &HookReport) -> Self {
+        Self(serde_json::to_vec(report).unwrap_or_default().into())
+    }
+
+    fn report(&self) -> Option<HookReport> {
+        serde_json::from_slice(&self.0).ok()
+    }
+}
+
 struct State {
     store: TemplateStore,
-    hooks: BTreeMap<HookPath, HookReport>,
+    hooks: BTreeMap<HookPath, Packed>,
     /// Named since the listing began; `None` outside of one.
     listed: Option<BTreeSet<HookPath>>,
     /// A first listing is complete: what is not known is absent.
@@ -146,7 +160,7 @@ impl Inventory {
         let mut present: Vec<HookReport> = {
             let state = self.state();
             // One that has gone since is dirty, and told as absent by the next report.
-            report.present.iter().take(looked_at).filter_map(|path| state.hooks.get(path).cloned()).collect()
+            report.present.iter().take(looked_at).filter_map(|path| state.hooks.get(path)?.report()).collect()
         };
         let fits = fitting(&present);
         if let Some(first) = present.get(fits) {
@@ -219,9 +233,10 @@ impl State {
         if let Some(listed) = &mut self.listed {
             listed.insert(report.path.clone());
         }
-        if self.hooks.get(&report.path) != Some(&report) {
+        let packed = Packed::of(&report);
+        if self.hooks.get(&report.path) != Some(&packed) {
             self.dirty.insert(report.path.clone());
-            self.hooks.insert(report.path.clone(), report);
+            self.hooks.insert(report.path, packed);
         }
     }
 

@@ -19,12 +19,17 @@ use tenantry_model::{HookPath, TemplateHash};
 /// older than its keep-list.
 const GRACE: Duration = Duration::from_hours(1);
 
+/// So many files are synced one by one; of more all that the file system has.
+const ONE_BY_ONE: usize = 16;
+
 /// `templates/<hash>/<namespace>/<name>` and `templates/index.json` (the last good version of each hook).
 pub struct TemplateStore {
     folder: PathBuf,
     good: BTreeMap<HookPath, TemplateHash>,
     /// `index.json` says something else.
     unsaved: bool,
+    /// Written, and not durable yet.
+    unsynced: Vec<PathBuf>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -47,18 +52,19 @@ impl TemplateStore {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Index::default(),
             Err(e) => return Err(AgentError::folder("read", path)(e)),
         };
-        Ok(Self { folder, good: index.good, unsaved: false })
+        Ok(Self { folder, good: index.good, unsaved: false, unsynced: Vec::new() })
     }
 
-    /// Keeps a version, which is durable when it returns, and makes it the last good one of its hook, which is durable after
-    /// [`Self::save`]: of a listing with thousands of hooks the index is written once.
+    /// Keeps a version and makes it the last good one of its hook. Both are durable after [`Self::save`]: of a listing with
+    /// thousands of hooks the disk is waited for once. What a loss of power leaves half written is written again.
     pub fn put(&mut self, path: &HookPath, hash: &TemplateHash, template: &Value) -> Result<(), AgentError> {
         let Some(file) = self.file(path, hash) else {
             return Err(AgentError::Executor(format!("{hash} of {path} is no SHA-256")));
         };
-        if !file.exists() {
-            self.make_folders(&file).map_err(AgentError::folder("write", &file))?;
-            write_durably(&file, &serde_json::to_vec(template).unwrap_or_default())?;
+        let bytes = serde_json::to_vec(template).unwrap_or_default();
+        if std::fs::read(&file).ok().as_ref() != Some(&bytes) {
+            replace(&file, |new| new.write_all(&bytes)).map_err(AgentError::folder("write", &file))?;
+            self.unsynced.push(file);
         }
         if self.good.get(path) != Some(hash) {
             self.good.insert(path.clone(), hash.clone());
@@ -67,8 +73,10 @@ impl TemplateStore {
         Ok(())
     }
 
-    /// Writes which versions are the last good ones. Before the manager is told of any.
+    /// Makes durable what was put, and then which versions are the last good ones. Before the manager is told of any.
     pub fn save(&mut self) -> Result<(), AgentError> {
+        self.sync().map_err(AgentError::folder("write", &self.folder))?;
+        self.unsynced.clear();
         if self.unsaved {
             let index = Index { good: self.good.clone() };
             let text = serde_json::to_vec(&index).unwrap_or_default();
@@ -119,15 +127,15 @@ impl TemplateStore {
             .then(|| self.folder.join(&hash.0).join(path.namespace.to_string()).join(path.name.to_string()))
     }
 
-    /// Makes the folders of a version's file; their own entries are durable when it returns.
-    fn make_folders(&self, file: &Path) -> std::io::Result<()> {
-        let Some(namespace) = file.parent() else { return Ok(()) };
-        if namespace.is_dir() {
-            return Ok(());
+    /// Files, and the folders that name them.
+    fn sync(&self) -> std::io::Result<()> {
+        if self.unsynced.len() > ONE_BY_ONE {
+            return sync_all_under(&self.folder);
         }
-        std::fs::create_dir_all(namespace)?;
-        for above in [namespace.parent(), Some(self.folder.as_path())].into_iter().flatten() {
-            File::open(above)?.sync_all()?;
+        for file in &self.unsynced {
+            for named in file.ancestors().take_while(|above| above.starts_with(&self.folder)) {
+                File::open(named)?.sync_all()?;
+            }
         }
         Ok(())
     }
@@ -139,16 +147,39 @@ fn is_hash(hash: &TemplateHash) -> bool {
 
 /// All or nothing, also after a loss of power.
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
-    // No hook has a name like this.
-    let temporary = path.with_file_name(".new");
     let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        std::fs::rename(&temporary, path)?;
+        replace(path, |file| file.write_all(bytes).and_then(|()| file.sync_data()))?;
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     };
     write().map_err(AgentError::folder("write", path))
+}
+
+/// All or nothing while the machine has power; folders are made.
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+    // No hook has a name like this.
+    let temporary = path.with_file_name(".new");
+    let create = || File::create(&temporary);
+    let mut file = match create() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            create()?
+        }
+        file => file?,
+    };
+    write(&mut file)?;
+    std::fs::rename(&temporary, path)
+}
+
+/// One wait for the disk.
+#[cfg(target_os = "linux")]
+fn sync_all_under(folder: &Path) -> std::io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_all_under(_: &Path) -> std::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 #[cfg(test)]
@@ -200,6 +231,34 @@ mod tests {
                 "it is there all the same"
             );
         }
+    }
+
+    #[test]
+    fn what_a_loss_of_power_left_half_written_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: HookPath = "crm/a".parse().unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        store.put(&path, &hash("a"), &Value::from("a")).unwrap();
+        std::fs::write(store.file(&path, &hash("a")).unwrap(), "").unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        assert_eq!(store.get(&path, &hash("a")), None);
+        store.put(&path, &hash("a"), &Value::from("a")).unwrap();
+        assert_eq!(store.get(&path, &hash("a")), Some(Value::from("a")));
+    }
+
+    #[test]
+    fn many_are_saved_like_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = TemplateStore::open(folder.path()).unwrap();
+        let paths: Vec<HookPath> = (0..=ONE_BY_ONE).map(|n| format!("crm/a{n}").parse().unwrap()).collect();
+        for path in &paths {
+            store.put(path, &hash("a"), &Value::from(path.to_string())).unwrap();
+        }
+        assert_eq!(store.unsynced.len(), paths.len());
+        store.save().unwrap();
+        assert!(store.unsynced.is_empty());
+        let store = TemplateStore::open(folder.path()).unwrap();
+        assert_eq!(store.good.len(), paths.len());
     }
 
     #[test]
