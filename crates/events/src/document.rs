@@ -1,11 +1,12 @@
 //! The document that names the sinks of events.
 
-use crate::{Bearer, HttpSink, Mode, NatsConfig, NatsSink, Sink, signature::Secrets};
+use crate::{Bearer, HttpSink, NatsConfig, NatsSink, Sink, signature::Secrets};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tenantry_model::EventMode;
 
 /// The example that is shown at [`EventSinks`].
 pub const EXAMPLE: &str = include_str!("event-sinks.yaml");
@@ -61,7 +62,7 @@ pub struct Http {
     pub ca_file: Option<PathBuf>,
     /// How the envelope travels.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: EventMode,
 }
 
 /// A stream of NATS JetStream.
@@ -161,7 +162,7 @@ impl Http {
         let to = sink_name(&sink);
         let sink = sink.named(name);
         let Some(file) = &self.signing_secrets_file else { return Ok((sink, to)) };
-        if self.mode == Mode::Binary {
+        if self.mode == EventMode::Binary {
             // The signature is over the body: nobody could tell who wrote the headers.
             return Err("a signed sink must be structured: its envelope would not be signed".to_owned());
         }

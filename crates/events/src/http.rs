@@ -5,10 +5,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use reqwest::{Certificate, Client, StatusCode, Url, header, redirect};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
-use tenantry_model::with_causes;
+use tenantry_model::{EventMode, with_causes};
 
 /// How long one delivery may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,19 +46,8 @@ pub struct HttpSink {
     url: Url,
     token: Bearer,
     secrets: Option<PathBuf>,
-    mode: Mode,
+    mode: EventMode,
     client: Client,
-}
-
-/// How an event travels in a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// The body is the envelope with the data in it.
-    #[default]
-    Structured,
-    /// The body is the data; the envelope is headers.
-    Binary,
 }
 
 impl HttpSink {
@@ -98,7 +86,7 @@ impl HttpSink {
         }
         let client = builder.build().map_err(|error| format!("HTTP sinks cannot be used: {error}"))?;
         let name = format!("http:{host}{port}");
-        Ok(Self { name, url, token, secrets: None, mode: Mode::default(), client })
+        Ok(Self { name, url, token, secrets: None, mode: EventMode::default(), client })
     }
 
     /// The same under a name of its own.
@@ -115,7 +103,7 @@ impl HttpSink {
 
     /// The same in this mode.
     #[must_use]
-    pub fn in_mode(self, mode: Mode) -> Self {
+    pub fn in_mode(self, mode: EventMode) -> Self {
         Self { mode, ..self }
     }
 
@@ -143,11 +131,11 @@ impl Sink for HttpSink {
         let unwritten = |error| Undelivered::for_good(format!("cannot be written: {error}"));
         let mut request = self.client.post(self.url.clone());
         let body = match self.mode {
-            Mode::Structured => {
+            EventMode::Structured => {
                 request = request.header(header::CONTENT_TYPE, "application/cloudevents+json; charset=utf-8");
                 serde_json::to_vec(event).map_err(unwritten)?
             }
-            Mode::Binary => {
+            EventMode::Binary => {
                 request = request.header(header::CONTENT_TYPE, &event.datacontenttype);
                 for (name, value) in event.headers() {
                     request = request.header(name, value);

@@ -16,7 +16,7 @@ mod sink;
 pub use command::CommandSink;
 pub use document::{Configured, EXAMPLE as EVENT_SINKS, EventSink, EventSinks, Http, Nats};
 pub use envelope::{CloudEvent, sortable};
-pub use http::{Bearer, HttpSink, Mode};
+pub use http::{Bearer, HttpSink};
 pub use inbox_document::{EXAMPLE as EVENT_INBOX, EventInbox, NatsInbox};
 pub use nats::{NatsConfig, NatsSink};
 pub use nats_source::{Message, Messages, NatsSource, Received, SourceConfig};

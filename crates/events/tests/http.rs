@@ -7,7 +7,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tenantry_events::signature::{ID, Refused, SIGNATURE, Secrets, TIMESTAMP};
-use tenantry_events::{CloudEvent, HttpSink, Mode, Sink, sortable};
+use tenantry_events::{CloudEvent, HttpSink, Sink, sortable};
+use tenantry_model::EventMode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -73,7 +74,7 @@ async fn the_envelope_is_in_the_body_or_in_headers() {
     let structured = sent(&HttpSink::new(&url, None).unwrap(), &listener).await;
     assert_eq!(structured.headers["content-type"], "application/cloudevents+json; charset=utf-8");
     assert_eq!(serde_json::from_slice::<CloudEvent>(&structured.body).unwrap(), event());
-    let sink = HttpSink::new(&url, None).unwrap().in_mode(Mode::Binary);
+    let sink = HttpSink::new(&url, None).unwrap().in_mode(EventMode::Binary);
     let binary = sent(&sink, &listener).await;
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&binary.body).unwrap(), event().data);
     for (name, value) in [

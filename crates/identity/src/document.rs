@@ -4,7 +4,7 @@ use crate::{ConfigError, file};
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, str::FromStr};
 use tenantry_api_types::bridge::AUDIENCE;
-use tenantry_model::{Namespace, RegionName};
+use tenantry_model::{EventMode, Namespace, RegionName};
 
 /// The example that is shown at [`RegionsOfArgo`].
 pub const EXAMPLE: &str = include_str!("regions-of-argo.yaml");
@@ -27,6 +27,7 @@ const SERVICE_ACCOUNT: &str = "tenantry-argo/tenantry-bridge";
 /// | `events.url` | the webhook of the region's `EventSource` |
 /// | `events.tokenFile` | the bearer token that it asks for |
 /// | `events.caFile` | authorities (PEM) that its certificate is checked with; default: those of the machine |
+/// | `events.mode` | `structured` (default: the body is the whole event) or `binary` (its attributes are headers) |
 /// | `identity.issuer` | `iss` of the cluster's tokens: `kubectl get --raw /.well-known/openid-configuration` says it |
 /// | `identity.audience` | the audience of the bridges' projected volume; default `tenantry` |
 /// | `identity.serviceAccount` | `namespace/name` that bridges run as; default `tenantry-argo/tenantry-bridge` |
@@ -70,6 +71,9 @@ pub struct EventsConfig {
     /// Authorities that its certificate is checked with, if not the machine's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// How an event travels.
+    #[serde(default)]
+    pub mode: EventMode,
 }
 
 /// Whose tokens a region's bridges present.

@@ -5,7 +5,7 @@ use serde_json::json;
 use std::{fs, path::Path};
 use tempfile::TempDir;
 use tenantry_identity::{EXAMPLE, EventsConfig, Identities, RegionsOfArgo};
-use tenantry_model::with_causes;
+use tenantry_model::{EventMode, with_causes};
 
 fn parse(text: &str) -> Result<RegionsOfArgo, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -33,6 +33,7 @@ fn the_example_is_read_as_it_stands() {
             url: "https://tenantry-operations.eu1.example/operations".to_owned(),
             token_file: "/etc/tenantry/eu1-events-token".into(),
             ca_file: Some("/etc/tenantry/eu1-ca.pem".into()),
+            mode: EventMode::Structured,
         }
     );
     assert_eq!(region.identity.issuer, "https://kubernetes.default.svc.cluster.local");
@@ -41,7 +42,7 @@ fn the_example_is_read_as_it_stands() {
     let shorter: Vec<_> = EXAMPLE.lines().filter(|line| !line.contains("may be left out")).collect();
     let without = &parse(&shorter.join("\n")).unwrap().regions[&"eu1".parse().unwrap()];
     assert_eq!(without.identity, region.identity);
-    assert_eq!(without.events.ca_file, None);
+    assert_eq!((&without.events.ca_file, without.events.mode), (&None, EventMode::Structured));
 }
 
 #[test]

@@ -45,5 +45,6 @@ fn sink(events: &EventsConfig) -> Result<HttpSink, String> {
     // Read again for each event, and once here: a file that is not there is an error of the start.
     read(&events.token_file)?;
     let authorities = events.ca_file.as_deref().map(read).transpose()?;
-    HttpSink::with(&events.url, Bearer::File(events.token_file.clone()), authorities.as_deref())
+    let sink = HttpSink::with(&events.url, Bearer::File(events.token_file.clone()), authorities.as_deref())?;
+    Ok(sink.in_mode(events.mode))
 }
