@@ -146,6 +146,9 @@ pub struct Discovery {
     /// With --as-dag: how many of its Pods there are at a time; as many as the order allows without
     #[arg(long, value_name = "COUNT", requires = "as_dag", value_parser = clap::value_parser!(u32).range(1..))]
     pub workflow_parallelism: Option<u32>,
+    /// With --as-dag: the Workflow's priority; where Argo bounds how many run at a time, those with more begin first
+    #[arg(long, value_name = "NUMBER", requires = "as_dag", allow_hyphen_values = true)]
+    pub workflow_priority: Option<i32>,
     /// With --as-dag: namespace of the Workflow; that of the submitter without
     #[arg(long, value_name = "NAME")]
     pub workflow_namespace: Option<Namespace>,

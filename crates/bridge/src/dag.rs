@@ -36,6 +36,10 @@ pub struct Submit<'a> {
     pub stays: u32,
     /// How many of its Pods there are at a time.
     pub parallelism: Option<u32>,
+    /// Where Argo bounds Workflows, those with more begin first.
+    pub priority: Option<i32>,
+    /// What people find it by, in Argo's archive too.
+    pub labels: BTreeMap<&'static str, String>,
     /// The manager that its bridges ask.
     pub manager: Option<SubmitManager<'a>>,
 }
@@ -112,6 +116,18 @@ pub fn workflow(order: &Order, submit: &Submit<'_>) -> Value {
     });
     if let Some(most) = submit.parallelism {
         workflow["spec"]["parallelism"] = json!(most);
+    }
+    if let Some(priority) = submit.priority {
+        workflow["spec"]["priority"] = json!(priority);
+    }
+    for (name, value) in &submit.labels {
+        workflow["metadata"]["labels"][*name] = json!(value);
+    }
+    if let Some(manager) = &submit.manager {
+        let (url, id) = (manager.url.trim_end_matches('/'), submit.id);
+        // Argo's pages show it as Markdown; the Sensor gives its Workflow the same.
+        let link = format!("[The operation in tenantry]({url}/v1/operations/{id}): `tenantry op get {id}`");
+        workflow["metadata"]["annotations"] = json!({"workflows.argoproj.io/description": link});
     }
     if let Some(environment) = &submit.environment {
         // In base64: a value of the environment that looks like one of Argo's expressions is none.

@@ -137,6 +137,7 @@ fn submit<'a>(
             audience: &arguments.manager_audience,
             ca_secret: arguments.manager_ca_secret.as_deref(),
         });
+    let labels = environment.map(|environment| environment.workflow_labels(&arguments.operation));
     let environment = environment.filter(|_| manager.is_none());
     let name = arguments.workflow_name.clone();
     Ok(Submit {
@@ -152,6 +153,8 @@ fn submit<'a>(
         name: name.unwrap_or_else(|| managed::workflow_name(id, flags.round)),
         stays: arguments.workflow_ttl,
         parallelism: arguments.workflow_parallelism,
+        priority: arguments.workflow_priority,
+        labels: labels.unwrap_or_default(),
         manager,
     })
 }

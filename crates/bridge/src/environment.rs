@@ -22,6 +22,9 @@ use tenantry_model::{
     OperationName, RegionName, TenantName,
 };
 
+/// Most characters of a label's value.
+const LABEL_VALUE: usize = 63;
+
 /// A `TenantEnvironment` that somebody else wrote: what a hook's file has, with `operation` and `outputs` optional.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -115,6 +118,21 @@ impl EnvironmentFile {
     #[must_use]
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.metadata.labels
+    }
+
+    /// What an operation's Workflow is found by; the Sensor gives its own the same.
+    #[must_use]
+    pub fn workflow_labels(&self, operation: &OperationName) -> BTreeMap<&'static str, String> {
+        // Names of tenants and environments are no longer than a label's value.
+        let mut operation = operation.to_string();
+        operation.truncate(LABEL_VALUE);
+        let operation = operation.trim_end_matches(['.', '-']).to_owned();
+        [
+            ("tenantry.io/operation-name", operation),
+            ("tenantry.io/tenant", self.metadata.tenant.to_string()),
+            ("tenantry.io/environment", self.metadata.name.to_string()),
+        ]
+        .into()
     }
 
     /// Where it lives.

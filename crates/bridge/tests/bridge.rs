@@ -170,6 +170,8 @@ fn the_workflow_has_the_exact_edges() {
         name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-graph".to_owned(),
         stays: 604_800,
         parallelism: None,
+        priority: None,
+        labels: [("tenantry.io/tenant", "acme".to_owned())].into(),
         manager: None,
     };
     insta::assert_yaml_snapshot!(workflow(&order, &submit));
@@ -202,6 +204,8 @@ fn the_bridges_of_a_workflow_ask_the_manager_with_a_token_of_their_own() {
         name: "tenantry-0192f0c8-a7b3-7c3e-8f00-00000000abcd-2-graph".to_owned(),
         stays: 604_800,
         parallelism: None,
+        priority: Some(-10),
+        labels: [("tenantry.io/tenant", "acme".to_owned())].into(),
         manager: Some(SubmitManager {
             url: "https://tenantry.example:7777",
             region: &region,

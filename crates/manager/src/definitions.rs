@@ -16,6 +16,9 @@ pub(crate) const RESERVED: &str = "lifecycle.";
 /// What a purge finishes: its definition says whether that needs a second person.
 pub(crate) const PURGED_AFTER: &str = "lifecycle.decommission";
 
+/// What the shipped Sensor takes, either side of 0.
+const MOST_PRIORITY: i32 = 1_000_000;
+
 /// What a name means, by a store's rows.
 pub(crate) async fn meaning(
     read: &mut (dyn Read + '_),
@@ -48,8 +51,8 @@ impl Manager {
         Ok(all.into_values().collect())
     }
 
-    /// Stores a definition. Of a built-in one, only description, parameters, required hooks, empty-plan rule, deadlines
-    /// and what needs a second person can be set. Tells whether the name had none before.
+    /// Stores a definition. Of a built-in one, only description, parameters, required hooks, empty-plan rule, deadlines,
+    /// priority and what needs a second person can be set. Tells whether the name had none before.
     pub async fn put_definition(
         &self,
         who: &Principal,
@@ -153,6 +156,10 @@ fn check(definition: &OperationDefinition) -> Result<()> {
     if definition.four_eyes.contains(&GuardedVerb::Purge) && definition.name.as_str() != PURGED_AFTER {
         let message = format!("purge is no verb on an operation: it can only be in {PURGED_AFTER}");
         return Err(ManagerError::field("/fourEyes", message));
+    }
+    if definition.priority.is_some_and(|priority| !(-MOST_PRIORITY..=MOST_PRIORITY).contains(&priority)) {
+        let message = format!("must be within {MOST_PRIORITY} of 0");
+        return Err(ManagerError::field("/priority", message));
     }
     if !definition.unknown_deadline.is_positive() {
         return Err(ManagerError::field("/unknownDeadline", "must be longer than nothing"));

@@ -127,6 +127,12 @@ async fn a_workflow_is_asked_for_until_its_discovery_speaks_and_then_the_operati
     let pager = Pager::default();
     let sink = HttpSink::new(&pager.listen().await, None).unwrap();
     let sinks: ArgoSinks = BTreeMap::from([(region(), Arc::new(sink) as _)]);
+    let mut upsert = manager.definition(&UPSERT[0].parse().unwrap()).await.unwrap();
+    upsert.priority = Some(1_000_001);
+    let refused = manager.put_definition(&admin(), upsert.clone()).await.unwrap_err();
+    assert_eq!(refused.fields()[0].pointer, "/priority");
+    upsert.priority = Some(-7);
+    manager.put_definition(&admin(), upsert).await.unwrap();
     let (environment, id) = create(&manager, "prod").await;
     let view = manager.operation(id).await.unwrap().operation;
     assert_eq!(view.state, OperationState::Planning);
@@ -161,6 +167,7 @@ async fn a_workflow_is_asked_for_until_its_discovery_speaks_and_then_the_operati
         assert_eq!(event.subject.as_deref(), Some("acme/prod"));
         assert_eq!(event.data["operationId"], id.to_string());
         assert_eq!((&event.data["round"], &event.data["region"]), (&1.into(), &"eu1".into()));
+        assert_eq!(event.data["priority"], -7);
         assert_eq!(event.data["environment"]["metadata"]["id"], environment.id.to_string());
         assert!(!event.data.to_string().contains("size"), "settings do not travel");
     }

@@ -183,6 +183,10 @@ pub struct OperationDefinition {
     #[schemars(with = "String")]
     #[schema(value_type = String)]
     pub unknown_deadline: SignedDuration,
+    /// Which operation's Workflow begins first where a region's Argo bounds how many run at a time: `spec.priority`, the higher
+    /// the earlier; the region's own without. Executors that begin everything at once have no use for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
     /// Verbs on its operations that a second person has to approve, besides those of the installation's setting
     /// `four-eyes`: whichever is stricter counts. `purge` belongs to `lifecycle.decommission`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -213,6 +217,7 @@ impl OperationDefinition {
                 converges,
                 deadline: None,
                 unknown_deadline: SignedDuration::from_mins(5),
+                priority: None,
                 four_eyes: BTreeSet::new(),
                 built_in: true,
             };
@@ -285,6 +290,7 @@ impl OperationDefinition {
             converges: Converges::No,
             deadline: None,
             unknown_deadline: SignedDuration::from_mins(5),
+            priority: None,
             four_eyes: BTreeSet::new(),
             built_in: false,
         }

@@ -28,6 +28,8 @@ pub struct Argo<'a> {
     namespace: String,
     /// Values of the chart, in each rendering.
     values: Vec<String>,
+    /// How a manager's events travel.
+    mode: &'static str,
 }
 
 impl<'a> Argo<'a> {
@@ -41,6 +43,20 @@ impl<'a> Argo<'a> {
     /// then.
     pub fn install_for(world: &'a World, region: &str) -> Result<Self> {
         Self::install_in(world, world.cluster()?.clone(), region)
+    }
+
+    /// The same with further values of the chart.
+    pub fn install_with(world: &'a World, region: &str, values: &[&str]) -> Result<Self> {
+        let mut all = vec![format!("region={region}")];
+        all.extend(values.iter().map(ToString::to_string));
+        let argo = Self::with(world, world.cluster()?.clone(), ARGO, SOURCE, &rendered(&all)?)?;
+        Ok(Self { values: all, ..argo })
+    }
+
+    /// A manager's events are binary ones.
+    #[must_use]
+    pub fn binary(self) -> Self {
+        Self { mode: "binary", ..self }
     }
 
     /// The same in a further cluster of the test.
@@ -103,6 +119,7 @@ impl<'a> Argo<'a> {
             program: cluster.part("argo-workflows")?["argo"].as_str().context("argo's command line")?.into(),
             namespace: namespace.to_owned(),
             values: Vec::new(),
+            mode: "structured",
             cluster,
         })
     }
@@ -138,7 +155,7 @@ impl<'a> Argo<'a> {
         let issuer: Value = serde_json::from_str(&issuer)?;
         let keys = file("keys.json", &cluster.kubectl(&["get", "--raw", "/openid/v1/jwks"])?)?;
         let document = json!({"regions": {region: {
-            "events": {"url": webhook, "tokenFile": file("token", TOKEN)?},
+            "events": {"url": webhook, "tokenFile": file("token", TOKEN)?, "mode": self.mode},
             "identity": {
                 "issuer": issuer["issuer"], "keysFile": keys,
                 "serviceAccount": format!("{}/tenantry-bridge", self.namespace())

@@ -177,7 +177,7 @@ fn again(row: &WorkflowRow, now: Timestamp) -> Timestamp {
 
 /// Without settings: hooks get them from the manager with their attempt, and nobody else on the way needs them.
 fn event(row: &WorkflowRow, operation: &Operation, environment: &Environment, source: &str) -> CloudEvent {
-    let data = json!({
+    let mut data = json!({
         "operation": operation.name,
         "operationId": operation.id,
         "round": row.round,
@@ -195,6 +195,9 @@ fn event(row: &WorkflowRow, operation: &Operation, environment: &Environment, so
             },
         },
     });
+    if let Some(priority) = operation.definition.priority {
+        data["priority"] = json!(priority);
+    }
     let id = format!("{}/{}/{}", operation.id, row.region, row.round);
     let mut event = CloudEvent::new(id, source, REQUESTED, row.requested_at, data);
     event.subject = Some(format!("{}/{}", environment.tenant, environment.name));

@@ -114,6 +114,10 @@ local function verdict()
     and type(data.environment) == "table" and string.match(data.operationId, "^[0-9a-f-]+$") ~= nil
     and string.match(data.operation, "^[a-z0-9.-]+$") ~= nil
   if not whole then return "refused" end
+  -- A Workflow with another one could not be read by Argo.
+  local first = data.priority
+  local orders = first == nil or (type(first) == "number" and first % 1 == 0 and math.abs(first) <= 1000000)
+  if not orders then return "refused" end
   local metadata = data.environment.metadata
   local region = data.region or (type(metadata) == "table" and metadata.region)
   if here ~= "" and region ~= here then return "elsewhere" end
@@ -185,6 +189,8 @@ arguments:
     # Which Workflow of the operation this is: above 1 it runs what an earlier one left.
     - {name: round, value: "1"}
     - {name: region, value: ""}
+    # The Workflow's own is known to a step only where the Workflow itself names it, not by its template.
+    - {name: priority, value: {{ .Values.workflow.priority | quote }}}
 {{- end }}
 
 {{/* Discovery; its last flags are the caller's. */}}

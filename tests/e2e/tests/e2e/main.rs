@@ -4,7 +4,9 @@ mod argo;
 mod argo_cd;
 mod argo_cd_place;
 mod argo_crashes;
+mod argo_dead_letters;
 mod argo_events;
+mod argo_graph;
 mod argo_kills;
 mod argo_managed;
 mod argo_many;
@@ -80,6 +82,8 @@ fn main() -> anyhow::Result<()> {
     trials.extend(bridge::trials());
     trials.extend(argo::trials());
     trials.extend(argo_managed::trials());
+    trials.extend(argo_graph::trials());
+    trials.extend(argo_dead_letters::trials());
     trials.extend(argo_cd::trials());
     trials.extend(argo_crashes::trials());
     trials.extend(argo_kills::trials());
