@@ -39,12 +39,23 @@ fn kept(world: &World) -> Result<()> {
     for body in [&event.to_string(), &letter] {
         ensure!(argo.post_with_token(&["Content-Type: application/cloudevents+json"], body)? == 200);
     }
-    let workflow = argo.succeeded(&format!("tenantry-{operation}"))?;
+    let name = format!("tenantry-{operation}");
+    let workflow = argo.succeeded(&name)?;
     ensure!(workflow["spec"]["priority"] == 5, "{}", workflow["spec"]["priority"]);
     world.witness().check(&operation, &[("only", &[])])?;
     let refused = ["get", "configmaps", "-n", ARGO, "-l", "tenantry.io/dead-letter=refused", "-o", "name"];
     eventually("what is refused to be kept", || {
         Ok((argo.cluster.kubectl(&refused)?.lines().count() == 1).then_some(()))
+    })?;
+    // Whoever asks again has Argo look at it again.
+    ensure!(argo.post_with_token(&["Content-Type: application/cloudevents+json"], &letter)? == 200);
+    let mark = |workflow: &Value| workflow["metadata"]["annotations"]["tenantry.io/event"].clone();
+    let before = mark(&workflow);
+    ensure!(before.as_str().is_some_and(|id| !id.is_empty()), "{before}");
+    eventually("a change of the Workflow", || {
+        let now = argo.workflow(&name)?;
+        ensure!(now["metadata"]["uid"] == workflow["metadata"]["uid"], "it was made anew");
+        Ok((mark(&now) != before).then_some(()))
     })
 }
 

@@ -17,16 +17,22 @@ const OPERATIONS: usize = 50;
 /// Every so many operations have a hook that is at work until the test lets it go.
 const HELD: usize = 10;
 
+/// When an API server that has just started refuses what it asks, it ends itself, or stays and turns in circles (it was seen to write
+/// its log 37 million times in four minutes). In an installation it is a Pod whose probe ends it then, and the kubelet
+/// starts it again.
+const CONTROLLER: &str = "workflow-controller";
+
 /// What happens right before so many operations are asked for.
 const FAULTS: &[(usize, Fault)] = &[
     (4, Fault::KillPod("sensor-name=tenantry-operations")),
     (9, Fault::Kill("nats")),
     (12, Fault::Start("nats")),
     (16, Fault::KillPod("eventsource-name=tenantry-operations")),
-    (20, Fault::Kill("workflow-controller")),
-    (26, Fault::Start("workflow-controller")),
+    (20, Fault::Kill(CONTROLLER)),
+    (26, Fault::Start(CONTROLLER)),
     (28, Fault::Kill("apiserver")),
     (29, Fault::Start("apiserver")),
+    (29, Fault::AsTheKubeletWould(CONTROLLER)),
     (30, Fault::Manager),
     (34, Fault::Evict("sensor-name=tenantry-operations")),
     (38, Fault::KillPod("sensor-name=tenantry-operations")),
@@ -44,6 +50,8 @@ enum Fault {
     /// SIGKILL to a process of the test bed.
     Kill(&'static str),
     Start(&'static str),
+    /// The end of a process of the test bed, if it has not ended, and its next life.
+    AsTheKubeletWould(&'static str),
     /// SIGKILL to the manager, and its next life.
     Manager,
 }
@@ -67,6 +75,11 @@ impl Fault {
                 cluster.steer("start", part)?;
                 // The next faults ask it for Pods.
                 cluster.wait_for_api()
+            }
+            Self::AsTheKubeletWould(part) => {
+                // It may have ended itself.
+                drop(cluster.steer("kill", part));
+                cluster.steer("start", part)
             }
             Self::Manager => {
                 managed.site.kill_manager()?;
