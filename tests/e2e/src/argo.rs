@@ -42,14 +42,23 @@ impl<'a> Argo<'a> {
     /// Installs the chart for a region: a Sensor that learns of it later takes a new place on the bus, behind what is there by
     /// then.
     pub fn install_for(world: &'a World, region: &str) -> Result<Self> {
-        Self::install_in(world, world.cluster()?.clone(), region)
+        Self::install_with(world, region, &[])
     }
 
     /// The same with further values of the chart.
     pub fn install_with(world: &'a World, region: &str, values: &[&str]) -> Result<Self> {
+        Self::install_at(world, world.cluster()?.clone(), region, values)
+    }
+
+    /// The same in a further cluster of the test.
+    pub fn install_in(world: &'a World, cluster: Arc<Cluster>, region: &str) -> Result<Self> {
+        Self::install_at(world, cluster, region, &[])
+    }
+
+    fn install_at(world: &'a World, cluster: Arc<Cluster>, region: &str, values: &[&str]) -> Result<Self> {
         let mut all = vec![format!("region={region}")];
         all.extend(values.iter().map(ToString::to_string));
-        let argo = Self::with(world, world.cluster()?.clone(), ARGO, SOURCE, &rendered(&all)?)?;
+        let argo = Self::with(world, cluster, ARGO, SOURCE, &rendered(&all)?)?;
         Ok(Self { values: all, ..argo })
     }
 
@@ -57,13 +66,6 @@ impl<'a> Argo<'a> {
     #[must_use]
     pub fn binary(self) -> Self {
         Self { mode: "binary", ..self }
-    }
-
-    /// The same in a further cluster of the test.
-    pub fn install_in(world: &'a World, cluster: Arc<Cluster>, region: &str) -> Result<Self> {
-        let values = vec![format!("region={region}")];
-        let argo = Self::with(world, cluster, ARGO, SOURCE, &rendered(&values)?)?;
-        Ok(Self { values, ..argo })
     }
 
     /// Installs the chart beside others in the cluster, with these values; it is removed after the test.

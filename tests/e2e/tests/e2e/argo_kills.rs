@@ -17,9 +17,8 @@ const OPERATIONS: usize = 50;
 /// Every so many operations have a hook that is at work until the test lets it go.
 const HELD: usize = 10;
 
-/// When an API server that has just started refuses what it asks, it ends itself, or stays and turns in circles (it was seen to write
-/// its log 37 million times in four minutes). In an installation it is a Pod whose probe ends it then, and the kubelet
-/// starts it again.
+/// When an API server that has just started refuses what it asks, it ends itself, or stays and writes the same words into its log for
+/// ever. As installed it is a Pod, which its probe ends and the kubelet starts again.
 const CONTROLLER: &str = "workflow-controller";
 
 /// What happens right before so many operations are asked for.
